@@ -1,0 +1,1 @@
+//! Floor 5. *What was asked?* TOML as written, checked, every default filled in.

@@ -1,0 +1,114 @@
+//! What mining yields.
+
+use serde::{Deserialize, Serialize};
+
+use super::Band;
+use crate::kernel::Distance;
+use crate::store::Row;
+
+/// One mined triplet, in rows of the prepared store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Triplet {
+    pub anchor: Row,
+    pub positive: Row,
+    pub negative: Row,
+    pub d_ap: Distance,
+    pub d_an: Distance,
+    pub band: Band,
+    /// True where the asked band was too small and this row fills its place from another.
+    pub fallback: bool,
+}
+
+/// Why a row of the input yields no triplet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// Its label is null.
+    Unlabelled,
+    /// It is the only row of its class.
+    Singleton,
+    /// Constraints left it no positive.
+    NoPositive,
+    /// No admissible negative lies in any band asked for.
+    BandEmpty,
+    /// An approximate search found none, and cannot say that there is none.
+    SearchMissed,
+    /// Bad data, skipped because the pipeline allows it.
+    Rejected,
+}
+
+impl Reason {
+    pub const ALL: [Self; 6] =
+        [Self::Unlabelled, Self::Singleton, Self::NoPositive, Self::BandEmpty, Self::SearchMissed, Self::Rejected];
+
+    /// As written in `unmined.parquet` and the manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unlabelled => "unlabelled",
+            Self::Singleton => "singleton",
+            Self::NoPositive => "no-positive",
+            Self::BandEmpty => "band-empty",
+            Self::SearchMissed => "search-missed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Two near-identical rows of different classes: likely label noise.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Suspect {
+    pub a: Row,
+    pub b: Row,
+    pub distance: Distance,
+}
+
+/// Counts over anchors, pairs and band slots. Sums of tallies are tallies.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Rows that had a label, a positive, and were searched for.
+    pub anchors: u64,
+    /// (anchor, positive) pairs.
+    pub pairs: u64,
+    /// Slots asked for, summed over pairs.
+    pub asked: u64,
+    /// Triplets by band: hard, semi-hard, easy.
+    pub bands: [u64; 3],
+    /// Of these, taken from a fallback band.
+    pub fallback: u64,
+    /// Slots left empty although the search was exhaustive: the band holds no more.
+    pub exhausted: u64,
+    /// Slots left empty by an approximate search that cannot tell.
+    pub missed: u64,
+}
+
+impl Tally {
+    /// Triplets in all.
+    pub fn triplets(&self) -> u64 {
+        self.bands.iter().sum()
+    }
+}
+
+impl std::ops::AddAssign<&Tally> for Tally {
+    fn add_assign(&mut self, other: &Tally) {
+        self.anchors += other.anchors;
+        self.pairs += other.pairs;
+        self.asked += other.asked;
+        for (sum, count) in self.bands.iter_mut().zip(other.bands) {
+            *sum += count;
+        }
+        self.fallback += other.fallback;
+        self.exhausted += other.exhausted;
+        self.missed += other.missed;
+    }
+}
+
+/// The yield of one partition of anchors.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Harvest {
+    /// By anchor, then positive, then the order of the bands asked for, then (distance, row).
+    pub triplets: Vec<Triplet>,
+    /// Rows of the partition without a triplet, ascending.
+    pub unmined: Vec<(Row, Reason)>,
+    pub suspects: Vec<Suspect>,
+    pub tally: Tally,
+}

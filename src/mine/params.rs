@@ -1,0 +1,82 @@
+//! What a pipeline asks to be mined.
+
+use serde::{Deserialize, Serialize};
+
+use super::Band;
+use crate::kernel::Metric;
+
+/// How negatives are taken from a band that holds more than asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NegativePick {
+    /// Uniform, without replacement.
+    #[default]
+    Random,
+    /// Smallest distance to the anchor.
+    Nearest,
+}
+
+/// How positives are taken from an anchor's class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PositivePick {
+    /// Uniform, without replacement.
+    #[default]
+    Random,
+    /// Largest distance to the anchor.
+    Hardest,
+    /// Smallest distance to the anchor.
+    Nearest,
+    /// Every admissible one; `per_anchor` does not apply.
+    All,
+}
+
+/// Which rows an anchor may take as positives, beyond sharing its label.
+#[derive(Debug, Clone)]
+pub struct Positives {
+    pub pick: PositivePick,
+    /// At most this many an anchor; at least 1.
+    pub per_anchor: u32,
+    /// Drops copies of the anchor: d(a, p) must be at least this.
+    pub min_distance: Option<f32>,
+    /// Drops outliers: d(a, p) must be at most this.
+    pub max_distance: Option<f32>,
+    /// Indices of group columns on which the pair must agree.
+    pub same: Vec<usize>,
+    /// Indices of group columns on which the pair must differ.
+    pub different: Vec<usize>,
+}
+
+/// Which rows an anchor may take as negatives, beyond another label.
+#[derive(Debug, Clone)]
+pub struct Negatives {
+    /// Indices of group columns on which the pair must agree.
+    pub same: Vec<usize>,
+    /// Indices of group columns on which the pair must differ.
+    pub different: Vec<usize>,
+    /// Whether rows without a label are negatives.
+    pub unlabelled: bool,
+}
+
+/// What is asked of each (anchor, positive) pair.
+#[derive(Debug, Clone)]
+pub enum Ask {
+    /// This many negatives from each band named, none twice.
+    Bands(Vec<(Band, u32)>),
+    /// This many from the union of the bands.
+    Any(u32),
+}
+
+/// The whole request, checked: `margin` is positive and finite, counts are at least 1.
+#[derive(Debug, Clone)]
+pub struct Params {
+    pub metric: Metric,
+    pub margin: f64,
+    pub ask: Ask,
+    pub pick: NegativePick,
+    /// Bands to fill from, in this order, where an asked band is too small.
+    pub fallback: Vec<Band>,
+    pub seed: u64,
+    pub positives: Positives,
+    pub negatives: Negatives,
+}

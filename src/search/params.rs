@@ -1,0 +1,44 @@
+//! What a pipeline says of the search.
+
+use serde::{Deserialize, Serialize};
+
+/// Which index finds candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Index {
+    /// Chosen from the shape of the data; `miner plan` says which, and why.
+    #[default]
+    Auto,
+    /// Every pair is looked at; the result is the one of brute force.
+    Exact,
+    /// Hierarchical navigable small worlds (Malkov, Yashunin 2016).
+    Hnsw,
+}
+
+/// Parameters of the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HnswParams {
+    /// Links a node keeps on the upper layers, twice as many on the lowest; 2 to 255.
+    pub max_connections: u16,
+    /// Candidates looked at for each insertion; 8 to 4,096.
+    pub ef_construction: u16,
+    /// Candidates looked at for each query, at least; raised until windows are full. 8 to 4,096.
+    pub ef_search: u16,
+}
+
+impl Default for HnswParams {
+    /// The middle of what hnswlib and faiss recommend for 100 to 400 dimensions.
+    fn default() -> Self {
+        Self { max_connections: 16, ef_construction: 200, ef_search: 64 }
+    }
+}
+
+/// The search as a checked pipeline describes it.
+#[derive(Debug, Clone)]
+pub struct Params {
+    pub index: Index,
+    /// The recall an approximate index is measured against, 0 < target ≤ 1.
+    pub target_recall: f64,
+    pub hnsw: HnswParams,
+}

@@ -1,0 +1,2 @@
+//! The prepared store, opened.
+pub struct Prepared {}
