@@ -13,26 +13,9 @@ use triplet_miner::search::{
 };
 use triplet_miner::store::{self, BadRows, Prepared, Row};
 
+use crate::support::Draw;
+
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot];
-
-/// A seeded source of test values; a failure prints its seed.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// In −1 … 1.
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-}
 
 /// Writes `n × d` vectors with labels and one group as Parquet, and prepares them.
 fn prepared(dir: &Path, vectors: &[Vec<f32>], labels: Vec<Option<String>>, groups: Vec<Option<String>>, metric: Metric) -> Prepared {
