@@ -197,7 +197,7 @@ pub fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// A store as rows; ids are row numbers.
+/// A store as rows; ids are row numbers unless said otherwise.
 #[derive(Debug, Default, Clone)]
 pub struct Rows {
     pub vectors: Vec<Vec<f32>>,
@@ -208,11 +208,15 @@ pub struct Rows {
 impl Rows {
     /// As Parquet, with the columns `id`, `label`, `team`, `embedding`.
     pub fn write(&self, path: &Path) {
+        self.write_with_ids(path, 0..self.vectors.len() as u64);
+    }
+
+    pub fn write_with_ids(&self, path: &Path, ids: impl Iterator<Item = u64>) {
         let d = self.vectors[0].len() as i32;
         let values = Float32Array::from(self.vectors.concat());
         let item = Arc::new(Field::new("item", DataType::Float32, false));
         let columns: Vec<(&str, ArrayRef, bool)> = vec![
-            ("id", Arc::new(UInt64Array::from_iter_values(0..self.vectors.len() as u64)), false),
+            ("id", Arc::new(UInt64Array::from_iter_values(ids)), false),
             ("label", Arc::new(StringArray::from(self.labels.clone())), true),
             ("team", Arc::new(StringArray::from(self.teams.clone())), true),
             ("embedding", Arc::new(FixedSizeListArray::new(item, d, Arc::new(values), None)), false),
