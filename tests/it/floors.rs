@@ -72,10 +72,14 @@ fn test_modules(path: &Path) -> Vec<PathBuf> {
     };
     let text = fs::read_to_string(path).unwrap();
     let declared = text.split("#[cfg(test)]\n").skip(1).filter_map(|rest| {
-        let line = rest.lines().next()?.strip_suffix(';')?;
-        line.split_once("mod ").map(|(_, name)| name.to_owned())
+        let mut lines = rest.lines();
+        let line = lines.next()?;
+        match line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix(".rs\"]")) {
+            Some(elsewhere) => Some(path.with_file_name(elsewhere)),
+            None => line.strip_suffix(';')?.split_once("mod ").map(|(_, name)| home.join(name)),
+        }
     });
-    declared.map(|name| home.join(name)).collect()
+    declared.collect()
 }
 
 fn floor(room: &str) -> Option<u8> {
