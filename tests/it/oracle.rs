@@ -52,7 +52,7 @@ fn agree(store: &str, filter: Option<[&str; 2]>, mine: Value) {
     let room = Room::new();
     let toml = toml::to_string(&mine).unwrap();
     let mut head = format!(
-        "[store]\npath = '{}'\nid = 'id'\nembedding = 'embedding'\nlabel = 'label'\nunlabelled = 'ignore'\n",
+        "[store]\npath = '{}'\nid = 'id'\nembedding = 'embedding'\nlabel = 'label'\n",
         sample(store)
     );
     if store == "glosses.parquet" {
