@@ -26,7 +26,8 @@ fn a_second_run_has_nothing_to_do_and_says_so() {
     let room = room();
     let first = room.miner(&["run", "p.toml"]).exits(0);
     assert!(first.stdout.contains("triplets"), "{}", first.stdout);
-    let (before, sealed) = (tree(&room.path("out")), fs::metadata(room.path("out/manifest.json")).unwrap().modified().unwrap());
+    let (before, sealed) =
+        (tree(&room.path("out")), fs::metadata(room.path("out/manifest.json")).unwrap().modified().unwrap());
     let second = room.miner(&["run", "p.toml"]).exits(0);
     assert!(second.stdout.contains("nothing was done"), "{}", second.stdout);
     assert_eq!(tree(&room.path("out")), before);

@@ -65,7 +65,10 @@ fn threads_and_repetition_change_no_byte() {
         let outputs = ["1", "2", "2"].map(|threads| {
             let room = Room::new();
             rows.write(&room.path("store.parquet"));
-            room.write("p.toml", &format!("{STORE}search.index = '{index}'\nmine.bands = {{ any = 3 }}\noutput.path = 'out'\n"));
+            room.write(
+                "p.toml",
+                &format!("{STORE}search.index = '{index}'\nmine.bands = {{ any = 3 }}\noutput.path = 'out'\n"),
+            );
             room.miner(&["run", "p.toml", "--quiet", "--threads", threads]).exits(0);
             tree(&room.path("out"))
         });
@@ -127,7 +130,10 @@ fn files_and_order_do_not_change_the_set() {
     let easy_first = triplets(&room.run("easy-first", &digits("output.order = 'easy-to-hard'")));
     assert!(easy_first.is_sorted_by(|a, b| gap(a) >= gap(b)));
     let random = triplets(&room.run("random", &digits("output.order = 'random'")));
-    assert!(random != reference && random != triplets(&room.run("reseeded", &digits("output.order = 'random'\nmine.seed = 7"))));
+    assert!(
+        random != reference
+            && random != triplets(&room.run("reseeded", &digits("output.order = 'random'\nmine.seed = 7")))
+    );
     for shuffled in [hard_first, easy_first, random] {
         assert_eq!(sorted(shuffled), sorted(reference.clone()));
     }
@@ -173,7 +179,8 @@ fn text(out: &std::path::Path) -> String {
 }
 
 fn of_json(row: &serde_json::Value) -> Line {
-    let (row_of, bits) = (|key: &str| row[key].as_u64().unwrap(), |key: &str| (row[key].as_f64().unwrap() as f32).to_bits());
+    let (row_of, bits) =
+        (|key: &str| row[key].as_u64().unwrap(), |key: &str| (row[key].as_f64().unwrap() as f32).to_bits());
     Line {
         anchor: row_of("anchor_row"),
         positive: row_of("positive_row"),
@@ -198,7 +205,9 @@ fn a_shuffled_store_gives_the_same_triplets_by_id() {
         labels: (0..n).map(|row| Some(format!("c{}", row % 7))).collect(),
         teams: vec![None; n],
     };
-    let pipeline = format!("{STORE}mine.margin = 0.1\nmine.bands = {{ hard = 2, semi-hard = 3 }}\nmine.positives.per_anchor = 2\n");
+    let pipeline = format!(
+        "{STORE}mine.margin = 0.1\nmine.bands = {{ hard = 2, semi-hard = 3 }}\nmine.positives.per_anchor = 2\n"
+    );
     let named = |order: &[usize]| {
         let room = Room::new();
         let shuffled = Rows {

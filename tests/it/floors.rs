@@ -45,7 +45,9 @@ fn sources() -> Vec<Source> {
     let tests_only = files.iter().flat_map(|path| test_modules(path)).collect::<BTreeSet<_>>();
     let library = files.into_iter().filter(|path| *path != src.join("lib.rs"));
     library
-        .filter(|path| !tests_only.iter().any(|module| path.starts_with(module) || *path == module.with_extension("rs")))
+        .filter(|path| {
+            !tests_only.iter().any(|module| path.starts_with(module) || *path == module.with_extension("rs"))
+        })
         .map(|path| {
             let inside = path.strip_prefix(&src).unwrap().with_extension("");
             let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy().into_owned()).collect();
@@ -125,7 +127,8 @@ fn head(path: &str) -> String {
 
 #[test]
 fn rooms_are_found_in_any_form_of_path() {
-    let code = "use crate::kernel::Metric; use crate::{\n  store::{self, Row},\n mine, };\n fn f() { crate::search::x() }";
+    let code =
+        "use crate::kernel::Metric; use crate::{\n  store::{self, Row},\n mine, };\n fn f() { crate::search::x() }";
     assert_eq!(rooms_named(code).into_iter().collect::<Vec<_>>(), ["kernel", "mine", "search", "store"]);
 }
 

@@ -24,7 +24,8 @@ fn prepare(room: &Room) {
 /// Starts the run, and returns it once it has committed a partition of its own.
 fn start(room: &Room) -> Child {
     let before = committed(&room.path(".out.miner"));
-    let mut child = room.command(&["run", "p.toml", "--quiet", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        room.command(&["run", "p.toml", "--quiet", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
     while committed(&room.path(".out.miner")) == before && child.try_wait().unwrap().is_none() {
         assert!(begun.elapsed() < Duration::from_secs(120), "no partition was committed");
@@ -35,9 +36,10 @@ fn start(room: &Room) -> Child {
 
 fn committed(scratch: &Path) -> usize {
     let files = walkdir::WalkDir::new(scratch).into_iter().flatten();
-    files.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "arrow")).filter(|entry| {
-        entry.path().parent().is_some_and(|parent| parent.ends_with("partitions"))
-    }).count()
+    files
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "arrow"))
+        .filter(|entry| entry.path().parent().is_some_and(|parent| parent.ends_with("partitions")))
+        .count()
 }
 
 #[test]

@@ -51,10 +51,8 @@ fn must(command: &mut Command) {
 fn agree(store: &str, filter: Option<[&str; 2]>, mine: Value) {
     let room = Room::new();
     let toml = toml::to_string(&mine).unwrap();
-    let mut head = format!(
-        "[store]\npath = '{}'\nid = 'id'\nembedding = 'embedding'\nlabel = 'label'\n",
-        sample(store)
-    );
+    let mut head =
+        format!("[store]\npath = '{}'\nid = 'id'\nembedding = 'embedding'\nlabel = 'label'\n", sample(store));
     if store == "glosses.parquet" {
         head += "groups = { family = 'family' }\n";
     }
@@ -89,7 +87,7 @@ const WHOLE: u32 = 100_000;
 /// Every sixth row with all its positives, and of each pair every negative there is: the whole of the definition.
 #[test]
 fn whole_bands_of_digits() {
-    for (metric, margin) in [("cosine", 0.1), ("euclidean", 10.0), ("sqeuclidean", 500.0), ("dot", 800.0)] {
+    for (metric, margin) in [("cosine", 0.1), ("euclidean", 0.6), ("sqeuclidean", 2.0), ("dot", 3.0)] {
         agree(
             "digits.parquet",
             Some(["id % 12 = 0", "row % 12 == 0"]),
@@ -150,7 +148,7 @@ fn random_picks_are_full_and_legal() {
         "digits.parquet",
         None,
         json!({
-            "metric": "euclidean", "margin": 8.0, "pick": "random", "seed": 5,
+            "metric": "euclidean", "margin": 0.5, "pick": "random", "seed": 5,
             "bands": { "hard": 3, "semi-hard": 40, "easy": 2 },
             "positives": { "pick": "random", "per_anchor": 4 },
         }),

@@ -42,13 +42,15 @@ fn the_commands_work_in_the_order_they_are_told() {
                 Some(args) => {
                     // A shell parses quotes as the reader's does.
                     let command = format!("{} {args}", env!("CARGO_BIN_EXE_miner"));
-                    let shell = std::process::Command::new("sh").args(["-c", &command]).current_dir(room.path(".")).output();
+                    let shell =
+                        std::process::Command::new("sh").args(["-c", &command]).current_dir(room.path(".")).output();
                     let shell = shell.unwrap();
                     assert!(shell.status.success(), "{line}\n{}", String::from_utf8_lossy(&shell.stderr));
                     ran += 1;
                 }
                 // Tools of others, and getting here at all, are not ours to test.
-                None if line.is_empty() || ["cargo ", "git ", "cd ", "python", "pip "].iter().any(|known| line.starts_with(known)) => {}
+                None if line.is_empty()
+                    || ["cargo ", "git ", "cd ", "python", "pip "].iter().any(|known| line.starts_with(known)) => {}
                 None => panic!("README: not a command that this test knows: {line}"),
             }
         }

@@ -18,7 +18,13 @@ use crate::support::Draw;
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot];
 
 /// Writes `n × d` vectors with labels and one group as Parquet, and prepares them.
-fn prepared(dir: &Path, vectors: &[Vec<f32>], labels: Vec<Option<String>>, groups: Vec<Option<String>>, metric: Metric) -> Prepared {
+fn prepared(
+    dir: &Path,
+    vectors: &[Vec<f32>],
+    labels: Vec<Option<String>>,
+    groups: Vec<Option<String>>,
+    metric: Metric,
+) -> Prepared {
     let d = vectors[0].len() as i32;
     let values = Float32Array::from(vectors.concat());
     let item = Arc::new(Field::new("item", DataType::Float32, false));
@@ -28,7 +34,8 @@ fn prepared(dir: &Path, vectors: &[Vec<f32>], labels: Vec<Option<String>>, group
         ("team", Arc::new(StringArray::from(groups))),
         ("embedding", Arc::new(FixedSizeListArray::new(item, d, Arc::new(values), None))),
     ];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, n != "embedding"))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, n != "embedding"))).unwrap();
     let path = dir.join("store.parquet");
     let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
@@ -155,7 +162,11 @@ fn exact_search_equals_brute_force_on_awkward_stores() {
             let groups = names(n, 3, 8, &mut draw);
             let store = prepared(dir.path(), &vectors, labels, groups, metric);
             let (exact, brute) = (Exact::new(&store), Brute::new(&store));
-            assert_eq!(ask(&exact, &store, seed), ask(&brute, &store, seed), "{metric:?} {kind} {n} × {d}, seed {seed}");
+            assert_eq!(
+                ask(&exact, &store, seed),
+                ask(&brute, &store, seed),
+                "{metric:?} {kind} {n} × {d}, seed {seed}"
+            );
         }
     }
 }

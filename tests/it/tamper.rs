@@ -143,8 +143,16 @@ fn a_forged_value_is_found_in_its_row_and_column() {
 fn a_forged_count_is_found_by_its_key() {
     let sealed = Sealed::new();
     let keys = [
-        "rows.read", "rows.anchors", "rows.unmined", "rows.triplets", "bands.hard", "bands.semi-hard", "bands.easy",
-        "unmined.no-positive", "unmined.band-empty", "unmined.singleton",
+        "rows.read",
+        "rows.anchors",
+        "rows.unmined",
+        "rows.triplets",
+        "bands.hard",
+        "bands.semi-hard",
+        "bands.easy",
+        "unmined.no-positive",
+        "unmined.band-empty",
+        "unmined.singleton",
     ];
     for key in keys {
         sealed.refused(key, &["manifest.json", key], |out| {
@@ -155,7 +163,8 @@ fn a_forged_count_is_found_by_its_key() {
             });
         });
     }
-    sealed.refused("rows of a part", &[PART], |out| edit_manifest(out, |sealed| sealed["parts"][0]["rows"] = json!(499)));
+    sealed
+        .refused("rows of a part", &[PART], |out| edit_manifest(out, |sealed| sealed["parts"][0]["rows"] = json!(499)));
 }
 
 #[test]
@@ -167,7 +176,9 @@ fn another_origin_is_found() {
     sealed.refused("another fingerprint", &["fingerprint"], |out| {
         edit_manifest(out, |sealed| sealed["fingerprint"] = json!("0".repeat(64)));
     });
-    sealed.refused("another input", &["inputs"], |out| edit_manifest(out, |sealed| sealed["inputs"][0]["bytes"] = json!(1)));
+    sealed.refused("another input", &["inputs"], |out| {
+        edit_manifest(out, |sealed| sealed["inputs"][0]["bytes"] = json!(1))
+    });
     sealed.refused("a path out of the folder", &["manifest.json"], |out| {
         edit_manifest(out, |sealed| sealed["parts"][0]["path"] = json!("../out/triplets/part-00000.jsonl"));
     });

@@ -41,8 +41,10 @@ impl Asked {
         let margin = if spread > 0.0 && draw.below(2) == 0 { spread } else { 0.2 };
         let margin = if metric == Metric::Cosine { margin.min(1.9) } else { margin };
         let counts = [1, 2, 3, 1_000];
-        let bands: Vec<_> = BANDS.iter().filter(|_| draw.below(2) == 0).map(|band| (*band, *draw.one_of(&counts))).collect();
-        let mut fallback: Vec<&str> = BANDS.iter().copied().filter(|band| bands.iter().all(|(b, _)| b != band)).collect();
+        let bands: Vec<_> =
+            BANDS.iter().filter(|_| draw.below(2) == 0).map(|band| (*band, *draw.one_of(&counts))).collect();
+        let mut fallback: Vec<&str> =
+            BANDS.iter().copied().filter(|band| bands.iter().all(|(b, _)| b != band)).collect();
         if draw.below(2) == 0 {
             fallback.reverse();
         }
@@ -170,7 +172,13 @@ impl<'a> Twin<'a> {
         negatives.sort();
         let band = |d_an: Distance| {
             let gap = f64::from(d_an.get()) - f64::from(d_ap.get());
-            if gap <= 0.0 { "hard" } else if gap <= asked.margin { "semi-hard" } else { "easy" }
+            if gap <= 0.0 {
+                "hard"
+            } else if gap <= asked.margin {
+                "semi-hard"
+            } else {
+                "easy"
+            }
         };
         negatives.into_iter().map(|negative| (negative, band(negative.0))).collect()
     }
@@ -183,7 +191,8 @@ impl<'a> Twin<'a> {
         }
         for anchor in 0..self.vectors.len() {
             let positives = self.positives(asked, anchor);
-            let seen: Vec<usize> = by_pair.range((anchor, 0)..(anchor + 1, 0)).map(|(&(_, positive), _)| positive).collect();
+            let seen: Vec<usize> =
+                by_pair.range((anchor, 0)..(anchor + 1, 0)).map(|(&(_, positive), _)| positive).collect();
             let pairs = self.pairs(asked, anchor, &positives, &seen)?;
             let mut found = 0;
             for &(d_ap, positive) in &pairs {
@@ -211,7 +220,13 @@ impl<'a> Twin<'a> {
 
     /// The pairs of an anchor. A random choice is taken from what was mined, where it left a trace, and must be legal;
     /// pairs without any negative leave none, and are not looked at.
-    fn pairs(&self, asked: &Asked, anchor: usize, positives: &[Candidate], seen: &[usize]) -> Result<Vec<Candidate>, String> {
+    fn pairs(
+        &self,
+        asked: &Asked,
+        anchor: usize,
+        positives: &[Candidate],
+        seen: &[usize],
+    ) -> Result<Vec<Candidate>, String> {
         let limit = asked.per_anchor;
         Ok(match asked.positive_pick {
             "all" => positives.to_vec(),
