@@ -21,7 +21,7 @@ pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 pub fn inputs(plan: &Plan, survey: &Survey) -> Vec<Input> {
     vec![Input {
         role: "store".into(),
-        path: plan.store_as_written().into(),
+        path: plan.store_from_output.clone(),
         bytes: survey.bytes(),
         rows: survey.rows(),
         fingerprint: survey.fingerprint().into(),
