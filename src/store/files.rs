@@ -92,8 +92,7 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, ListError> {
         glob::glob(&pattern.to_string_lossy()).map_err(|source| ListError::Pattern { path: path(), source })?;
     let mut files = Vec::new();
     for found in matches {
-        let found =
-            found.map_err(|error| ListError::Io { path: error.path().to_owned(), source: error.into() })?;
+        let found = found.map_err(|error| ListError::Io { path: error.path().to_owned(), source: error.into() })?;
         if found.is_file() && !found.file_name().is_some_and(is_hidden) {
             files.push(found);
         }
