@@ -17,12 +17,26 @@ impl Distance {
     /// Wraps a value that is known not to be NaN.
     pub fn new(value: f32) -> Self {
         debug_assert!(!value.is_nan(), "a distance is never NaN");
-        Self(value)
+        // -0.0 + 0.0 is 0.0: one zero only, so that bits order and compare as values do.
+        Self(value + 0.0)
     }
 
     /// The value, in the metric's own units.
     pub fn get(self) -> f32 {
         self.0
+    }
+
+    /// A number that orders as the distance does, and [`Distance::from_ordinal`] turns back.
+    pub fn ordinal(self) -> u32 {
+        let bits = self.0.to_bits();
+        // Negative floats order backwards as integers; positive ones must come after them.
+        if bits >> 31 == 1 { !bits } else { bits | 1 << 31 }
+    }
+
+    /// The inverse of [`Distance::ordinal`].
+    pub fn from_ordinal(ordinal: u32) -> Self {
+        let bits = if ordinal >> 31 == 1 { ordinal & !(1 << 31) } else { !ordinal };
+        Self(f32::from_bits(bits))
     }
 }
 
@@ -30,8 +44,7 @@ impl Eq for Distance {}
 
 impl Ord for Distance {
     fn cmp(&self, other: &Self) -> Ordering {
-        // No NaN by construction, and -0.0 must equal 0.0, so `total_cmp` would be wrong.
-        self.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal)
+        self.ordinal().cmp(&other.ordinal())
     }
 }
 
@@ -163,6 +176,16 @@ mod tests {
             assert_eq!(metric.distance(&a, &near), metric.distance(&near, &a), "{metric:?}");
         }
         assert_eq!(Metric::Cosine.distance(&[1.0], &[-1.0]).get(), 2.0);
+    }
+
+    #[test]
+    fn ordinals_order_as_distances_do_and_turn_back() {
+        let values = [f32::NEG_INFINITY, -7.5, -1e-40, -0.0, 0.0, 1e-40, 0.3, 2.0, f32::MAX, f32::INFINITY];
+        for pair in values.windows(2) {
+            let (a, b) = (Distance::new(pair[0]), Distance::new(pair[1]));
+            assert_eq!(a.cmp(&b), pair[0].partial_cmp(&pair[1]).unwrap(), "{pair:?}");
+            assert_eq!(Distance::from_ordinal(a.ordinal()), a);
+        }
     }
 
     #[test]

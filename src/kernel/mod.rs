@@ -5,5 +5,7 @@
 
 mod distance;
 pub mod tile;
+mod topk;
 
 pub use distance::{Distance, Metric};
+pub use topk::TopK;

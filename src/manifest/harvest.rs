@@ -106,6 +106,11 @@ impl Harvests {
         Ok(Harvest { triplets, ..aside })
     }
 
+    /// The counts of a harvest.
+    pub fn tally(&self, ordinal: u32) -> Result<Tally, HarvestError> {
+        Ok(self.aside(ordinal)?.tally)
+    }
+
     /// Everything of a harvest but its triplets.
     pub(super) fn aside(&self, ordinal: u32) -> Result<Harvest, HarvestError> {
         Ok(self.open(ordinal)?.0)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::mine::{Band, Reason};
+use crate::mine::{self, Band, Interval, Reason};
 use crate::search::{HnswParams, Index};
 
 /// The name that makes a folder an output.
@@ -95,9 +95,6 @@ pub struct SearchFacts {
     /// Graphs that were searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
-    /// Candidates looked at for each query, after tuning.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ef: Option<u32>,
     /// Measured on every approximate run; absent from an exact one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recall: Option<Recall>,
@@ -114,12 +111,12 @@ pub struct Recall {
     pub bands: BTreeMap<Band, Interval>,
 }
 
-/// An estimated share and its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Interval {
-    pub estimate: f64,
-    pub low: f64,
-    pub high: f64,
+impl Recall {
+    /// What was measured, beside what was asked for.
+    pub fn new(target: f64, measured: mine::Recall) -> Self {
+        let mine::Recall { sample, overall, bands } = measured;
+        Self { target, sample: u64::from(sample), overall, bands: bands.into_iter().collect() }
+    }
 }
 
 /// One column of the triplets.

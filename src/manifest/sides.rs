@@ -13,7 +13,8 @@ use crate::mine::{Reason, Suspect};
 use crate::store::{Prepared, Row};
 
 pub(super) const UNMINED: &str = "unmined.parquet";
-pub(super) const SUSPECTS: &str = "suspects.parquet";
+/// Name of the list of likely label noise.
+pub const SUSPECTS: &str = "suspects.parquet";
 
 /// Rows a batch.
 pub(super) const BATCH: usize = 1 << 16;

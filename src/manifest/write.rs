@@ -97,12 +97,12 @@ pub async fn write(
     facts: Facts,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Draft, WriteError> {
-    let Material { store, harvests, mine, output, session } = *material;
-    let layout = Layout::new(store, mine.negatives.unlabelled).map_err(ColumnsError::from)?;
+    let Material { store, harvests, mine: asked, output, session } = *material;
+    let layout = Layout::new(store, asked.negatives.unlabelled).map_err(ColumnsError::from)?;
     make_staging(staging)?;
 
     let mut parts = Parts::new(staging, output, layout.schema().clone());
-    let mut triplets = order::triplets(harvests, store, output.order, mine.seed, session).await?;
+    let mut triplets = order::triplets(harvests, store, output.order, asked.seed, session).await?;
     let mut coalescer = BatchCoalescer::new(SCHEMA.clone(), BATCH);
     let mut bands = [0; 3];
     loop {
@@ -125,7 +125,7 @@ pub async fn write(
     }
     let parts = parts.finish()?;
 
-    let (mut tally, mut unmined, mut suspects) = (Tally::default(), Vec::new(), Vec::new());
+    let (mut tally, mut unmined, mut suspects) = (Tally::default(), Vec::new(), mine::copies(store));
     for ordinal in 0..harvests.partitions() {
         let aside = harvests.aside(ordinal)?;
         tally += &aside.tally;

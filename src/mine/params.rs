@@ -56,6 +56,8 @@ pub struct Negatives {
     pub different: Vec<usize>,
     /// Whether rows without a label are negatives.
     pub unlabelled: bool,
+    /// Drops near-duplicates: d(a, n) must be larger. Labelled ones are listed as suspects.
+    pub duplicate_distance: Option<f32>,
 }
 
 /// What is asked of each (anchor, positive) pair.

@@ -1,15 +1,28 @@
-//! Floor 2. *Which rows fill these windows?* One trait, [`Search`]; `exact` is the oracle for all others.
+//! Floor 2. *Which rows fill these windows?* One trait, [`Search`]; [`Brute`] is the oracle for all others.
 //!
 //! Everyone else fetches a fixed top-k and filters what is left, so a big class, or many hard negatives, starves the
 //! semi-hard band. Here label, groups and distance windows are tested inside the search.
 //! No search ever returns a row outside its window or one that [`Admits`] refuses; only completeness may be approximate.
 
+mod brute;
+mod corpus;
+mod exact;
+mod graphs;
+mod hnsw;
+pub mod lottery;
 mod params;
+mod planner;
+mod taker;
 
+pub use brute::Brute;
+pub use exact::Exact;
+pub use graphs::GraphError;
+pub use hnsw::Hnsw;
 pub use params::{HnswParams, Index, Params};
+pub use planner::{Choice, choose};
 
 use crate::kernel::Distance;
-use crate::store::{Code, Row};
+use crate::store::{Code, Prepared, Row};
 
 /// Which rows of a window are wanted when it holds more than `count`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +33,20 @@ pub enum Pick {
     Random { key: u64 },
 }
 
-/// Distances in `(above, upto]`, of which `count` rows are wanted.
-#[derive(Debug, Clone, Copy)]
+/// Distances in `(above, upto]`, of which `count` rows (at least 1) are wanted.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
     pub above: Distance,
     pub upto: Distance,
     pub count: u32,
     pub pick: Pick,
+}
+
+impl Window {
+    /// Whether a distance lies in it.
+    pub fn holds(&self, distance: Distance) -> bool {
+        distance > self.above && distance <= self.upto
+    }
 }
 
 /// Whether two rows must agree or differ on a group column. Null equals nothing.
@@ -44,6 +64,14 @@ pub struct Rule {
     pub code: Code,
 }
 
+impl Rule {
+    /// Whether a row of the store keeps it.
+    pub fn holds(&self, store: &Prepared, row: Row) -> bool {
+        let agrees = self.code.agrees(store.group(self.group)[row.index()]);
+        agrees == (self.relation == Relation::Same)
+    }
+}
+
 /// Whom an anchor may meet as a negative, as dense codes.
 #[derive(Debug, Clone, Copy)]
 pub struct Admits<'a> {
@@ -54,6 +82,15 @@ pub struct Admits<'a> {
     /// Whether rows without a label count as negatives.
     pub unlabelled: bool,
     pub rules: &'a [Rule],
+}
+
+impl Admits<'_> {
+    /// Whether `row` may be a negative.
+    pub fn admits(&self, store: &Prepared, row: Row) -> bool {
+        let label = store.labels()[row.index()];
+        let other = if label.is_null() { self.unlabelled } else { label != self.label };
+        other && self.own != Some(row) && self.rules.iter().all(|rule| rule.holds(store, row))
+    }
 }
 
 /// What one anchor looks for: its vector (`d` values, prepared), whom it may meet, and the windows to fill.
@@ -82,3 +119,13 @@ pub struct Fill {
 
 /// The fills of one quest, in the order of its windows.
 pub type Found = Vec<Fill>;
+
+/// Finds the rows that fill windows, over a frozen store.
+///
+/// # Contract
+/// For each quest, in order, one [`Fill`] a window. Every hit is admitted, lies in its window, and carries
+/// [`Metric::distance`](crate::kernel::Metric::distance) to the bit. A fill marked exhaustive is the one [`Brute`] gives.
+/// The answer to a quest does not depend on the quests beside it, nor on how many threads ask.
+pub trait Search: Send + Sync {
+    fn find(&self, quests: &[Quest]) -> Vec<Found>;
+}

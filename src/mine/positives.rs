@@ -1,0 +1,78 @@
+//! The positives of an anchor.
+
+use super::{Params, PositivePick, Reason};
+use crate::kernel::{Distance, TopK};
+use crate::search::lottery::combine;
+use crate::search::{Relation, Rule};
+use crate::store::{Prepared, Row};
+
+/// An anchor's chosen positives with their distances, ascending by row; or why it can have none.
+pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<Vec<(Row, Distance)>, Reason> {
+    let label = store.labels()[anchor.index()];
+    if label.is_null() {
+        return Err(Reason::Unlabelled);
+    }
+    let members = store.members(label);
+    if members.len() < 2 {
+        return Err(Reason::Singleton);
+    }
+    let asked = &params.positives;
+    let rules = rules(anchor, store, &asked.same, &asked.different);
+    let admitted = members
+        .iter()
+        .copied()
+        .filter(|&row| row != anchor && rules.iter().all(|rule| rule.holds(store, row)));
+    let measure = |row: Row| params.metric.distance(store.vector(anchor), store.vector(row));
+    let fits = |distance: Distance| {
+        asked.min_distance.is_none_or(|min| distance.get() >= min)
+            && asked.max_distance.is_none_or(|max| distance.get() <= max)
+    };
+    let rows: Vec<Row> = match asked.pick {
+        PositivePick::All => admitted.filter(|&row| fits(measure(row))).collect(),
+        PositivePick::Random => random(anchor, store, params, admitted, |row| fits(measure(row))),
+        PositivePick::Nearest | PositivePick::Hardest => {
+            let mut best = TopK::new(asked.per_anchor);
+            for (row, distance) in admitted.map(|row| (row, measure(row))).filter(|&(_, distance)| fits(distance)) {
+                let near = distance.ordinal();
+                let rank = if asked.pick == PositivePick::Nearest { near } else { !near };
+                best.push(u64::from(rank) << 32 | u64::from(row.0));
+            }
+            best.into_sorted().into_iter().map(|key| Row(key as u32)).collect()
+        }
+    };
+    if rows.is_empty() {
+        return Err(Reason::NoPositive);
+    }
+    let mut chosen: Vec<(Row, Distance)> = rows.into_iter().map(|row| (row, measure(row))).collect();
+    chosen.sort_unstable_by_key(|&(row, _)| row);
+    Ok(chosen)
+}
+
+/// The first admissible members in an order that only (seed, ids) decide.
+fn random(
+    anchor: Row,
+    store: &Prepared,
+    params: &Params,
+    admitted: impl Iterator<Item = Row>,
+    fits: impl Fn(Row) -> bool,
+) -> Vec<Row> {
+    let keys = store.keys();
+    let own = combine(&[params.seed, keys[anchor.index()]]);
+    let wanted = params.positives.per_anchor as usize;
+    let mut tickets: Vec<(u64, Row)> = admitted.map(|row| (combine(&[own, keys[row.index()]]), row)).collect();
+    if params.positives.min_distance.is_none() && params.positives.max_distance.is_none() && tickets.len() > wanted {
+        // No distance can disqualify a member, so the first ones are known without a sort.
+        tickets.select_nth_unstable(wanted);
+        tickets.truncate(wanted);
+    }
+    tickets.sort_unstable();
+    tickets.into_iter().map(|(_, row)| row).filter(|&row| fits(row)).take(wanted).collect()
+}
+
+/// The constraints of an anchor on a pair's other member.
+pub(super) fn rules(anchor: Row, store: &Prepared, same: &[usize], different: &[usize]) -> Vec<Rule> {
+    let rule = |relation| {
+        move |&group: &usize| Rule { group, relation, code: store.group(group)[anchor.index()] }
+    };
+    same.iter().map(rule(Relation::Same)).chain(different.iter().map(rule(Relation::Different))).collect()
+}

@@ -1,0 +1,98 @@
+//! The machinery of a run: threads, an async runtime for DataFusion, a clock for each stage.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::report::{Progress, Stage, StageTime, Unit};
+
+/// What steers a run from outside.
+pub struct Control<'a> {
+    pub progress: &'a dyn Progress,
+    /// Set from a signal handler: the run stops at the next partition.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// The run was asked to stop. What is committed stays, and the same command goes on from there.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; finished partitions are kept, and the same command goes on from there")]
+pub struct Interrupted;
+
+/// Threads for computing and a runtime for reading.
+pub struct Engine<'a> {
+    threads: rayon::ThreadPool,
+    runtime: tokio::runtime::Runtime,
+    control: &'a Control<'a>,
+}
+
+impl<'a> Engine<'a> {
+    /// `threads = 0` takes every core.
+    pub fn new(threads: usize, control: &'a Control<'a>) -> anyhow::Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(pool.current_num_threads())
+            .build()
+            .context("cannot start threads")?;
+        Ok(Self { threads: pool, runtime, control })
+    }
+
+    /// Runs `work` on the threads of this engine.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.threads.install(work)
+    }
+
+    /// Waits for a future of the store or the manifest.
+    pub fn wait<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    pub fn threads(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
+    pub fn progress(&self) -> &dyn Progress {
+        self.control.progress
+    }
+
+    /// # Errors
+    /// When the run was asked to stop.
+    pub fn go_on(&self) -> Result<(), Interrupted> {
+        if self.control.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Times the stages of a run, and shows each while it lasts.
+pub struct Watch<'a> {
+    progress: &'a dyn Progress,
+    start: Instant,
+    times: Vec<StageTime>,
+}
+
+impl<'a> Watch<'a> {
+    pub fn new(progress: &'a dyn Progress) -> Self {
+        Self { progress, start: Instant::now(), times: Vec::new() }
+    }
+
+    /// Runs one stage. `work` reports its advance, and says in a few words what came of it.
+    pub fn stage<T>(
+        &mut self,
+        name: &'static str,
+        total: Option<u64>,
+        unit: Unit,
+        work: impl FnOnce(&dyn Stage) -> anyhow::Result<(T, String)>,
+    ) -> anyhow::Result<T> {
+        let start = Instant::now();
+        let stage = self.progress.stage(name, total, unit);
+        let (result, summary) = work(stage.as_ref())?;
+        stage.finish(&summary);
+        self.times.push(StageTime { name: name.into(), seconds: start.elapsed().as_secs_f64() });
+        Ok(result)
+    }
+
+    /// The stages so far, and the seconds since the start.
+    pub fn times(self) -> (Vec<StageTime>, f64) {
+        (self.times, self.start.elapsed().as_secs_f64())
+    }
+}

@@ -1,0 +1,62 @@
+//! Floor 6. *What happens, in which order?* The job, stage by stage.
+
+mod engine;
+mod explain;
+mod scratch;
+mod stages;
+mod verify;
+
+pub use engine::{Control, Interrupted};
+pub use explain::{Explanation, explain};
+pub use scratch::{Scratch, ScratchError};
+pub use verify::verify;
+
+use std::path::PathBuf;
+
+use crate::config::Plan;
+use crate::manifest::{self, Destination};
+use crate::report::{self, Summary};
+use crate::store;
+use engine::{Engine, Watch};
+
+/// What a run came to.
+pub struct Outcome {
+    /// The sealed output.
+    pub path: PathBuf,
+    /// The output was already complete and current: nothing was done.
+    pub already: bool,
+    pub summary: Summary,
+}
+
+/// Runs a pipeline: Parquet → prepared store → search → triplets → sealed output.
+///
+/// Does nothing when the output is already there, made from the same inputs by the same pipeline and program version;
+/// goes on where an interrupted run of the same stopped.
+///
+/// # Errors
+/// Inputs that cannot be read or are refused, an output that must not be replaced, a full disk, an interruption. The
+/// output folder is then as it was.
+pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
+    let engine = Engine::new(plan.run.threads, control)?;
+    engine.install(|| {
+        let survey = engine.wait(store::survey(&plan.store))?;
+        let inputs = stages::inputs(plan, &survey);
+        let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, stages::PROGRAM);
+        let path = plan.output.path.clone();
+        if manifest::check_destination(&plan.output, &fingerprint)? == Destination::Current {
+            return Ok(Outcome { summary: report::read(&path)?, already: true, path });
+        }
+
+        let mut watch = Watch::new(engine.progress());
+        let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
+        let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
+        let index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
+        let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
+        let recall = stages::measure(plan, &store, &index, &mut watch)?;
+        let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
+        let draft = stages::write(plan, &store, &harvests, facts, &scratch, &engine, &mut watch)?;
+        let summary = stages::seal(plan, draft, watch)?;
+        scratch.remove()?;
+        Ok(Outcome { path, already: false, summary })
+    })
+}

@@ -1,0 +1,229 @@
+//! The stages of a run, each with its place in the progress and its line in the report.
+
+use std::sync::Arc;
+
+use datafusion::prelude::SessionContext;
+use rayon::prelude::*;
+
+use super::Scratch;
+use super::engine::{Engine, Watch};
+use crate::config::Plan;
+use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
+use crate::mine::{self, Recall};
+use crate::report::{self, RecallLine, Summary, Unit};
+use crate::search::{self, Choice, Exact, Hnsw, Index, Search};
+use crate::store::{self, Prepared, Survey};
+
+/// Part of every fingerprint: another version may mine other triplets.
+pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// The inputs as the manifest names them: one entry a role, over all its files.
+pub fn inputs(plan: &Plan, survey: &Survey) -> Vec<Input> {
+    vec![Input {
+        role: "store".into(),
+        path: plan.store_from_output.clone(),
+        bytes: survey.bytes(),
+        rows: survey.rows(),
+        fingerprint: survey.fingerprint().into(),
+    }]
+}
+
+/// The name of the output folder, which names the scratch folder.
+pub fn output_name(plan: &Plan) -> String {
+    plan.output.path.file_name().map_or_else(|| plan.name.clone(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The prepared store: the one an interrupted run left, or a new one.
+pub fn prepare(
+    plan: &Plan,
+    survey: &Survey,
+    scratch: &Scratch,
+    engine: &Engine,
+    watch: &mut Watch,
+) -> anyhow::Result<Arc<Prepared>> {
+    watch.stage("read", Some(survey.rows()), Unit::Rows, |stage| {
+        let dir = scratch.store();
+        let store = match Prepared::open(&dir) {
+            Ok(store) => store,
+            Err(_) => {
+                engine.wait(store::prepare(&plan.store, survey, &dir, &|rows| stage.advance(rows)))?;
+                Prepared::open(&dir)?
+            }
+        };
+        engine.go_on()?;
+        manifest::check_columns(&store, plan.mine.negatives.unlabelled, plan.output.format)?;
+        let summary = format!("{} rows × {} dimensions, {} classes", store.rows(), store.dims(), store.classes());
+        Ok((Arc::new(store), summary))
+    })
+}
+
+/// The index of a run, and why it is this one.
+pub struct Searcher<'s> {
+    pub choice: Choice,
+    search: Box<dyn Search + 's>,
+}
+
+/// Chooses the index and opens it: graphs are built, or reloaded where they were kept.
+pub fn index<'s>(
+    plan: &Plan,
+    survey: &Survey,
+    store: &'s Prepared,
+    scratch: &Scratch,
+    engine: &Engine,
+    watch: &mut Watch,
+) -> anyhow::Result<Searcher<'s>> {
+    let anchors = store.labels().iter().filter(|label| !label.is_null() && store.members(**label).len() > 1).count();
+    let choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64);
+    watch.stage("index", Some(u64::from(store.rows())), Unit::Rows, |stage| {
+        let search: Box<dyn Search + 's> = match choice.index {
+            Index::Hnsw => {
+                let key = graph_key(plan, survey);
+                let advance = |rows| stage.advance(rows);
+                Box::new(Hnsw::open(store, &plan.search.hnsw, &scratch.graphs(), &key, &advance)?)
+            }
+            Index::Exact | Index::Auto => Box::new(Exact::new(store)),
+        };
+        engine.go_on()?;
+        let summary = format!("{}: {}", choice.index.name(), choice.reason);
+        Ok((Searcher { choice, search }, summary))
+    })
+}
+
+/// Everything that shapes the graphs of a store.
+pub fn graph_key(plan: &Plan, survey: &Survey) -> String {
+    let subject = (survey.fingerprint(), &plan.resolved["store"], plan.mine.metric, plan.search.hnsw, PROGRAM);
+    let text = serde_json::to_vec(&subject).unwrap_or_default();
+    blake3::hash(&text).to_hex().to_string()
+}
+
+/// Mines every partition that is not committed yet, in parallel.
+pub fn mine(
+    plan: &Plan,
+    store: &Prepared,
+    index: &Searcher,
+    scratch: &Scratch,
+    engine: &Engine,
+    watch: &mut Watch,
+) -> anyhow::Result<Harvests> {
+    watch.stage("mine", Some(u64::from(store.rows())), Unit::Anchors, |stage| {
+        let partitions = mine::partitions(store.rows());
+        let harvests = Harvests::new(scratch.partitions(), partitions.len() as u32, store.rows());
+        let triplets: u64 = partitions
+            .par_iter()
+            .enumerate()
+            .map(|(ordinal, anchors)| -> anyhow::Result<u64> {
+                engine.go_on()?;
+                let ordinal = ordinal as u32;
+                let found = if harvests.is_committed(ordinal) {
+                    harvests.tally(ordinal)?.triplets()
+                } else {
+                    let harvest = mine::mine(anchors, store, index.search.as_ref(), &plan.mine);
+                    harvests.commit(ordinal, &harvest)?;
+                    harvest.tally.triplets()
+                };
+                stage.advance(anchors.len() as u64);
+                Ok(found)
+            })
+            .sum::<anyhow::Result<u64>>()?;
+        Ok((harvests, format!("{triplets} triplets")))
+    })
+}
+
+/// The recall of an approximate search, against the exact one on a sample of anchors.
+pub fn measure(
+    plan: &Plan,
+    store: &Prepared,
+    index: &Searcher,
+    watch: &mut Watch,
+) -> anyhow::Result<Option<Recall>> {
+    if index.choice.index == Index::Exact {
+        return Ok(None);
+    }
+    watch.stage("recall", None, Unit::Anchors, |_| {
+        let recall = mine::measure(store, index.search.as_ref(), &Exact::new(store), &plan.mine);
+        let summary = match &recall {
+            None => "exact search finds nothing either".into(),
+            Some(Recall { sample, overall, .. }) => {
+                format!("{:.3} (95 %: {:.3} … {:.3}) on {sample} anchors", overall.estimate, overall.low, overall.high)
+            }
+        };
+        Ok((recall, summary))
+    })
+}
+
+/// What the manifest says beside what is counted while it is written.
+pub fn facts(
+    plan: &Plan,
+    store: &Prepared,
+    inputs: Vec<Input>,
+    fingerprint: String,
+    index: &Searcher,
+    recall: Option<Recall>,
+) -> Facts {
+    let Choice { index, reason } = index.choice.clone();
+    let graph = index == Index::Hnsw;
+    let search = SearchFacts {
+        index,
+        reason: Some(reason),
+        hnsw: graph.then_some(plan.search.hnsw),
+        shards: graph.then(|| Hnsw::shards(store.rows())),
+        recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
+    };
+    Facts { program: PROGRAM.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }
+}
+
+/// Writes the triplets in their order, and what stands beside them.
+pub fn write(
+    plan: &Plan,
+    store: &Arc<Prepared>,
+    harvests: &Harvests,
+    facts: Facts,
+    scratch: &Scratch,
+    engine: &Engine,
+    watch: &mut Watch,
+) -> anyhow::Result<Draft> {
+    watch.stage("write", None, Unit::Triplets, |stage| {
+        let session = SessionContext::new();
+        let material = Material { store, harvests, mine: &plan.mine, output: &plan.output, session: &session };
+        let advance = |rows| stage.advance(rows);
+        let draft = engine.wait(manifest::write(&scratch.output(), &material, facts, &advance))?;
+        engine.go_on()?;
+        let summary = format!("{} files", draft.manifest().parts.len());
+        Ok((draft, summary))
+    })
+}
+
+/// Puts the report beside the result, and the result in its place.
+pub fn seal(plan: &Plan, draft: Draft, watch: Watch) -> anyhow::Result<Summary> {
+    let (sealed, tally) = (draft.manifest(), draft.tally());
+    let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
+    let (stages, seconds) = watch.times();
+    let summary = Summary {
+        name: plan.name.clone(),
+        output: plan.output.path.clone(),
+        rows: sealed.rows.read,
+        anchors: tally.anchors,
+        triplets: sealed.rows.triplets,
+        asked: tally.asked,
+        bands: report::band_lines(&plan.mine.ask, tally),
+        fallback: tally.fallback,
+        exhausted: tally.exhausted,
+        missed: tally.missed,
+        unmined: sealed.unmined.clone(),
+        suspects,
+        index: sealed.search.index.name().into(),
+        reason: sealed.search.reason.clone(),
+        recall: sealed.search.recall.as_ref().map(recall_line),
+        stages,
+        seconds,
+        peak_memory: report::peak_memory(),
+    };
+    summary.write(draft.folder())?;
+    draft.seal()?;
+    Ok(summary)
+}
+
+fn recall_line(recall: &manifest::Recall) -> RecallLine {
+    let manifest::Recall { target, sample, overall, .. } = *recall;
+    RecallLine { target, sample, estimate: overall.estimate, low: overall.low, high: overall.high }
+}

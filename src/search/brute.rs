@@ -1,0 +1,32 @@
+//! The oracle: every row, one at a time, in plain sight.
+
+use super::corpus::Corpus;
+use super::taker::Taker;
+use super::{Found, Quest, Search};
+use crate::store::{Prepared, Row};
+
+/// Looks at every row with the kernel that decides. Slow, and short enough to be believed.
+pub struct Brute<'s>(Corpus<'s>);
+
+impl<'s> Brute<'s> {
+    pub fn new(store: &'s Prepared) -> Self {
+        Self(Corpus::new(store))
+    }
+}
+
+impl Search for Brute<'_> {
+    fn find(&self, quests: &[Quest]) -> Vec<Found> {
+        let corpus = &self.0;
+        let look = |quest: &Quest| {
+            let mut takers: Vec<Taker> = quest.windows.iter().map(|&window| Taker::new(window, corpus)).collect();
+            for row in (0..corpus.store.rows()).map(Row) {
+                if quest.admits.admits(corpus.store, row) {
+                    let distance = corpus.distance(quest.vector, row);
+                    takers.iter_mut().for_each(|taker| taker.offer(row, distance));
+                }
+            }
+            takers.into_iter().map(|taker| taker.fill(quest, corpus, true)).collect()
+        };
+        quests.iter().map(look).collect()
+    }
+}

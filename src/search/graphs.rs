@@ -1,0 +1,175 @@
+//! The graphs of hnsw_rs, fenced: built reproducibly, kept on disk under checksums, never handed anything it would
+//! panic on.
+//!
+//! hnsw_rs panics on NaN, infinities and negative distances, and ends the process on a damaged dump. The prepared store
+//! holds none of the former, [`Nearness`] is never negative, and a dump is loaded only if its checksums are the ones
+//! written beside it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use hnsw_rs::hnswio::HnswIo;
+use hnsw_rs::prelude::{AnnT, Hnsw};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use serde::{Deserialize, Serialize};
+
+use super::HnswParams;
+use crate::kernel::Metric;
+use crate::store::{Prepared, Row};
+
+/// A graph of one shard: consecutive rows, under their own row numbers.
+pub(super) type Graph = Hnsw<'static, f32, Nearness>;
+
+/// Layers allowed; hnsw_rs's own maximum.
+const LAYERS: usize = 16;
+/// A shard is built by one thread, so that the graph does not depend on thread timing; several are built at once.
+const SHARD_ROWS: u32 = 131_072;
+/// Below this a second shard would save no time that anyone notices.
+const SMALLEST_SPLIT: u32 = 16_384;
+
+/// Graphs could not be built, kept or reused.
+#[derive(Debug, thiserror::Error)]
+pub enum GraphError {
+    #[error("{path}: cannot keep the search graphs: {source}", path = path.display())]
+    Keep { path: PathBuf, source: io::Error },
+    #[error("{path}: cannot keep the search graphs: {message}", path = path.display())]
+    Dump { path: PathBuf, message: String },
+    #[error("{path}: cannot reload the search graphs: {message}; delete the folder and run again", path = path.display())]
+    Reload { path: PathBuf, message: String },
+}
+
+/// A distance as hnsw_rs wants it: never negative, never NaN.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Nearness {
+    metric: Metric,
+    /// Added to −x·y, which has no lower bound of its own: the largest dot product the store can hold.
+    shift: f32,
+}
+
+impl Nearness {
+    fn of(store: &Prepared) -> Self {
+        let shift = if store.metric() == Metric::Dot { (store.max_norm() * store.max_norm()) as f32 } else { 0.0 };
+        Self { metric: store.metric(), shift }
+    }
+}
+
+impl anndists::dist::Distance<f32> for Nearness {
+    fn eval(&self, x: &[f32], y: &[f32]) -> f32 {
+        (self.metric.distance(x, y).get() + self.shift).max(0.0)
+    }
+}
+
+/// How many shards a store of `rows` has: a function of the data alone, so that results are the same everywhere.
+pub(super) fn shards(rows: u32) -> u32 {
+    if rows <= SMALLEST_SPLIT { 1 } else { rows.div_ceil(SHARD_ROWS).max(2) }
+}
+
+/// Written last, beside the dumps.
+#[derive(Serialize, Deserialize, PartialEq)]
+struct Receipt {
+    /// What the graphs were made from and with.
+    key: String,
+    /// File name and blake3 of each dump.
+    files: Vec<(String, String)>,
+}
+
+const RECEIPT: &str = "graphs.json";
+
+/// The graphs of a store: those kept in `dir` when they were made under the same `key`, else built and kept there.
+///
+/// `key` names everything that shapes a graph: the store's content and the parameters.
+pub(super) fn open(
+    store: &Prepared,
+    params: &HnswParams,
+    dir: &Path,
+    key: &str,
+    on_rows: &(dyn Fn(u64) + Sync),
+) -> Result<Vec<Graph>, GraphError> {
+    let count = shards(store.rows());
+    if is_kept(dir, key) {
+        let graphs = (0..count).into_par_iter().map(|shard| {
+            let graph = reload(dir, shard, Nearness::of(store))?;
+            on_rows(graph.get_nb_point() as u64);
+            Ok(graph)
+        });
+        return graphs.collect();
+    }
+    let keep = |source| GraphError::Keep { path: dir.into(), source };
+    if dir.exists() {
+        fs::remove_dir_all(dir).map_err(keep)?;
+    }
+    fs::create_dir_all(dir).map_err(keep)?;
+    let graphs: Vec<Graph> = (0..count)
+        .into_par_iter()
+        .map(|shard| {
+            let graph = build(store, params, shard, count, on_rows);
+            dump(&graph, dir, shard)?;
+            Ok(graph)
+        })
+        .collect::<Result<_, GraphError>>()?;
+    let mut files = Vec::new();
+    for name in (0..count).flat_map(dumps) {
+        files.push((name.clone(), checksum(&dir.join(name)).map_err(keep)?));
+    }
+    let receipt = Receipt { key: key.into(), files };
+    let text = serde_json::to_string_pretty(&receipt).map_err(|error| keep(error.into()))?;
+    let temporary = dir.join("graphs.json.tmp");
+    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, dir.join(RECEIPT))).map_err(keep)?;
+    Ok(graphs)
+}
+
+/// Whether `dir` holds undamaged graphs made under `key`.
+pub(super) fn is_kept(dir: &Path, key: &str) -> bool {
+    let receipt = fs::read(dir.join(RECEIPT)).ok().and_then(|text| serde_json::from_slice::<Receipt>(&text).ok());
+    receipt.is_some_and(|receipt| {
+        receipt.key == key
+            && receipt.files.iter().all(|(name, sum)| checksum(&dir.join(name)).is_ok_and(|found| found == *sum))
+    })
+}
+
+fn build(store: &Prepared, params: &HnswParams, shard: u32, count: u32, on_rows: &(dyn Fn(u64) + Sync)) -> Graph {
+    let edge = |shard: u32| (u64::from(store.rows()) * u64::from(shard) / u64::from(count)) as u32;
+    let rows = edge(shard)..edge(shard + 1);
+    let graph = Hnsw::new(
+        usize::from(params.max_connections),
+        rows.len(),
+        LAYERS,
+        usize::from(params.ef_construction),
+        Nearness::of(store),
+    );
+    for row in rows {
+        graph.insert((store.vector(Row(row)), row as usize));
+        on_rows(1);
+    }
+    graph
+}
+
+fn basename(shard: u32) -> String {
+    format!("shard-{shard:05}")
+}
+
+fn dumps(shard: u32) -> [String; 2] {
+    ["graph", "data"].map(|part| format!("{}.hnsw.{part}", basename(shard)))
+}
+
+fn dump(graph: &Graph, dir: &Path, shard: u32) -> Result<(), GraphError> {
+    let failed = |message: String| GraphError::Dump { path: dir.into(), message };
+    let written = graph.file_dump(dir, &basename(shard)).map_err(|error| failed(error.to_string()))?;
+    if written == basename(shard) { Ok(()) } else { Err(failed(format!("dumped as {written}"))) }
+}
+
+fn reload(dir: &Path, shard: u32, nearness: Nearness) -> Result<Graph, GraphError> {
+    // The loader's signature ties the graph to the loader, which it borrows from only when memory-mapping. Leaking the
+    // few hundred bytes of a path and its options frees the graph from that tie.
+    let loader: &'static HnswIo = Box::leak(Box::new(HnswIo::new(dir, &basename(shard))));
+    loader
+        .load_hnsw_with_dist(nearness)
+        .map_err(|error| GraphError::Reload { path: dir.into(), message: error.to_string() })
+}
+
+fn checksum(path: &Path) -> io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}

@@ -1,0 +1,229 @@
+//! Every search against the oracle, on stores made to be awkward.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field};
+use parquet::arrow::ArrowWriter;
+use triplet_miner::kernel::{Distance, Metric};
+use triplet_miner::search::lottery::mix;
+use triplet_miner::search::{
+    Admits, Brute, Exact, Found, Hnsw, HnswParams, Pick, Quest, Relation, Rule, Search, Window,
+};
+use triplet_miner::store::{self, BadRows, Prepared, Row};
+
+const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot];
+
+/// A seeded source of test values; a failure prints its seed.
+struct Draw(u64);
+
+impl Draw {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    /// In −1 … 1.
+    fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    }
+}
+
+/// Writes `n × d` vectors with labels and one group as Parquet, and prepares them.
+fn prepared(dir: &Path, vectors: &[Vec<f32>], labels: Vec<Option<String>>, groups: Vec<Option<String>>, metric: Metric) -> Prepared {
+    let d = vectors[0].len() as i32;
+    let values = Float32Array::from(vectors.concat());
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(UInt64Array::from_iter_values(0..vectors.len() as u64))),
+        ("label", Arc::new(StringArray::from(labels))),
+        ("team", Arc::new(StringArray::from(groups))),
+        ("embedding", Arc::new(FixedSizeListArray::new(item, d, Arc::new(values), None))),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, n != "embedding"))).unwrap();
+    let path = dir.join("store.parquet");
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let params = store::Params {
+        path,
+        id: Some("id".into()),
+        embedding: "embedding".into(),
+        label: "label".into(),
+        filter: None,
+        groups: vec![("team".into(), "team".into())],
+        carry: vec![],
+        bad_rows: BadRows::Error,
+        metric,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let out = dir.join("prepared");
+    runtime.block_on(async {
+        let survey = store::survey(&params).await.unwrap();
+        store::prepare(&params, &survey, &out, &|_| ()).await.unwrap();
+    });
+    Prepared::open(&out).unwrap()
+}
+
+/// `n` rows of a kind that has broken searches before, or could.
+fn vectors(kind: &str, n: usize, d: usize, draw: &mut Draw) -> Vec<Vec<f32>> {
+    (0..n)
+        .map(|row| {
+            let mut v: Vec<f32> = (0..d).map(|_| draw.unit()).collect();
+            match kind {
+                "plain" => {}
+                // Equal distances everywhere: ties decide.
+                "lattice" => v.iter_mut().for_each(|x| *x = (*x * 1.5).round()),
+                "duplicates" => v = vec![(row % 7) as f32 + 1.0; d],
+                // One coordinate dwarfs the others: products lose what distances need.
+                "huge-coordinate" => v[0] = 1e6,
+                "tiny" => v.iter_mut().for_each(|x| *x *= 1e-21),
+                "huge" => v.iter_mut().for_each(|x| *x *= 1e17),
+                "mixed-norms" => {
+                    let scale = 10f32.powi(draw.below(12) as i32 - 6);
+                    v.iter_mut().for_each(|x| *x *= scale);
+                }
+                other => panic!("{other}"),
+            }
+            if v.iter().all(|x| *x == 0.0) {
+                v[0] = if kind == "tiny" { 1e-21 } else { 1.0 };
+            }
+            v
+        })
+        .collect()
+}
+
+fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
+    let mut draw = Draw(seed);
+    let mut quests: Vec<(Row, Vec<Rule>, Vec<Window>, bool)> = Vec::new();
+    for _ in 0..40 {
+        let anchor = Row(draw.below(u64::from(store.rows())) as u32);
+        let measure = |row: u64| store.metric().distance(store.vector(anchor), store.vector(Row(row as u32)));
+        let edge = |draw: &mut Draw| measure(draw.below(u64::from(store.rows())));
+        let windows = (0..1 + draw.below(3)).map(|_| {
+            let (a, b) = (edge(&mut draw), edge(&mut draw));
+            let (above, upto) = match draw.below(4) {
+                0 => (Distance::MIN, a),
+                1 => (a, Distance::MAX),
+                2 => (Distance::MIN, Distance::MAX),
+                _ => (a.min(b), a.max(b)),
+            };
+            let count = [1, 2, 5, 1_000][draw.below(4) as usize];
+            let pick = if draw.below(2) == 0 { Pick::Nearest } else { Pick::Random { key: draw.next() } };
+            Window { above, upto, count, pick }
+        });
+        let windows: Vec<Window> = windows.collect();
+        let code = store.group(0)[anchor.index()];
+        let rules = match draw.below(3) {
+            0 => vec![],
+            1 => vec![Rule { group: 0, relation: Relation::Same, code }],
+            _ => vec![Rule { group: 0, relation: Relation::Different, code }],
+        };
+        quests.push((anchor, rules, windows, draw.below(2) == 0));
+    }
+    let quests: Vec<Quest> = quests
+        .iter()
+        .map(|(anchor, rules, windows, unlabelled)| Quest {
+            vector: store.vector(*anchor),
+            admits: Admits {
+                own: Some(*anchor),
+                label: store.labels()[anchor.index()],
+                unlabelled: *unlabelled,
+                rules,
+            },
+            windows,
+        })
+        .collect();
+    search.find(&quests)
+}
+
+fn names(n: usize, classes: u64, nulls: u64, draw: &mut Draw) -> Vec<Option<String>> {
+    (0..n).map(|_| (draw.below(nulls) > 0).then(|| format!("c{}", draw.below(classes)))).collect()
+}
+
+#[test]
+fn exact_search_equals_brute_force_on_awkward_stores() {
+    for metric in METRICS {
+        for (kind, n, d) in [
+            ("plain", 1_500, 1),
+            ("plain", 1_100, 3),
+            ("plain", 2_100, 64),
+            ("plain", 130, 4_096),
+            ("lattice", 1_500, 3),
+            ("duplicates", 1_300, 5),
+            ("huge-coordinate", 1_200, 17),
+            ("tiny", 1_100, 8),
+            ("huge", 1_100, 8),
+            ("mixed-norms", 1_600, 24),
+            ("plain", 2, 2),
+        ] {
+            let seed = mix(n as u64 * 31 + d as u64) ^ metric as u64;
+            let mut draw = Draw(seed);
+            let dir = tempfile::tempdir().unwrap();
+            let vectors = vectors(kind, n, d, &mut draw);
+            let mut labels = names(n, 9, 12, &mut draw);
+            labels[0] = Some("c0".into());
+            labels[1] = Some("c0".into());
+            let groups = names(n, 3, 8, &mut draw);
+            let store = prepared(dir.path(), &vectors, labels, groups, metric);
+            let (exact, brute) = (Exact::new(&store), Brute::new(&store));
+            assert_eq!(ask(&exact, &store, seed), ask(&brute, &store, seed), "{metric:?} {kind} {n} × {d}, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_graph_emits_nothing_wrong_and_finds_most() {
+    for metric in METRICS {
+        let seed = 77 + metric as u64;
+        let mut draw = Draw(seed);
+        let dir = tempfile::tempdir().unwrap();
+        let vectors = vectors("plain", 3_000, 12, &mut draw);
+        let labels = names(3_000, 9, 12, &mut draw);
+        let groups = names(3_000, 3, 8, &mut draw);
+        let store = prepared(dir.path(), &vectors, labels, groups, metric);
+        let graphs = dir.path().join("graphs");
+        let hnsw = Hnsw::open(&store, &HnswParams::default(), &graphs, "key", &|_| ()).unwrap();
+        let (found, truth) = (ask(&hnsw, &store, seed), ask(&Brute::new(&store), &store, seed));
+        let (mut hits, mut all) = (0, 0);
+        for (found, truth) in found.iter().flatten().zip(truth.iter().flatten()) {
+            assert!(found.hits.is_sorted_by_key(|hit| (hit.distance, hit.row)), "{metric:?}");
+            if found.exhaustive {
+                assert_eq!(found, truth, "{metric:?}: what is called exhaustive is the oracle's answer");
+            }
+            hits += found.hits.iter().filter(|hit| truth.hits.contains(hit)).count();
+            all += truth.hits.len();
+        }
+        assert!(hits * 100 >= all * 90, "{metric:?}: {hits} of {all}");
+
+        assert!(Hnsw::is_kept(&graphs, "key") && !Hnsw::is_kept(&graphs, "another key"));
+        let reloaded = Hnsw::open(&store, &HnswParams::default(), &graphs, "key", &|_| ()).unwrap();
+        assert_eq!(ask(&reloaded, &store, seed), found, "{metric:?}: a reloaded graph answers as the built one did");
+    }
+}
+
+#[test]
+fn a_damaged_graph_is_built_again_and_not_loaded() {
+    let mut draw = Draw(5);
+    let dir = tempfile::tempdir().unwrap();
+    let vectors = vectors("plain", 500, 6, &mut draw);
+    let (labels, groups) = (names(500, 4, 9, &mut draw), names(500, 3, 8, &mut draw));
+    let store = prepared(dir.path(), &vectors, labels, groups, Metric::Cosine);
+    let graphs = dir.path().join("graphs");
+    let open = || Hnsw::open(&store, &HnswParams::default(), &graphs, "key", &|_| ()).unwrap();
+    let answer = ask(&open(), &store, 3);
+    for entry in std::fs::read_dir(&graphs).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.truncate(bytes.len() / 2);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(!Hnsw::is_kept(&graphs, "key"), "{}", path.display());
+        assert_eq!(ask(&open(), &store, 3), answer);
+        assert!(Hnsw::is_kept(&graphs, "key"));
+    }
+}
