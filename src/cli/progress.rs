@@ -24,28 +24,32 @@ pub fn choose(quiet: bool) -> Box<dyn Progress> {
 /// For a terminal: a finished stage leaves one line.
 struct Bars(MultiProgress);
 
+const COUNTED: &str = "{prefix:<7} {bar:30} {advance}";
+const OPEN_ENDED: &str = "{prefix:<7} {spinner} {advance}";
+
 struct Bar {
+    name: &'static str,
     bar: ProgressBar,
+    bars: MultiProgress,
     start: Instant,
 }
 
 impl Progress for Bars {
     fn stage(&self, name: &'static str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
-        let template = if total.is_some() { "{prefix:<7} {bar:30} {advance}" } else { "{prefix:<7} {spinner} {advance}" };
         let advance = move |state: &ProgressState, out: &mut dyn Write| {
             let advance = Advance { done: state.pos(), total: state.len(), unit, rate: state.per_sec() };
             // A formatter that fails has no room left; the next frame tries again.
             let _ = write!(out, "{advance}");
         };
         let bar = self.0.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
-        bar.set_style(style(template).with_key("advance", advance));
+        bar.set_style(style(if total.is_some() { COUNTED } else { OPEN_ENDED }).with_key("advance", advance));
         bar.set_prefix(name);
         bar.enable_steady_tick(Duration::from_millis(100));
-        Box::new(Bar { bar, start: Instant::now() })
+        Box::new(Bar { name, bar, bars: self.0.clone(), start: Instant::now() })
     }
 
     fn note(&self, line: &str) {
-        let _ = self.0.println(line);
+        self.0.suspend(|| aside(line));
     }
 }
 
@@ -55,8 +59,9 @@ impl Stage for Bar {
     }
 
     fn finish(&self, summary: &str) {
-        self.bar.set_style(style("{prefix:<7} {msg}"));
-        self.bar.finish_with_message(outcome(summary, self.start.elapsed()));
+        // A bar that stays leaves the cursor in its line, where the result on standard output would go on.
+        self.bar.finish_and_clear();
+        self.bars.suspend(|| aside(&format!("{:<7} {}", self.name, outcome(summary, self.start.elapsed()))));
     }
 }
 
@@ -195,7 +200,7 @@ mod tests {
     fn an_advance_says_what_is_known() {
         assert_eq!(told(12_000, 70_000, Unit::Anchors, 1_000.0), "12,000 of 70,000 anchors, 17 %, 1,000/s, 58s left");
         assert_eq!(told(12_000, None, Unit::Triplets, 1_000.4), "12,000 triplets, 1,000/s");
-        assert_eq!(told(1 << 20, 4 << 20, Unit::Bytes, 1048576.0), "1.00 MiB of 4.00 MiB, 25 %, 1.00 MiB/s, 3s left");
+        assert_eq!(told(1 << 20, 4 << 20, Unit::Bytes, 1_048_576.0), "1.00 MiB of 4.00 MiB, 25 %, 1.00 MiB/s, 3s left");
         assert_eq!(told(0, 70_000, Unit::Rows, 0.0), "70,000 rows to do");
         assert_eq!(told(0, None, Unit::Rows, 0.0), "");
     }
@@ -222,7 +227,7 @@ mod tests {
 
     #[test]
     fn every_template_is_one() {
-        for template in ["{prefix:<7} {bar:30} {advance}", "{prefix:<7} {spinner} {advance}", "{prefix:<7} {msg}"] {
+        for template in [COUNTED, OPEN_ENDED] {
             ProgressStyle::with_template(template).unwrap();
         }
     }
