@@ -1,6 +1,5 @@
 //! `miner run`
 
-use clap::Args as ClapArgs;
 use serde::Serialize;
 use triplet_miner::pipeline::{self, Control, Outcome};
 use triplet_miner::report::Summary;
@@ -13,7 +12,7 @@ use super::{output, progress, signals};
 ///
 /// Goes on where an interrupted run of the same pipeline stopped. Does nothing when the output is already complete and
 /// current.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]

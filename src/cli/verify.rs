@@ -12,7 +12,7 @@ use super::{output, progress, signals};
 ///
 /// Trusts nothing the output says. The store is found where the manifest says it was, unless --store names it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store /data/moved.parquet --full")]
+#[command(after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store moved.parquet --full")]
 pub struct Args {
     /// The folder a run wrote
     #[arg(value_hint = ValueHint::DirPath)]
