@@ -25,8 +25,12 @@ impl Status {
         let known = |cause: &(dyn Error + 'static)| match cause {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
             c if c.is::<ConfigError>() => Some(Self::Wrong),
-            c if c.is::<SurveyError>() || c.is::<PrepareError>() => Some(Self::Refused),
-            _ => None,
+            c if c.is::<SurveyError>() => Some(Self::Refused),
+            // A full disk is no fault of the data.
+            c => match c.downcast_ref::<PrepareError>()? {
+                PrepareError::Write(_) => Some(Self::Failed),
+                _ => Some(Self::Refused),
+            },
         };
         error.chain().filter_map(known).last().unwrap_or(Self::Failed)
     }
