@@ -1,1 +1,14 @@
-//! Floor 5. *What was asked?* TOML as written, checked, every default filled in.
+//! Floor 5. *What was asked?* The TOML as written becomes a plan: checked, every default filled in.
+//!
+//! No later room meets a contradiction, an unknown name, or a path that is relative to something else than the process.
+
+mod error;
+mod load;
+mod plan;
+mod schema;
+mod spec;
+
+pub use error::{ConfigError, Place};
+pub use load::{load, restore};
+pub use plan::{Plan, Run};
+pub use schema::json_schema;

@@ -1,7 +1,35 @@
 //! Floor 4. *How is a result written, sealed and checked?* Formats, the one seal, and `verify`.
 //!
-//! `manifest.json` is written last: a folder without it is not finished.
+//! `manifest.json` is written last: a folder without it is not finished. The same harvests give the same bytes: every order is
+//! total, no file knows the time, and no number is rounded on its way into text.
 
+mod digest;
+mod durable;
+mod fingerprint;
+mod format;
+mod gather;
+mod harvest;
+mod layout;
+mod order;
 mod params;
+mod seal;
+mod sealed;
+mod sides;
+mod verify;
+mod write;
 
+#[cfg(test)]
+mod fixture;
+
+pub use fingerprint::fingerprint;
+pub use format::{ColumnError, FormatError};
+pub use gather::GatherError;
+pub use harvest::{HarvestError, Harvests};
+pub use layout::NameError;
+pub use order::OrderError;
 pub use params::{Format, Order, Params};
+pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current};
+pub use sealed::{BandCounts, Column, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts};
+pub use sides::SUSPECTS;
+pub use verify::{Asked, Checked, Completeness, Finding, Verdict, verify};
+pub use write::{ColumnsError, Facts, Material, WriteError, check_columns, write};

@@ -32,6 +32,18 @@ pub enum Order {
     HardToEasy,
 }
 
+impl Order {
+    /// As written in a pipeline.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Anchor => "anchor",
+            Self::Random => "random",
+            Self::EasyToHard => "easy-to-hard",
+            Self::HardToEasy => "hard-to-easy",
+        }
+    }
+}
+
 /// Where and how the result is written.
 #[derive(Debug, Clone)]
 pub struct Params {

@@ -66,12 +66,13 @@ impl<'a> Engine<'a> {
 /// Times the stages of a run, and shows each while it lasts.
 pub struct Watch<'a> {
     progress: &'a dyn Progress,
+    start: Instant,
     times: Vec<StageTime>,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(progress: &'a dyn Progress) -> Self {
-        Self { progress, times: Vec::new() }
+        Self { progress, start: Instant::now(), times: Vec::new() }
     }
 
     /// Runs one stage. `work` reports its advance, and says in a few words what came of it.
@@ -90,7 +91,8 @@ impl<'a> Watch<'a> {
         Ok(result)
     }
 
-    pub fn times(self) -> Vec<StageTime> {
-        self.times
+    /// The stages so far, and the seconds since the start.
+    pub fn times(self) -> (Vec<StageTime>, f64) {
+        (self.times, self.start.elapsed().as_secs_f64())
     }
 }

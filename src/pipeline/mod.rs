@@ -53,9 +53,9 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
         let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
         let recall = stages::measure(plan, &store, &index, &mut watch)?;
-        let facts = stages::facts(plan, inputs, fingerprint, &index, recall);
+        let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
         let draft = stages::write(plan, &store, &harvests, facts, &scratch, &engine, &mut watch)?;
-        let summary = stages::seal(plan, draft, &engine, watch)?;
+        let summary = stages::seal(plan, draft, watch)?;
         scratch.remove()?;
         Ok(Outcome { path, already: false, summary })
     })

@@ -10,7 +10,7 @@ use super::engine::{Engine, Watch};
 use crate::config::Plan;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Recall};
-use crate::report::{Summary, Unit};
+use crate::report::{self, RecallLine, Summary, Unit};
 use crate::search::{self, Choice, Exact, Hnsw, Index, Search};
 use crate::store::{self, Prepared, Survey};
 
@@ -21,7 +21,7 @@ pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 pub fn inputs(plan: &Plan, survey: &Survey) -> Vec<Input> {
     vec![Input {
         role: "store".into(),
-        path: plan.store_as_written().into(),
+        path: plan.store_from_output.clone(),
         bytes: survey.bytes(),
         rows: survey.rows(),
         fingerprint: survey.fingerprint().into(),
@@ -130,12 +130,7 @@ pub fn mine(
 }
 
 /// The recall of an approximate search, against the exact one on a sample of anchors.
-pub fn measure(
-    plan: &Plan,
-    store: &Prepared,
-    index: &Searcher,
-    watch: &mut Watch,
-) -> anyhow::Result<Option<Recall>> {
+pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watch) -> anyhow::Result<Option<Recall>> {
     if index.choice.index == Index::Exact {
         return Ok(None);
     }
@@ -154,6 +149,7 @@ pub fn measure(
 /// What the manifest says beside what is counted while it is written.
 pub fn facts(
     plan: &Plan,
+    store: &Prepared,
     inputs: Vec<Input>,
     fingerprint: String,
     index: &Searcher,
@@ -163,8 +159,9 @@ pub fn facts(
     let graph = index == Index::Hnsw;
     let search = SearchFacts {
         index,
-        reason,
+        reason: Some(reason),
         hnsw: graph.then_some(plan.search.hnsw),
+        shards: graph.then(|| Hnsw::shards(store.rows())),
         recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
     };
     Facts { program: PROGRAM.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }
@@ -186,15 +183,42 @@ pub fn write(
         let advance = |rows| stage.advance(rows);
         let draft = engine.wait(manifest::write(&scratch.output(), &material, facts, &advance))?;
         engine.go_on()?;
-        let summary = format!("{} files", draft.sealed().parts.len());
+        let summary = format!("{} files", draft.manifest().parts.len());
         Ok((draft, summary))
     })
 }
 
 /// Puts the report beside the result, and the result in its place.
-pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch) -> anyhow::Result<Summary> {
-    let summary = Summary::new(&plan.name, &plan.output.path, draft.sealed(), draft.tally(), watch.times(), engine.threads());
+pub fn seal(plan: &Plan, draft: Draft, watch: Watch) -> anyhow::Result<Summary> {
+    let (sealed, tally) = (draft.manifest(), draft.tally());
+    let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
+    let (stages, seconds) = watch.times();
+    let summary = Summary {
+        name: plan.name.clone(),
+        output: plan.output.path.clone(),
+        rows: sealed.rows.read,
+        anchors: tally.anchors,
+        triplets: sealed.rows.triplets,
+        asked: tally.asked,
+        bands: report::band_lines(&plan.mine.ask, tally),
+        fallback: tally.fallback,
+        exhausted: tally.exhausted,
+        missed: tally.missed,
+        unmined: sealed.unmined.clone(),
+        suspects,
+        index: sealed.search.index.name().into(),
+        reason: sealed.search.reason.clone(),
+        recall: sealed.search.recall.as_ref().map(recall_line),
+        stages,
+        seconds,
+        peak_memory: report::peak_memory(),
+    };
     summary.write(draft.folder())?;
     draft.seal()?;
     Ok(summary)
+}
+
+fn recall_line(recall: &manifest::Recall) -> RecallLine {
+    let manifest::Recall { target, sample, overall, .. } = *recall;
+    RecallLine { target, sample, estimate: overall.estimate, low: overall.low, high: overall.high }
 }

@@ -1,5 +1,9 @@
 //! Floor 4. *How did it go?* Progress while a run works, its figures afterwards.
 
 mod progress;
+mod summary;
 
 pub use progress::{Progress, Silent, Stage, Unit};
+pub use summary::{
+    BandLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, peak_memory, read, thousands,
+};

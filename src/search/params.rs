@@ -15,6 +15,17 @@ pub enum Index {
     Hnsw,
 }
 
+impl Index {
+    /// As written in pipelines and manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Exact => "exact",
+            Self::Hnsw => "hnsw",
+        }
+    }
+}
+
 /// Parameters of the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]

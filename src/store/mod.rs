@@ -3,10 +3,55 @@
 //!
 //! After [`prepare`] no later room meets a NaN, a ragged vector, a null id, or a label that is not a [`Code`].
 
+mod census;
+mod codes;
+mod draft;
+mod expression;
+mod files;
+mod flaw;
+mod ids;
+mod layout;
+mod npy;
 mod params;
+mod prepare;
 mod prepared;
+mod rejects;
 mod row;
+mod scan;
+mod selection;
+mod survey;
+mod table;
+#[cfg(test)]
+mod tests;
+mod types;
+mod vectors;
 
+pub use census::{Census, census};
+pub use draft::WriteError;
+pub use expression::{ExpressionError, Fault};
+pub use files::ListError;
 pub use params::{BadRows, Params};
-pub use prepared::Prepared;
+pub use prepare::{PrepareError, prepare};
+pub use prepared::{OpenError, Prepared};
+pub use rejects::{BadRow, BadRowsFound};
 pub use row::{Code, Row};
+pub use scan::ScanError;
+pub use selection::SelectionError;
+pub use survey::{InputFile, Survey, SurveyError, survey};
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use memmap2::Mmap;
+
+/// Maps a file of a prepared store for reading.
+fn map(path: &Path) -> io::Result<Mmap> {
+    let file = File::open(path)?;
+    // SAFETY: a mapping is sound while nobody changes the file. The files of a prepared store are written once, under a
+    // folder that the run has to itself, and never touched again; `store.json` is missing until they are complete.
+    #[allow(unsafe_code)]
+    unsafe {
+        Mmap::map(&file)
+    }
+}

@@ -1,2 +1,252 @@
 //! The prepared store, opened.
-pub struct Prepared {}
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+
+use super::layout::{self, Header};
+use super::npy::{Element, Npy, Shape};
+use super::table::Table;
+use super::{Code, Row};
+use crate::kernel::Metric;
+
+/// A frozen store: `n` rows of `d` values, with ids, classes and groups. Read in place, so cheap to open and to share.
+pub struct Prepared {
+    dir: PathBuf,
+    header: Header,
+    vectors: Npy<f32>,
+    labels: Npy<Code>,
+    groups: Vec<Npy<Code>>,
+    keys: Npy<u64>,
+    source_rows: Npy<u64>,
+    ids: Table,
+    label_values: ArrayRef,
+    rejected: RecordBatch,
+    classes: Classes,
+}
+
+/// Why a prepared store cannot be opened, or a column of it not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: not the header of a prepared store: {source}", .path.display())]
+    Header { path: PathBuf, source: serde_json::Error },
+    #[error("{}: format {found_format} version {found_version}, expected {} version {}; prepare the store again", .path.display(), layout::FORMAT, layout::VERSION)]
+    Version { path: PathBuf, found_format: String, found_version: u32 },
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Table { path: PathBuf, source: ArrowError },
+    #[error("{}: {what}: found {found}, expected {expected}; prepare the store again", .path.display())]
+    Disagrees { path: PathBuf, what: &'static str, found: u64, expected: u64 },
+}
+
+impl Prepared {
+    /// Opens the folder that [`super::prepare`] wrote.
+    pub fn open(dir: &Path) -> Result<Self, OpenError> {
+        let header = read_header(&dir.join(layout::HEADER))?;
+        let rows = header.rows as usize;
+        let table = |name: &str| open_table(&dir.join(name));
+        let ids = table(layout::IDS)?;
+        agree(dir, layout::IDS, "rows", ids.rows(), rows)?;
+        let label_values = table(layout::LABEL_VALUES)?;
+        agree(dir, layout::LABEL_VALUES, "classes", label_values.rows(), header.classes)?;
+        let whole =
+            |name: &str, table: Table| table.read().map_err(|source| OpenError::Table { path: dir.join(name), source });
+        let labels: Npy<Code> = array(dir, layout::LABELS, rows)?;
+        Ok(Self {
+            vectors: open_array(&dir.join(layout::VECTORS), Shape { rows, width: Some(header.dims) })?,
+            classes: Classes::of(labels.values(), header.classes).ok_or_else(|| OpenError::Disagrees {
+                path: dir.join(layout::LABELS),
+                what: "a code beyond the classes",
+                found: labels.values().iter().filter(|c| !c.is_null()).map(|c| u64::from(c.0)).max().unwrap_or(0),
+                expected: header.classes as u64,
+            })?,
+            labels,
+            groups: (0..header.groups.len()).map(|g| array(dir, &layout::group(g), rows)).collect::<Result<_, _>>()?,
+            keys: array(dir, layout::KEYS, rows)?,
+            source_rows: array(dir, layout::SOURCE_ROWS, rows)?,
+            ids,
+            label_values: whole(layout::LABEL_VALUES, label_values)?.column(0).clone(),
+            rejected: whole(layout::REJECTED, table(layout::REJECTED)?)?,
+            dir: dir.to_owned(),
+            header,
+        })
+    }
+
+    /// n.
+    pub fn rows(&self) -> u32 {
+        self.header.rows
+    }
+
+    /// d.
+    pub fn dims(&self) -> usize {
+        self.header.dims
+    }
+
+    pub fn metric(&self) -> Metric {
+        self.header.metric
+    }
+
+    /// n × d, row-major; normalised under cosine.
+    pub fn vectors(&self) -> &[f32] {
+        self.vectors.values()
+    }
+
+    /// d values.
+    pub fn vector(&self, row: Row) -> &[f32] {
+        let start = row.index() * self.dims();
+        &self.vectors()[start..start + self.dims()]
+    }
+
+    /// Largest L2 norm of a vector.
+    pub fn max_norm(&self) -> f64 {
+        self.header.max_norm
+    }
+
+    /// The class of each row.
+    pub fn labels(&self) -> &[Code] {
+        self.labels.values()
+    }
+
+    /// How many classes there are; their codes are `0 … classes − 1`.
+    pub fn classes(&self) -> usize {
+        self.header.classes
+    }
+
+    /// The rows of a class, ascending; none for [`Code::NULL`].
+    pub fn members(&self, label: Code) -> &[Row] {
+        self.classes.members(label)
+    }
+
+    /// Constraint names, in the pipeline's order.
+    pub fn group_names(&self) -> &[String] {
+        &self.header.groups
+    }
+
+    /// The group of each row; `index` as in [`Prepared::group_names`].
+    pub fn group(&self, index: usize) -> &[Code] {
+        self.groups[index].values()
+    }
+
+    /// A 64-bit hash of each row's id, by value: the base of keyed random choices.
+    pub fn keys(&self) -> &[u64] {
+        self.keys.values()
+    }
+
+    /// Position of each row in the scan, before `where`; ascending.
+    pub fn source_rows(&self) -> &[u64] {
+        self.source_rows.values()
+    }
+
+    /// The id, then the carried columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.ids.schema()
+    }
+
+    /// The values of a column of [`Prepared::schema`] at some rows, in that order, repeats allowed.
+    pub fn take(&self, column: usize, rows: &[Row]) -> Result<ArrayRef, OpenError> {
+        self.ids.take(column, rows).map_err(|source| OpenError::Table { path: self.dir.join(layout::IDS), source })
+    }
+
+    /// The label of each class, in the label's own type.
+    pub fn label_values(&self) -> &ArrayRef {
+        &self.label_values
+    }
+
+    /// Rows left out as unusable, in scan order: `file`, `file_row` (position in the file), `source_row` (position in the
+    /// scan), `id` (null where it was), `reason`.
+    pub fn rejected(&self) -> &RecordBatch {
+        &self.rejected
+    }
+
+    /// Of the survey that was prepared, see [`super::Survey::fingerprint`].
+    pub fn fingerprint(&self) -> &str {
+        &self.header.fingerprint
+    }
+}
+
+fn read_header(path: &Path) -> Result<Header, OpenError> {
+    let text = fs::read(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let header: Header =
+        serde_json::from_slice(&text).map_err(|source| OpenError::Header { path: path.to_owned(), source })?;
+    if header.format != layout::FORMAT || header.version != layout::VERSION {
+        let (found_format, found_version) = (header.format, header.version);
+        return Err(OpenError::Version { path: path.to_owned(), found_format, found_version });
+    }
+    Ok(header)
+}
+
+fn array<T: Element>(dir: &Path, name: &str, rows: usize) -> Result<Npy<T>, OpenError> {
+    open_array(&dir.join(name), Shape { rows, width: None })
+}
+
+fn open_array<T: Element>(path: &Path, shape: Shape) -> Result<Npy<T>, OpenError> {
+    Npy::open(path, shape).map_err(|source| OpenError::Io { path: path.to_owned(), source })
+}
+
+fn open_table(path: &Path) -> Result<Table, OpenError> {
+    Table::open(path).map_err(|source| OpenError::Table { path: path.to_owned(), source })
+}
+
+fn agree(dir: &Path, name: &str, what: &'static str, found: usize, expected: usize) -> Result<(), OpenError> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(OpenError::Disagrees { path: dir.join(name), what, found: found as u64, expected: expected as u64 })
+}
+
+/// The rows of each class, by counting sort.
+struct Classes {
+    /// Class `c` owns `rows[starts[c]..starts[c + 1]]`.
+    starts: Vec<u32>,
+    rows: Vec<Row>,
+}
+
+impl Classes {
+    /// `None` when a code is beyond the classes.
+    fn of(labels: &[Code], classes: usize) -> Option<Self> {
+        let labelled = || labels.iter().enumerate().filter(|(_, label)| !label.is_null());
+        let mut starts = vec![0u32; classes + 1];
+        for (_, label) in labelled() {
+            *starts.get_mut(label.index() + 1)? += 1;
+        }
+        for class in 0..classes {
+            starts[class + 1] += starts[class];
+        }
+        let mut next = starts.clone();
+        let mut rows = vec![Row(0); starts[classes] as usize];
+        for (row, label) in labelled() {
+            let place = &mut next[label.index()];
+            rows[*place as usize] = Row(row as u32);
+            *place += 1;
+        }
+        Some(Self { starts, rows })
+    }
+
+    fn members(&self, label: Code) -> &[Row] {
+        match (self.starts.get(label.index()), self.starts.get(label.index() + 1)) {
+            (Some(&start), Some(&end)) => &self.rows[start as usize..end as usize],
+            _ => &[],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_the_rows_of_a_class_ascending() {
+        let labels = [1, 0, u32::MAX, 1, 2, 1].map(Code);
+        let classes = Classes::of(&labels, 3).unwrap();
+        assert_eq!(classes.members(Code(0)), [Row(1)]);
+        assert_eq!(classes.members(Code(1)), [Row(0), Row(3), Row(5)]);
+        assert_eq!(classes.members(Code(2)), [Row(4)]);
+        assert_eq!(classes.members(Code::NULL), []);
+        assert!(Classes::of(&labels, 2).is_none());
+    }
+}

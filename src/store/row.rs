@@ -12,7 +12,8 @@ impl Row {
 }
 
 /// A label or group value as a dense number, in order of first appearance; [`Code::NULL`] for null.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
 pub struct Code(pub u32);
 
 impl Code {

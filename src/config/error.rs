@@ -1,0 +1,55 @@
+//! What is wrong with a pipeline file: where, what was found, what was expected.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// A pipeline cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{file}: cannot be read: {source}", file = file.display())]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{file}: not TOML: {source}", file = file.display())]
+    Syntax { file: PathBuf, source: Box<toml::de::Error> },
+    #[error("--set {argument}: {message}")]
+    Set { argument: String, message: String },
+    #[error("{file}{place}: {key}{found}: {message}", file = file.display(), found = found.as_ref().map(|v| format!(" = {v}")).unwrap_or_default())]
+    Key { file: PathBuf, place: Place, key: String, found: Option<String>, message: String },
+}
+
+/// Line and column in the pipeline file, from 1; nowhere for a key that is missing or was given by `--set`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place(pub Option<(usize, usize)>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.0 {
+            Some((line, column)) => write!(f, ":{line}:{column}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A key that does not hold what it should, before anyone looked up where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// Dotted, as in `mine.positives.pick`.
+    pub key: String,
+    pub message: String,
+}
+
+impl Complaint {
+    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into() }
+    }
+}
+
+/// The known name nearest to what was written, where one is near.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::jaro_winkler(written, name), name))
+        .filter(|(score, _)| *score > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}

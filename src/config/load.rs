@@ -1,0 +1,178 @@
+//! From a file to a plan: text, overrides, environment, known keys, types, values.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::error::{Complaint, ConfigError, Place};
+use super::plan::{self, Plan};
+use super::schema::check_keys;
+use super::spec::Spec;
+
+/// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
+///
+/// # Errors
+/// A file that cannot be read or is not TOML; an override without `=`; a `${NAME}` that is not set; an unknown key; a
+/// value of the wrong type; a value or a combination that makes no sense.
+pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
+    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.into(), source })?;
+    let syntax = |source| ConfigError::Syntax { file: file.into(), source: Box::new(source) };
+    let mut table: toml::Table = text.parse().map_err(syntax)?;
+    for argument in set {
+        apply(&mut table, argument).map_err(|message| ConfigError::Set { argument: argument.clone(), message })?;
+    }
+    let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
+    let checked = understand(&mut table).and_then(|mut spec| {
+        spec.name.get_or_insert(stem);
+        plan::check(&spec, file.parent().unwrap_or(Path::new("")))
+    });
+    checked.map_err(|Complaint { key, message }| ConfigError::Key {
+        file: file.into(),
+        place: Place(place(&text, &key)),
+        found: lookup(&table, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
+        key,
+        message,
+    })
+}
+
+/// The plan that a manifest's `pipeline` describes, over a store and an output that may have moved since.
+///
+/// # Errors
+/// When the description is not one that this version writes.
+pub fn restore(pipeline: &Value, store: &Path, output: &Path) -> Result<Plan, ConfigError> {
+    let complain = |Complaint { key, message }| ConfigError::Key {
+        file: output.join("manifest.json"),
+        place: Place::default(),
+        key: format!("pipeline.{key}"),
+        found: None,
+        message,
+    };
+    let spec: Spec = serde_path_to_error::deserialize(pipeline).map_err(|error| complain(wrong_type(&error)))?;
+    let mut plan = plan::check(&spec, Path::new("")).map_err(complain)?;
+    plan.store.path = store.into();
+    plan.output.path = output.into();
+    Ok(plan)
+}
+
+fn understand(table: &mut toml::Table) -> Result<Spec, Complaint> {
+    substitute(table, "")?;
+    check_keys(table)?;
+    for (section, key, what) in [
+        ("store", "path", "a Parquet file, a glob or a directory"),
+        ("store", "embedding", "the column of vectors"),
+        ("store", "label", "a SQL expression of the class"),
+        ("output", "path", "a folder for the result"),
+    ] {
+        let present = table.get(section).and_then(|section| section.get(key)).is_some();
+        if !present {
+            return Err(Complaint::new(format!("{section}.{key}"), format!("is missing; expected {what}")));
+        }
+    }
+    serde_path_to_error::deserialize(toml::Value::Table(table.clone())).map_err(|error| wrong_type(&error))
+}
+
+/// A type error in words that name no Rust type.
+fn wrong_type<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Complaint {
+    let text = error.inner().to_string();
+    let mut message = text.lines().next().unwrap_or_default().to_owned();
+    for (rust, plain) in [
+        ("expected f64", "expected a number"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected u32", "expected a whole number, 0 or more"),
+        ("expected u16", "expected a whole number from 0 to 65,535"),
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected a table"),
+        ("expected struct ", "expected a table: "),
+    ] {
+        message = message.replace(rust, plain);
+    }
+    Complaint::new(error.path().to_string(), message)
+}
+
+/// `a.b=value`: the value is TOML if it parses as such, else a string.
+fn apply(table: &mut toml::Table, argument: &str) -> Result<(), String> {
+    let Some((path, text)) = argument.split_once('=') else {
+        return Err("expected key=value, as in mine.margin=0.3".into());
+    };
+    let (path, text) = (path.trim(), text.trim());
+    let value = format!("v = {text}").parse::<toml::Table>().ok().and_then(|mut parsed| parsed.remove("v"));
+    let value = value.unwrap_or_else(|| toml::Value::String(text.into()));
+    let mut keys: Vec<&str> = path.split('.').collect();
+    let last = keys.pop().filter(|key| !key.is_empty()).ok_or("the key is empty")?;
+    let mut inner = table;
+    for key in keys {
+        let entry = inner.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        inner = entry.as_table_mut().ok_or_else(|| format!("`{key}` is no section"))?;
+    }
+    inner.insert(last.into(), value);
+    Ok(())
+}
+
+/// Replaces `${NAME}` in every string by the environment variable; `$${` stands for `${` itself.
+fn substitute(table: &mut toml::Table, path: &str) -> Result<(), Complaint> {
+    for (key, value) in table.iter_mut() {
+        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        substitute_value(value, &full)?;
+    }
+    Ok(())
+}
+
+fn substitute_value(value: &mut toml::Value, path: &str) -> Result<(), Complaint> {
+    match value {
+        toml::Value::String(text) => *text = expand(text, path)?,
+        toml::Value::Array(items) => items.iter_mut().try_for_each(|item| substitute_value(item, path))?,
+        toml::Value::Table(inner) => substitute(inner, path)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn expand(text: &str, key: &str) -> Result<String, Complaint> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("${") {
+        if rest[..at].ends_with('$') {
+            out.push_str(&rest[..at]);
+            out.push('{');
+            rest = &rest[at + 2..];
+            continue;
+        }
+        let name = rest[at + 2..].split_once('}').map(|(name, _)| name);
+        let name = name.ok_or_else(|| Complaint::new(key, "`${` without `}`; write `$${` for a plain `${`"))?;
+        let value = std::env::var(name).map_err(|_| {
+            Complaint::new(key, format!("the environment variable {name} is not set; `$${{` stands for a plain `${{`"))
+        })?;
+        out.push_str(&rest[..at]);
+        out.push_str(&value);
+        rest = &rest[at + name.len() + 3..];
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn lookup<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
+    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
+    let value = table.get(first)?;
+    match rest {
+        None => Some(value),
+        Some(rest) => lookup(value.as_table()?, rest),
+    }
+}
+
+/// Line and column of a key's value, from 1.
+fn place(text: &str, key: &str) -> Option<(usize, usize)> {
+    let root = toml::de::DeTable::parse(text).ok()?;
+    let mut table = root.get_ref();
+    let mut keys = key.split('.').peekable();
+    loop {
+        let name = keys.next()?;
+        let (found, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+        if keys.peek().is_none() {
+            let before = &text[..found.span().start];
+            let line = before.matches('\n').count() + 1;
+            let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+            return Some((line, column));
+        }
+        table = value.get_ref().as_table()?;
+    }
+}

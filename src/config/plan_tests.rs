@@ -1,0 +1,157 @@
+//! Every refusal of a pipeline, word for word.
+
+use std::fs;
+use std::path::Path;
+
+use crate::config::{Plan, load};
+
+const GOOD: &str = r#"
+[store]
+path = "data/a.parquet"
+embedding = "e"
+label = "l"
+groups = { writer = "w" }
+[output]
+path = "out"
+"#;
+
+fn plan(text: &str, set: &[&str]) -> Result<Plan, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("p.toml");
+    fs::write(&file, text).unwrap();
+    let set: Vec<String> = set.iter().map(|argument| argument.to_string()).collect();
+    load(&file, &set).map_err(|error| error.to_string().replace(&format!("{}/", dir.path().display()), ""))
+}
+
+fn refusal(set: &[&str]) -> String {
+    plan(GOOD, set).unwrap_err()
+}
+
+#[test]
+fn three_keys_are_enough() {
+    let plan = plan(GOOD, &[]).unwrap();
+    assert_eq!(plan.name, "p");
+    assert!(plan.store.path.ends_with("data/a.parquet"));
+    assert_eq!(plan.store_from_output, "../data/a.parquet");
+    assert_eq!(plan.resolved["mine"]["bands"], serde_json::json!({ "semi-hard": 1 }));
+    assert_eq!(plan.resolved["search"]["hnsw"]["ef_search"], 64);
+    assert!(plan.resolved.get("run").is_none(), "what cannot change the result is left out");
+}
+
+#[test]
+fn values_that_make_no_sense_are_refused() {
+    for (set, expected) in [
+        ("mine.margin=-0.2", "p.toml: mine.margin = -0.2: a margin must be greater than 0, in the metric's own units"),
+        ("mine.margin=nan", "p.toml: mine.margin = nan: a margin must be greater than 0, in the metric's own units"),
+        ("mine.margin=2.0", "p.toml: mine.margin = 2.0: cosine distances end at 2, so no gap exceeds this margin"),
+        ("mine.bands={}", "p.toml: mine.bands: asks for nothing; expected { semi-hard = 1 }, for example"),
+        (
+            "mine.bands={ hard = 0 }",
+            "p.toml: mine.bands: a count must be at least 1; leave out a band that is not wanted",
+        ),
+        ("mine.bands={ any = 1, hard = 1 }", "p.toml: mine.bands: `any` is the union of all bands and stands alone"),
+        (
+            "mine.fallback=['semi-hard']",
+            "p.toml: mine.fallback = [\"semi-hard\"]: semi-hard is asked for in mine.bands; a fallback is another band",
+        ),
+        ("mine.fallback=['easy', 'easy']", "p.toml: mine.fallback = [\"easy\", \"easy\"]: names easy twice"),
+        ("mine.positives.per_anchor=0", "p.toml: mine.positives.per_anchor = 0: must be at least 1"),
+        ("mine.positives.min_distance=inf", "p.toml: mine.positives.min_distance = inf: must be a finite number"),
+        (
+            "mine.negatives.same=['writr']",
+            "p.toml: mine.negatives.same = [\"writr\"]: no group is named \"writr\"; did you mean \"writer\"?",
+        ),
+        (
+            "mine.negatives.same=['family']",
+            "p.toml: mine.negatives.same = [\"family\"]: no group is named \"family\"; write groups = { family = \"a column\" } in [store]",
+        ),
+        ("search.target_recall=0", "p.toml: search.target_recall = 0: a recall is more than 0 and at most 1"),
+        ("search.hnsw.max_connections=256", "p.toml: search.hnsw.max_connections = 256: must be from 2 to 255"),
+        ("search.hnsw.ef_search=4", "p.toml: search.hnsw.ef_search = 4: must be from 8 to 4096"),
+        (
+            "search.index=cells",
+            "p.toml: search.index = \"cells\": unknown variant `cells`, expected one of `auto`, `exact`, `hnsw`",
+        ),
+        ("output.rows_per_file=0", "p.toml:8:1: output.rows_per_file = 0: must be at least 1"),
+        ("output.path=data", "p.toml:8:1: output.path = \"data\": would replace the store, data/a.parquet"),
+        ("output.path=", "p.toml:8:1: output.path = \"\": is empty; expected a path"),
+        (
+            "store.path=s3://bucket/x",
+            "p.toml:3:8: store.path = \"s3://bucket/x\": this version reads and writes local files only; copy the data to a local path",
+        ),
+        ("store.path=~/x", "p.toml:3:8: store.path = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
+        ("store.carry=['a', 'a']", "p.toml: store.carry = [\"a\", \"a\"]: names \"a\" twice"),
+        ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),
+        ("mine.seed=-1", "p.toml: mine.seed = -1: invalid value: integer `-1`, expected a whole number, 0 or more"),
+        ("mine.margin", "--set mine.margin: expected key=value, as in mine.margin=0.3"),
+        ("store.path.x=1", "--set store.path.x=1: `path` is no section"),
+    ] {
+        let found = refusal(&[set]);
+        let expected = expected.replace("p.toml:8:1:", "p.toml:");
+        assert_eq!(found, expected, "--set {set}");
+    }
+}
+
+#[test]
+fn combinations_that_make_no_sense_are_refused() {
+    for (set, expected) in [
+        (
+            ["mine.positives.pick=all", "mine.positives.per_anchor=2"],
+            "p.toml: mine.positives.per_anchor = 2: pick = \"all\" takes every positive; leave per_anchor out, or choose another pick",
+        ),
+        (
+            ["mine.positives.min_distance=0.5", "mine.positives.max_distance=0.25"],
+            "p.toml: mine.positives.min_distance = 0.5: is above mine.positives.max_distance = 0.25, which leaves no positive",
+        ),
+        (
+            ["mine.negatives.same=['writer']", "mine.negatives.different=['writer']"],
+            "p.toml: mine.negatives.different = [\"writer\"]: \"writer\" is also in mine.negatives.same; no pair both agrees and differs",
+        ),
+        (
+            ["mine.bands={ any = 2 }", "mine.fallback=['easy']"],
+            "p.toml: mine.fallback = [\"easy\"]: `any` already takes from every band",
+        ),
+    ] {
+        assert_eq!(refusal(&set), expected, "{set:?}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_file_names_its_line() {
+    let text = format!("{GOOD}[mine]\nmargn = 0.3\n");
+    assert!(
+        plan(&text, &[]).unwrap_err().starts_with("p.toml:10:1: mine.margn = 0.3: unknown key; did you mean `margin`?")
+    );
+    let text = format!("{GOOD}[mine]\n  margin = \"much\"\n");
+    assert_eq!(
+        plan(&text, &[]).unwrap_err(),
+        "p.toml:10:3: mine.margin = \"much\": invalid type: string \"much\", expected a number"
+    );
+    assert!(plan("[store\n", &[]).unwrap_err().starts_with("p.toml: not TOML: TOML parse error at line 1, column 7"));
+    assert_eq!(
+        plan("[store]\npath = 'a'\nembedding = 'e'\n[output]\npath = 'o'", &[]).unwrap_err(),
+        "p.toml: store.label: is missing; expected a SQL expression of the class"
+    );
+}
+
+#[test]
+fn environment_variables_are_put_in_and_missing_ones_are_named() {
+    // Cargo sets this one for every test.
+    let plan = plan(GOOD, &["name=${CARGO_PKG_NAME}-$${x}"]).unwrap();
+    assert_eq!(plan.name, "triplet_miner-${x}");
+    assert_eq!(
+        refusal(&["name=${NO_SUCH_VARIABLE}"]),
+        "p.toml: name = \"${NO_SUCH_VARIABLE}\": the environment variable NO_SUCH_VARIABLE is not set; `$${` stands for a plain `${`"
+    );
+    assert!(refusal(&["name=${OPEN"]).ends_with("`${` without `}`; write `$${` for a plain `${`"));
+}
+
+#[test]
+fn an_output_inside_the_store_s_folder_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("data")).unwrap();
+    let file = dir.path().join("p.toml");
+    fs::write(&file, GOOD.replace("data/a.parquet", "data").replace("\"out\"", "\"data/out\"")).unwrap();
+    let error = load(Path::new(&file), &[]).unwrap_err().to_string();
+    assert!(error.contains("output.path = \"data/out\": lies inside the store's folder"), "{error}");
+}

@@ -1,0 +1,43 @@
+//! Parquet, compressed with zstd.
+
+use std::fs::File;
+use std::io::Write;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use super::{Batches, Encode, READ_BATCH, same_columns};
+
+/// Small enough that a reader with many workers has something to share, large enough to compress well.
+const ROW_GROUP: usize = 1 << 17;
+
+struct Encoder<W: Write + Send>(ArrowWriter<W>);
+
+pub(super) fn encoder<W: Write + Send>(sink: W, schema: &SchemaRef) -> Result<impl Encode<W> + use<W>, ArrowError> {
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .build();
+    Ok(Encoder(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
+}
+
+impl<W: Write + Send> Encode<W> for Encoder<W> {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        Ok(self.0.write(batch)?)
+    }
+
+    fn finish(self: Box<Self>) -> Result<W, ArrowError> {
+        Ok(self.0.into_inner()?)
+    }
+}
+
+pub(super) fn decoder(file: File, schema: &SchemaRef) -> Result<Batches, ArrowError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
+    same_columns(builder.schema(), schema)?;
+    Ok(Box::new(builder.with_batch_size(READ_BATCH).build()?))
+}

@@ -1,0 +1,310 @@
+//! The one moment a result appears: `manifest.json` last, then one rename. What stood there before is moved aside first and put
+//! back if the rename fails.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::Params;
+use super::durable::sync_folder;
+use super::sealed::{LoadError, MANIFEST, Sealed};
+use super::sides::{SUSPECTS, UNMINED};
+use super::write::TRIPLETS;
+use crate::mine::Tally;
+
+/// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
+const OWN: [&str; 8] =
+    [MANIFEST, TRIPLETS, UNMINED, SUSPECTS, "batches.parquet", "transform.parquet", "report.json", "report.html"];
+
+/// What stands where the output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Nothing, or an empty folder.
+    Vacant,
+    /// The finished output of this very run: nothing is left to do.
+    Current,
+    /// An output of another run, or the remains of one, that the pipeline allows to be replaced.
+    Replaceable,
+}
+
+/// Why the output cannot go where it should.
+#[derive(Debug, Error)]
+pub enum DestinationError {
+    #[error("output.path: {}: {found}, which another pipeline, input or version wrote; to replace it, give --overwrite or output.overwrite = true", path.display())]
+    Occupied { path: PathBuf, found: String },
+    #[error("output.path: {}: not an output of miner: it holds '{foreign}'; such a folder is never replaced: choose another path, or empty it", path.display())]
+    Foreign { path: PathBuf, foreign: String },
+    #[error("output.path: {}: {found}; expected a folder, or nothing yet", path.display())]
+    NotAFolder { path: PathBuf, found: &'static str },
+    #[error("output.path: {}: cannot look into it: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// Why a finished draft could not take its place. The draft's folder is left as it is.
+#[derive(Debug, Error)]
+pub enum SealError {
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io { path: PathBuf, action: &'static str, source: io::Error },
+    #[error("{}: cannot move the new output here: {source}; the old one could not be put back either ({put_back}): it lies in {}", path.display(), aside.display())]
+    Stranded { path: PathBuf, aside: PathBuf, source: io::Error, put_back: io::Error },
+}
+
+/// Whether `path` holds the finished output of the run with this fingerprint: everything listed is there, at its full length.
+pub fn is_current(path: &Path, fingerprint: &str) -> bool {
+    let whole = |sealed: &Sealed| {
+        sealed.listed().all(|listed| {
+            let length = listed.locate(path).ok().and_then(|place| Some(place.metadata().ok()?.len()));
+            length == Some(listed.bytes)
+        })
+    };
+    Sealed::load(path).is_ok_and(|sealed| sealed.fingerprint == fingerprint && whole(&sealed))
+}
+
+/// Looks at `output.path` before any work is done.
+pub fn check_destination(output: &Params, fingerprint: &str) -> Result<Destination, DestinationError> {
+    let path = &output.path;
+    let io = |source| DestinationError::Io { path: path.clone(), source };
+    let not_a_folder = |found| DestinationError::NotAFolder { path: path.clone(), found };
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Destination::Vacant),
+        Err(error) => return Err(io(error)),
+        Ok(found) if found.is_symlink() => return Err(not_a_folder("a symbolic link")),
+        Ok(found) if !found.is_dir() => return Err(not_a_folder("a file")),
+        Ok(_) => {}
+    }
+    if is_current(path, fingerprint) {
+        return Ok(Destination::Current);
+    }
+    if fs::read_dir(path).map_err(io)?.next().is_none() {
+        return Ok(Destination::Vacant);
+    }
+    if let Some(foreign) = foreign(path).map_err(io)? {
+        return Err(DestinationError::Foreign { path: path.clone(), foreign });
+    }
+    if output.overwrite {
+        return Ok(Destination::Replaceable);
+    }
+    let found = match Sealed::load(path) {
+        Ok(sealed) if sealed.fingerprint == fingerprint => "an output with files missing".to_owned(),
+        Ok(sealed) => format!("an output with {} triplets", sealed.rows.triplets),
+        Err(LoadError::Absent(_)) => "an output without its manifest".to_owned(),
+        Err(_) => "an output whose manifest cannot be read".to_owned(),
+    };
+    Err(DestinationError::Occupied { path: path.clone(), found })
+}
+
+/// The first name, in alphabetical order, that no run writes.
+fn foreign(path: &Path) -> io::Result<Option<String>> {
+    let names = |path: &Path| -> io::Result<Vec<OsString>> {
+        fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
+    };
+    let mut foreign: Vec<String> = Vec::new();
+    for name in names(path)? {
+        if !OWN.iter().any(|own| name == *own) {
+            foreign.push(name.to_string_lossy().into_owned());
+        }
+    }
+    let triplets = path.join(TRIPLETS);
+    if triplets.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        for name in names(&triplets)? {
+            if !name.to_string_lossy().starts_with("part-") {
+                foreign.push(format!("{TRIPLETS}/{}", name.to_string_lossy()));
+            }
+        }
+    }
+    Ok(foreign.into_iter().min())
+}
+
+/// A result that is complete but for its seal.
+#[derive(Debug)]
+pub struct Draft {
+    staging: PathBuf,
+    output: Params,
+    sealed: Sealed,
+    tally: Tally,
+}
+
+impl Draft {
+    pub(super) fn new(staging: PathBuf, output: Params, sealed: Sealed, tally: Tally) -> Self {
+        Self { staging, output, sealed, tally }
+    }
+
+    /// The folder to be sealed; files that are put here (a report) come along.
+    pub fn folder(&self) -> &Path {
+        &self.staging
+    }
+
+    /// What the manifest will say.
+    pub fn manifest(&self) -> &Sealed {
+        &self.sealed
+    }
+
+    /// Summed over all partitions.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Writes the manifest, makes everything durable, and moves the folder to `output.path`.
+    pub fn seal(self) -> Result<Sealed, SealError> {
+        let Self { staging, output, sealed, .. } = self;
+        let destination = check_destination(&output, &sealed.fingerprint)?;
+        write_manifest(&staging, &sealed)?;
+        let path = &output.path;
+        let parent = path.parent().unwrap_or(Path::new("."));
+        let failed = |action, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| SealError::Io { path, action, source }
+        };
+        fs::create_dir_all(parent).map_err(failed("create", parent))?;
+        match destination {
+            Destination::Vacant => {
+                // An empty folder gives way; it is not there, as a rule.
+                if let Err(error) = fs::remove_dir(path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(failed("replace", path)(error));
+                }
+                fs::rename(&staging, path).map_err(failed("move the new output to", path))?;
+            }
+            Destination::Current | Destination::Replaceable => replace(&staging, path, parent)?,
+        }
+        sync_folder(parent).map_err(failed("sync", parent))?;
+        Ok(sealed)
+    }
+}
+
+fn write_manifest(staging: &Path, sealed: &Sealed) -> Result<(), SealError> {
+    let path = staging.join(MANIFEST);
+    let write = || {
+        let mut file = File::create(&path)?;
+        file.write_all(&sealed.to_json()?)?;
+        file.sync_all()?;
+        sync_folder(staging)
+    };
+    write().map_err(|source| SealError::Io { path: path.clone(), action: "write", source })
+}
+
+/// Moves the old output aside, the new one in, and deletes the old one.
+fn replace(staging: &Path, path: &Path, parent: &Path) -> Result<(), SealError> {
+    let failed = |action| move |source| SealError::Io { path: path.to_path_buf(), action, source };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // Kept, not a guard: nothing but the last line may delete what somebody computed.
+    let aside = tempfile::Builder::new().prefix(&format!(".{name}.replaced-")).tempdir_in(parent);
+    let aside = aside.map_err(failed("make room for the old output beside"))?.keep();
+    let old = aside.join(&*name);
+    if let Err(error) = fs::rename(path, &old) {
+        let _ = fs::remove_dir(&aside);
+        return Err(failed("move the old output from")(error));
+    }
+    if let Err(source) = fs::rename(staging, path) {
+        return Err(match fs::rename(&old, path) {
+            Ok(()) => {
+                // Empty again; at worst a hidden empty folder stays.
+                let _ = fs::remove_dir(&aside);
+                failed("move the new output to")(source)
+            }
+            Err(put_back) => SealError::Stranded { path: path.to_path_buf(), aside: old, source, put_back },
+        });
+    }
+    sync_folder(parent).map_err(failed("sync the folder of"))?;
+    fs::remove_dir_all(&aside).map_err(|source| SealError::Io {
+        path: aside,
+        action: "delete the old output in",
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Format, Order, fixture};
+
+    fn tree(path: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = walkdir::WalkDir::new(path)
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| {
+                let name = entry.path().strip_prefix(path).unwrap().to_string_lossy().into_owned();
+                (name, fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_threads_and_nothing_else_is_left() {
+        let store = fixture::store();
+        for order in [Order::Anchor, Order::Random, Order::EasyToHard, Order::HardToEasy] {
+            let outputs = [1, 3].map(|threads| {
+                let folder = tempfile::tempdir().unwrap();
+                let output = fixture::output(&folder.path().join("out"), Format::Parquet, order);
+                fixture::draft(folder.path(), &store, &output, "a", threads).seal().unwrap();
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "staging has become the output");
+                tree(&output.path)
+            });
+            assert_eq!(outputs[0], outputs[1], "{order:?}");
+            let parts = outputs[0].iter().filter(|(name, _)| name.starts_with("triplets/")).count();
+            assert!(parts > 2, "{parts} parts");
+        }
+    }
+
+    #[test]
+    fn the_same_run_is_current_until_a_file_is_missing() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
+        let output = fixture::output(&folder.path().join("out"), Format::Csv, Order::Anchor);
+        let check = |name: &str| check_destination(&output, &fixture::facts(name).fingerprint);
+        assert_eq!(check("a").unwrap(), Destination::Vacant);
+        fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();
+        assert_eq!(check("a").unwrap(), Destination::Current);
+        assert!(matches!(check("b"), Err(DestinationError::Occupied { .. })));
+        fs::remove_file(output.path.join("triplets/part-00001.csv")).unwrap();
+        assert!(check("a").unwrap_err().to_string().contains("files missing"));
+    }
+
+    #[test]
+    fn another_run_s_output_is_replaced_only_with_leave() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
+        let mut output = fixture::output(&folder.path().join("out"), Format::Jsonl, Order::Anchor);
+        fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();
+        let draft = fixture::draft(folder.path(), &store, &output, "b", 1);
+        let refusal = draft.seal().unwrap_err().to_string();
+        assert!(refusal.contains("--overwrite"), "{refusal}");
+        assert_eq!(Sealed::load(&output.path).unwrap().pipeline["name"], "a");
+        output.overwrite = true;
+        fixture::draft(folder.path(), &store, &output, "b", 1).seal().unwrap();
+        assert_eq!(Sealed::load(&output.path).unwrap().pipeline["name"], "b");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the old output is gone");
+    }
+
+    #[test]
+    fn somebody_s_files_are_never_replaced() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
+        let mut output = fixture::output(&folder.path().join("out"), Format::Arrow, Order::Anchor);
+        output.overwrite = true;
+        fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();
+        fs::write(output.path.join("triplets/notes.txt"), "mine").unwrap();
+        let refusal = check_destination(&output, "other").unwrap_err().to_string();
+        assert!(refusal.contains("triplets/notes.txt"), "{refusal}");
+        output.path = folder.path().join("file");
+        fs::write(&output.path, "").unwrap();
+        assert!(matches!(check_destination(&output, "other"), Err(DestinationError::NotAFolder { .. })));
+    }
+
+    #[test]
+    fn the_old_output_comes_back_when_the_new_one_cannot_be_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, missing) = (folder.path().join("out"), folder.path().join("missing"));
+        fs::create_dir(&old).unwrap();
+        fs::write(old.join("kept"), "precious").unwrap();
+        assert!(matches!(replace(&missing, &old, folder.path()), Err(SealError::Io { .. })));
+        assert_eq!(fs::read_to_string(old.join("kept")).unwrap(), "precious");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,290 @@
+//! `manifest.json`: what a finished output says of itself. The same run writes the same bytes, so nothing here knows the time.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use arrow::datatypes::Schema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::mine::{self, Band, Interval, Reason};
+use crate::search::{HnswParams, Index};
+
+/// The name that makes a folder an output.
+pub const MANIFEST: &str = "manifest.json";
+/// What `format` says.
+pub const FORMAT: &str = "miner-manifest";
+/// The version of the format that this program writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+
+/// A manifest larger than this is not one of ours: its lists name files of a million rows each.
+const LARGEST: u64 = 64 << 20;
+
+/// The whole of `manifest.json`, keys in this order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sealed {
+    pub format: String,
+    pub version: u32,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// Of inputs, pipeline and program version.
+    pub fingerprint: String,
+    /// As resolved, every default filled in, without `[run]`.
+    pub pipeline: Value,
+    pub inputs: Vec<Input>,
+    pub rows: RowCounts,
+    pub bands: BandCounts,
+    /// Rows without a triplet, by reason; every reason is there.
+    pub unmined: BTreeMap<Reason, u64>,
+    pub search: SearchFacts,
+    /// Columns of the triplets.
+    pub columns: Vec<Column>,
+    pub parts: Vec<Listed>,
+    pub files: Vec<Listed>,
+}
+
+/// One file that was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// `store`, …
+    pub role: String,
+    pub path: String,
+    pub bytes: u64,
+    pub rows: u64,
+    pub fingerprint: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RowCounts {
+    /// Rows of the input, after `where`; those skipped as bad included.
+    pub read: u64,
+    /// Rows that had a label and a positive, and were searched for.
+    pub anchors: u64,
+    /// Rows without a triplet.
+    pub unmined: u64,
+    pub triplets: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BandCounts {
+    pub hard: u64,
+    pub semi_hard: u64,
+    pub easy: u64,
+}
+
+impl From<[u64; 3]> for BandCounts {
+    fn from([hard, semi_hard, easy]: [u64; 3]) -> Self {
+        Self { hard, semi_hard, easy }
+    }
+}
+
+/// Which index found the negatives, and how well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchFacts {
+    /// The one used; never `auto`.
+    pub index: Index,
+    /// Why `auto` chose it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hnsw: Option<HnswParams>,
+    /// Graphs that were searched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u32>,
+    /// Measured on every approximate run; absent from an exact one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall: Option<Recall>,
+}
+
+/// Recall against exact search, with a 95 % interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recall {
+    pub target: f64,
+    /// Anchors that were searched exactly.
+    pub sample: u64,
+    #[serde(flatten)]
+    pub overall: Interval,
+    pub bands: BTreeMap<Band, Interval>,
+}
+
+impl Recall {
+    /// What was measured, beside what was asked for.
+    pub fn new(target: f64, measured: mine::Recall) -> Self {
+        let mine::Recall { sample, overall, bands } = measured;
+        Self { target, sample: u64::from(sample), overall, bands: bands.into_iter().collect() }
+    }
+}
+
+/// One column of the triplets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    pub name: String,
+    /// Arrow's name of the type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub nullable: bool,
+}
+
+/// One file of the output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Inside the output, with forward slashes.
+    pub path: String,
+    pub rows: u64,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// Why a folder's manifest could not be read.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    #[error("{}: no {MANIFEST} here: not a finished output of miner", .0.display())]
+    Absent(PathBuf),
+    #[error("{}: cannot read: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: not a manifest: {found}", path.display())]
+    Malformed { path: PathBuf, found: String },
+    #[error("{}: format \"{format}\", version {version}; this program reads \"{FORMAT}\", version {VERSION}", path.display())]
+    Unknown { path: PathBuf, format: String, version: u64 },
+}
+
+impl Sealed {
+    /// Reads the manifest of an output folder. What it lists is not looked at.
+    pub fn load(output: &Path) -> Result<Self, LoadError> {
+        let path = output.join(MANIFEST);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(LoadError::Absent(output.to_path_buf()));
+            }
+            Err(source) => return Err(LoadError::Io { path, source }),
+        };
+        let mut text = String::new();
+        match file.take(LARGEST + 1).read_to_string(&mut text) {
+            Ok(_) if text.len() as u64 <= LARGEST => Self::parse(&text, path),
+            Ok(_) => Err(LoadError::Malformed { path, found: format!("it is larger than {LARGEST} bytes") }),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(LoadError::Malformed { path, found: "it is not UTF-8".to_owned() })
+            }
+            Err(source) => Err(LoadError::Io { path, source }),
+        }
+    }
+
+    fn parse(text: &str, path: PathBuf) -> Result<Self, LoadError> {
+        /// Looked at first, so that a later version is called so and not malformed.
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+            version: u64,
+        }
+        let malformed =
+            |error: serde_json::Error| LoadError::Malformed { path: path.clone(), found: error.to_string() };
+        let Head { format, version } = serde_json::from_str(text).map_err(malformed)?;
+        if format != FORMAT || version != u64::from(VERSION) {
+            return Err(LoadError::Unknown { path, format, version });
+        }
+        serde_json::from_str(text).map_err(malformed)
+    }
+
+    /// The bytes of `manifest.json`.
+    pub(super) fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// Parts first, then the other files.
+    pub(super) fn listed(&self) -> impl Iterator<Item = &Listed> {
+        self.parts.iter().chain(&self.files)
+    }
+}
+
+impl Column {
+    pub(super) fn of(schema: &Schema) -> Vec<Self> {
+        let column = |field: &std::sync::Arc<arrow::datatypes::Field>| Self {
+            name: field.name().clone(),
+            kind: field.data_type().to_string(),
+            nullable: field.is_nullable(),
+        };
+        schema.fields().iter().map(column).collect()
+    }
+}
+
+impl Listed {
+    /// Where the file lies, if that is a regular file inside `output` and reached without a link.
+    ///
+    /// # Errors
+    /// Says what the path is instead.
+    pub(super) fn locate(&self, output: &Path) -> Result<PathBuf, String> {
+        let path = Path::new(&self.path);
+        if self.path.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return Err("a path that leads out of the output".to_owned());
+        }
+        let mut place = output.to_path_buf();
+        for part in path.components() {
+            place.push(part);
+            match place.symlink_metadata() {
+                Ok(found) if found.is_symlink() => return Err("a symbolic link".to_owned()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("no such file".to_owned()),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        if place.is_file() { Ok(place) } else { Err("not a file".to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stand_in_the_contract_s_order() {
+        let recall = Recall {
+            target: 0.95,
+            sample: 1_000,
+            overall: Interval { estimate: 0.968, low: 0.961, high: 0.974 },
+            bands: BTreeMap::from([(Band::SemiHard, Interval { estimate: 0.99, low: 0.98, high: 1.0 })]),
+        };
+        let text = serde_json::to_string(&recall).unwrap();
+        let expected = r#"{"target":0.95,"sample":1000,"estimate":0.968,"low":0.961,"high":0.974,"bands":{"semi-hard":{"estimate":0.99,"low":0.98,"high":1.0}}}"#;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Recall>(&text).unwrap(), recall);
+        let counts = serde_json::to_string(&BTreeMap::from([(Reason::BandEmpty, 12), (Reason::Singleton, 0)])).unwrap();
+        assert_eq!(counts, r#"{"singleton":0,"band-empty":12}"#);
+    }
+
+    #[test]
+    fn another_version_is_named_and_garbage_is_malformed() {
+        let parse = |text: &str| Sealed::parse(text, PathBuf::from("out/manifest.json")).unwrap_err().to_string();
+        assert_eq!(
+            parse(r#"{"format":"miner-manifest","version":2,"later":true}"#),
+            "out/manifest.json: format \"miner-manifest\", version 2; this program reads \"miner-manifest\", version 1"
+        );
+        assert!(parse("[]").starts_with("out/manifest.json: not a manifest"));
+    }
+
+    #[test]
+    fn only_files_inside_the_output_are_located() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("out")).unwrap();
+        std::fs::write(folder.path().join("out/a"), "").unwrap();
+        std::fs::write(folder.path().join("secret"), "").unwrap();
+        let out = folder.path().join("out");
+        let locate =
+            |path: &str| Listed { path: path.to_owned(), rows: 0, bytes: 0, sha256: String::new() }.locate(&out);
+        assert_eq!(locate("a").unwrap(), out.join("a"));
+        for path in ["../secret", "/etc/passwd", "", ".", "./../secret", "b"] {
+            assert!(locate(path).is_err(), "{path}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(folder.path(), out.join("link")).unwrap();
+            assert_eq!(locate("link/secret").unwrap_err(), "a symbolic link");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Files: those listed are there, whole and unchanged; nothing else poses as a part.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::finding::{Checked, Findings};
+use crate::manifest::Params;
+use crate::manifest::digest;
+use crate::manifest::sealed::{Listed, Sealed};
+use crate::manifest::sides::{SUSPECTS, UNMINED};
+use crate::manifest::write::{TRIPLETS, part_name};
+
+/// The listed files that are what the manifest says, by path. No other file is decoded.
+pub(super) type Intact = HashSet<String>;
+
+pub(super) fn check(
+    out: &Path,
+    sealed: &Sealed,
+    output: &Params,
+    findings: &mut Findings,
+    checked: &mut Checked,
+) -> Intact {
+    check_names(sealed, output, findings);
+    check_unlisted(out, sealed, findings);
+    let listed: Vec<&Listed> = sealed.listed().collect();
+    let outcomes: Vec<Result<(), (String, String)>> = listed.par_iter().map(|listed| check_file(out, listed)).collect();
+    let mut intact = Intact::new();
+    for (listed, outcome) in listed.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(()) => {
+                checked.files += 1;
+                checked.bytes += listed.bytes;
+                intact.insert(listed.path.clone());
+            }
+            Err((found, expected)) => findings.file(&listed.path, found, expected),
+        }
+    }
+    intact
+}
+
+/// Parts are numbered without gaps, and all but the last are full.
+fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
+    for (ordinal, part) in sealed.parts.iter().enumerate() {
+        let name = part_name(ordinal, output.format);
+        if part.path != name {
+            findings.key(&format!("parts[{ordinal}].path"), &part.path, name);
+        }
+        let last = ordinal + 1 == sealed.parts.len();
+        let limit = output.rows_per_file;
+        if part.rows > limit || (!last && part.rows < limit) || (last && ordinal > 0 && part.rows == 0) {
+            findings.key(
+                &format!("parts[{ordinal}].rows"),
+                part.rows,
+                format_args!("{limit} in all parts but the last"),
+            );
+        }
+    }
+    if sealed.parts.is_empty() {
+        findings.key("parts", "none", "at least one");
+    }
+    let names: Vec<&str> = sealed.files.iter().map(|listed| listed.path.as_str()).collect();
+    if names != [UNMINED, SUSPECTS] {
+        findings.key("files", names.join(", "), format_args!("{UNMINED}, {SUSPECTS}"));
+    }
+}
+
+fn check_unlisted(out: &Path, sealed: &Sealed, findings: &mut Findings) {
+    let listed: HashSet<&str> = sealed.parts.iter().map(|part| part.path.as_str()).collect();
+    let entries = match fs::read_dir(out.join(TRIPLETS)) {
+        Ok(entries) => entries,
+        Err(error) => return findings.file(TRIPLETS, error, "a folder of parts"),
+    };
+    for entry in entries {
+        match entry {
+            Ok(entry) => {
+                let path = format!("{TRIPLETS}/{}", entry.file_name().to_string_lossy());
+                if !listed.contains(path.as_str()) {
+                    findings.file(&path, "a file that the manifest does not list", "none");
+                }
+            }
+            Err(error) => findings.file(TRIPLETS, error, "a folder of parts"),
+        }
+    }
+}
+
+/// What was found, and what was expected instead.
+fn check_file(out: &Path, listed: &Listed) -> Result<(), (String, String)> {
+    let here = || "a file inside the output".to_owned();
+    let path = listed.locate(out).map_err(|found| (found, here()))?;
+    let read = || {
+        let file = File::open(&path)?;
+        let bytes = file.metadata()?.len();
+        // A file of another length is not worth its hash.
+        if bytes == listed.bytes { digest::of_reader(file) } else { Ok((bytes, String::new())) }
+    };
+    let (bytes, sha256) = read().map_err(|error| (error.to_string(), here()))?;
+    if bytes != listed.bytes {
+        return Err((format!("{bytes} bytes"), format!("{} bytes", listed.bytes)));
+    }
+    if sha256 != listed.sha256 {
+        return Err((format!("sha256 {sha256}"), format!("sha256 {}", listed.sha256)));
+    }
+    Ok(())
+}

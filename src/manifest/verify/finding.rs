@@ -1,0 +1,156 @@
+//! What a check found, and what it looked at.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// More than this many are counted, not kept: one forged column is found in every row.
+const KEPT: usize = 20;
+
+/// The longest value that is shown whole, in characters.
+const SHOWN: usize = 100;
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// A path inside the output.
+    pub file: String,
+    /// Row of that file, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// A column, or a key of `manifest.json`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    pub found: String,
+    pub expected: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(row) = self.row {
+            write!(f, ", row {row}")?;
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", {column}")?;
+        }
+        write!(f, ": found {}, expected {}", self.found, self.expected)
+    }
+}
+
+/// Findings as they come, the first [`KEPT`] of them whole.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    kept: Vec<Finding>,
+    total: u64,
+}
+
+impl Findings {
+    /// About a file as a whole.
+    pub(super) fn file(&mut self, file: &str, found: impl fmt::Display, expected: impl fmt::Display) {
+        self.add(file, None, None, found, expected);
+    }
+
+    /// About a key of the manifest.
+    pub(super) fn key(&mut self, key: &str, found: impl fmt::Display, expected: impl fmt::Display) {
+        self.add(super::MANIFEST, None, Some(key), found, expected);
+    }
+
+    /// About a value.
+    pub(super) fn value(
+        &mut self,
+        file: &str,
+        row: u64,
+        column: &str,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) {
+        self.add(file, Some(row), Some(column), found, expected);
+    }
+
+    fn add(
+        &mut self,
+        file: &str,
+        row: Option<u64>,
+        column: Option<&str>,
+        found: impl fmt::Display,
+        expected: impl fmt::Display,
+    ) {
+        self.total += 1;
+        if self.kept.len() < KEPT {
+            let (file, column) = (file.to_owned(), column.map(str::to_owned));
+            self.kept.push(Finding { file, row, column, found: shown(found), expected: shown(expected) });
+        }
+    }
+
+    pub(super) fn append(&mut self, later: Self) {
+        self.total += later.total;
+        self.kept.extend(later.kept);
+        self.kept.truncate(KEPT);
+    }
+
+    pub(super) fn into_verdict(self, checked: Checked) -> Verdict {
+        Verdict { findings: self.kept, total: self.total, checked }
+    }
+}
+
+fn shown(value: impl fmt::Display) -> String {
+    let value = value.to_string();
+    match value.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value,
+    }
+}
+
+/// How much was looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    pub files: u64,
+    pub bytes: u64,
+    pub triplets: u64,
+    /// Recomputed from the vectors of the store.
+    pub distances: u64,
+    pub unmined: u64,
+    pub suspects: u64,
+    /// Anchors that were mined again.
+    pub mined_again: u64,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// The first ones.
+    pub findings: Vec<Finding>,
+    /// How many there are in all.
+    pub total: u64,
+    pub checked: Checked,
+}
+
+impl Verdict {
+    /// Nothing was found.
+    pub fn is_sound(&self) -> bool {
+        self.total == 0
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Checked { files, bytes, triplets, distances, unmined, suspects, mined_again } = self.checked;
+        if self.is_sound() {
+            f.write_str("sound")?;
+        } else {
+            let s = if self.total == 1 { "" } else { "s" };
+            writeln!(f, "NOT SOUND: {} finding{s}", self.total)?;
+            for finding in &self.findings {
+                writeln!(f, "  {finding}")?;
+            }
+            let more = self.total - self.findings.len() as u64;
+            if more > 0 {
+                writeln!(f, "  and {more} more")?;
+            }
+            f.write_str("looked at")?;
+        }
+        write!(f, ": {files} files, {bytes} bytes; {triplets} triplets, {distances} distances recomputed; ")?;
+        write!(f, "{unmined} unmined rows, {suspects} suspects; {mined_again} anchors mined again")
+    }
+}

@@ -1,0 +1,71 @@
+//! `miner verify`: the output against the store it was made from.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::engine::{Control, Engine};
+use super::stages;
+use crate::config;
+use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
+use crate::mine::{self, Harvest};
+use crate::report::Unit;
+use crate::search::{Brute, Exact, Index, Search};
+use crate::store::{self, Prepared, Row};
+
+/// Anchors that are mined again by brute force.
+const SAMPLE: usize = 200;
+
+/// Checks the output in `out`: every byte, every row, and (of an exact run) a sample of anchors mined again by brute
+/// force; with `full`, every anchor. The store is the one the manifest names, or `store` where it has moved.
+///
+/// # Errors
+/// When there is no manifest, or the store cannot be read. What is wrong with the output is the verdict, not an error.
+pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -> anyhow::Result<Verdict> {
+    let sealed = Sealed::load(out)?;
+    let plan =
+        config::restore(&sealed.pipeline, &store.map_or_else(|| store_of(&sealed, out), Path::to_path_buf), out)?;
+    let engine = Engine::new(0, control)?;
+    engine.install(|| {
+        let survey = engine.wait(store::survey(&plan.store))?;
+        let work = tempfile::tempdir()?;
+        let dir = work.path().join("store");
+        let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
+        engine.wait(store::prepare(&plan.store, &survey, &dir, &|rows| stage.advance(rows)))?;
+        let prepared = Prepared::open(&dir)?;
+        stage.finish("the store is as it was checked then");
+        engine.go_on()?;
+
+        let search: Box<dyn Search> =
+            if full { Box::new(Exact::new(&prepared)) } else { Box::new(Brute::new(&prepared)) };
+        let again = |anchors: &[Row]| {
+            let mut harvest = Harvest::default();
+            let parts: Vec<Harvest> = anchors
+                .par_chunks(if full { 1_024 } else { 8 })
+                .map(|anchors| mine::mine(anchors, &prepared, search.as_ref(), &plan.mine))
+                .collect();
+            for part in parts {
+                harvest.triplets.extend(part.triplets);
+                harvest.unmined.extend(part.unmined);
+            }
+            Ok(harvest)
+        };
+        // An approximate run may miss rows, so its yield cannot be held to be complete.
+        let completeness = (sealed.search.index == Index::Exact)
+            .then_some(Completeness { anchors: if full { usize::MAX } else { SAMPLE }, mine: &again });
+        let asked = Asked {
+            store: &prepared,
+            mine: &plan.mine,
+            output: &plan.output,
+            inputs: &stages::inputs(&plan, &survey),
+            completeness,
+        };
+        Ok(manifest::verify(out, &sealed, &asked))
+    })
+}
+
+/// Where the manifest says the store lies: seen from the output, unless absolute.
+fn store_of(sealed: &Sealed, out: &Path) -> PathBuf {
+    let path = sealed.inputs.iter().find(|input| input.role == "store").map_or("", |input| input.path.as_str());
+    out.join(path)
+}

@@ -1,0 +1,302 @@
+//! A run in fifteen lines: what was asked, what came out, and what it took.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::mine::{Ask, Band, Reason, Tally};
+
+/// Where the figures of a run lie inside its output.
+pub const REPORT: &str = "report.json";
+
+/// The figures of one run. Unlike the manifest they know the time, so they differ from run to run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub name: String,
+    pub output: PathBuf,
+    /// Rows read, those skipped as bad included.
+    pub rows: u64,
+    /// Rows that were searched for.
+    pub anchors: u64,
+    pub triplets: u64,
+    /// Slots asked for, over all pairs.
+    pub asked: u64,
+    pub bands: Vec<BandLine>,
+    /// Triplets from a fallback band.
+    pub fallback: u64,
+    /// Slots left empty because the store holds no more.
+    pub exhausted: u64,
+    /// Slots left empty by an approximate search that cannot tell.
+    pub missed: u64,
+    /// Reasons that occurred.
+    pub unmined: BTreeMap<Reason, u64>,
+    pub suspects: u64,
+    /// Name of the index, and why it was chosen.
+    pub index: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recall: Option<RecallLine>,
+    /// In the order they ran.
+    pub stages: Vec<StageTime>,
+    /// Wall time of the whole run.
+    pub seconds: f64,
+    /// Largest resident memory of the process, in bytes, where the system tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+}
+
+/// One band of the triplets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BandLine {
+    pub band: Band,
+    /// Slots asked for from this band itself; none when any band would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<u64>,
+    /// Triplets in it, those by fallback included.
+    pub filled: u64,
+}
+
+/// Measured recall, with its 95 % interval.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct RecallLine {
+    pub target: f64,
+    /// Anchors that were searched exactly.
+    pub sample: u64,
+    pub estimate: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+/// How long a stage took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageTime {
+    pub name: String,
+    pub seconds: f64,
+}
+
+/// Why the figures of a run could not be read or written.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    #[error("{}: no {REPORT} here: not a finished output of miner", .0.display())]
+    Absent(PathBuf),
+    #[error("{}: cannot {action}: {source}", path.display())]
+    Io { path: PathBuf, action: &'static str, source: io::Error },
+    #[error("{}: not a report of this version: {source}", path.display())]
+    Malformed { path: PathBuf, source: serde_json::Error },
+}
+
+/// What each band was asked for and what it gave.
+pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
+    let asked = |band: Band| match ask {
+        Ask::Any(_) => None,
+        Ask::Bands(bands) => {
+            let each: u64 = bands.iter().filter(|&&(b, _)| b == band).map(|&(_, count)| u64::from(count)).sum();
+            Some(each * tally.pairs)
+        }
+    };
+    let line = |(band, filled)| BandLine { band, asked: asked(band), filled };
+    Band::ALL.into_iter().zip(tally.bands).map(line).collect()
+}
+
+/// Peak resident memory of this process so far, in bytes.
+pub fn peak_memory() -> Option<u64> {
+    // Only Linux keeps the figure in a file.
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// Reads the figures of a finished output.
+pub fn read(output: &Path) -> Result<Summary, ReportError> {
+    let path = output.join(REPORT);
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|source| ReportError::Malformed { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReportError::Absent(output.to_path_buf())),
+        Err(source) => Err(ReportError::Io { path, action: "read", source }),
+    }
+}
+
+impl Summary {
+    /// Writes `report.json` into a folder.
+    pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
+        let path = folder.join(REPORT);
+        let write = || {
+            let mut text = serde_json::to_vec_pretty(self)?;
+            text.push(b'\n');
+            fs::write(&path, text)
+        };
+        write().map_err(|source| ReportError::Io { path: path.clone(), action: "write", source })
+    }
+
+    /// Anchors mined a second of wall time, over the whole run.
+    pub fn rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.anchors as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} → {}", self.name, self.output.display())?;
+        let (rows, anchors) = (thousands(self.rows), thousands(self.anchors));
+        line(f, "rows", format_args!("{rows} read, {anchors} anchors"))?;
+        line(f, "triplets", format_args!("{}{}", thousands(self.triplets), share(self.triplets, self.asked)))?;
+        for BandLine { band, asked, filled } in &self.bands {
+            match asked {
+                // A band that was not asked for and is empty is no news.
+                Some(0) if *filled == 0 => {}
+                Some(0) | None => line(f, band.name(), thousands(*filled))?,
+                Some(asked) => line(f, band.name(), format_args!("{}{}", thousands(*filled), share(*filled, *asked)))?,
+            }
+        }
+        if self.fallback > 0 {
+            line(f, "fallback", format_args!("{} of them", thousands(self.fallback)))?;
+        }
+        if self.exhausted + self.missed > 0 {
+            let (exhausted, missed) = (thousands(self.exhausted), thousands(self.missed));
+            line(f, "left empty", format_args!("{exhausted} slots: no such negative; {missed}: none found"))?;
+        }
+        line(f, "unmined", self.unmined_text())?;
+        line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
+        match &self.reason {
+            Some(reason) => line(f, "search", format_args!("{}: {reason}", self.index))?,
+            None => line(f, "search", &self.index)?,
+        }
+        if let Some(RecallLine { target, sample, estimate, low, high }) = self.recall {
+            let verdict = if estimate < target { "BELOW the target" } else { "target" };
+            let sample = thousands(sample);
+            line(
+                f,
+                "recall",
+                format_args!("{estimate:.3} ({low:.3} … {high:.3}) of {sample} anchors, {verdict} {target}"),
+            )?;
+        }
+        let stages: Vec<String> = self.stages.iter().map(|s| format!("{} {}", s.name, duration(s.seconds))).collect();
+        line(f, "time", format_args!("{} ({})", duration(self.seconds), stages.join(", ")))?;
+        let memory = self.peak_memory.map(|bytes| format!(", {} at most", ByteSize(bytes))).unwrap_or_default();
+        write!(f, "  {:<11} {} anchors/s{memory}", "rate", thousands(self.rate() as u64))
+    }
+}
+
+impl Summary {
+    fn unmined_text(&self) -> String {
+        let total = thousands(self.unmined.values().sum());
+        let reasons: Vec<String> = (self.unmined.iter().filter(|&(_, &count)| count > 0))
+            .map(|(reason, &count)| format!("{} {}", thousands(count), reason.name()))
+            .collect();
+        if reasons.is_empty() { total } else { format!("{total}: {}", reasons.join(", ")) }
+    }
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
+    writeln!(f, "  {name:<11} {value}")
+}
+
+fn share(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return String::new();
+    }
+    // Rounded down: 100 % is said of all and of nothing less.
+    let permille = u128::from(part) * 1000 / u128::from(whole);
+    format!(" of {} asked ({}.{} %)", thousands(whole), permille / 10, permille % 10)
+}
+
+/// Digits in groups of three.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+fn duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.2} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary() -> Summary {
+        let tally = Tally { anchors: 1_320, pairs: 1_320, asked: 3_960, bands: [870, 2_640, 10], ..Tally::default() };
+        let ask = Ask::Bands(vec![(Band::SemiHard, 2), (Band::Hard, 1)]);
+        Summary {
+            name: "glosses".to_owned(),
+            output: PathBuf::from("/out/glosses"),
+            rows: 1_332,
+            anchors: 1_320,
+            triplets: 3_520,
+            asked: tally.asked,
+            bands: band_lines(&ask, &tally),
+            fallback: 10,
+            exhausted: 440,
+            missed: 0,
+            unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),
+            suspects: 3,
+            index: "hnsw".to_owned(),
+            reason: None,
+            recall: Some(RecallLine { target: 0.95, sample: 1_000, estimate: 0.968, low: 0.961, high: 0.974 }),
+            stages: vec![
+                StageTime { name: "read".to_owned(), seconds: 0.1 },
+                StageTime { name: "mine".to_owned(), seconds: 61.0 },
+            ],
+            seconds: 61.1,
+            peak_memory: Some(123 << 20),
+        }
+    }
+
+    #[test]
+    fn the_card() {
+        let expected = "\
+glosses → /out/glosses
+  rows        1,332 read, 1,320 anchors
+  triplets    3,520 of 3,960 asked (88.8 %)
+  hard        870 of 1,320 asked (65.9 %)
+  semi-hard   2,640 of 2,640 asked (100.0 %)
+  easy        10
+  fallback    10 of them
+  left empty  440 slots: no such negative; 0: none found
+  unmined     12: 12 singleton
+  suspects    3 near-duplicates across classes
+  search      hnsw
+  recall      0.968 (0.961 … 0.974) of 1,000 anchors, target 0.95
+  time        1 min 01 s (read 0.10 s, mine 1 min 01 s)
+  rate        21 anchors/s, 123.0 MiB at most";
+        assert_eq!(summary().to_string(), expected);
+    }
+
+    #[test]
+    fn is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read(folder.path()), Err(ReportError::Absent(_))));
+        summary().write(folder.path()).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), summary());
+    }
+
+    #[test]
+    fn shares_are_never_rounded_up_to_all() {
+        assert_eq!(share(999_999, 1_000_000), " of 1,000,000 asked (99.9 %)");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn memory_is_told_on_linux() {
+        assert!(peak_memory().is_some_and(|bytes| bytes > 1 << 20));
+    }
+}

@@ -1,0 +1,137 @@
+//! The files of a prepared store while they are being written.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::Code;
+use super::layout::{self, Header};
+use super::npy::{Element, NpyWriter};
+use super::table::{self, TableWriter};
+
+/// A file of the prepared store cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot be written: {source}", .path.display())]
+pub struct WriteError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// One array of the draft, and its place.
+struct Column<T> {
+    path: PathBuf,
+    values: NpyWriter<T>,
+}
+
+impl<T: Element> Column<T> {
+    fn create(dir: &Path, name: &str) -> Result<Self, WriteError> {
+        let path = dir.join(name);
+        let values = NpyWriter::create(&path).map_err(|source| WriteError { path: path.clone(), source })?;
+        Ok(Self { path, values })
+    }
+
+    fn write(&mut self, values: &[T]) -> Result<(), WriteError> {
+        self.values.write(values).map_err(|source| WriteError { path: self.path.clone(), source })
+    }
+
+    fn finish(self, width: Option<usize>) -> Result<(), WriteError> {
+        self.values.finish(width).map_err(|source| WriteError { path: self.path, source })
+    }
+}
+
+/// A prepared store in the making.
+pub(super) struct Draft {
+    dir: PathBuf,
+    vectors: Column<f32>,
+    labels: Column<Code>,
+    groups: Vec<Column<Code>>,
+    keys: Column<u64>,
+    source_rows: Column<u64>,
+    ids: TableWriter,
+    ids_schema: SchemaRef,
+}
+
+/// Rows to append, one value of each slice a row; `vectors` is row-major.
+pub(super) struct Rows<'a> {
+    pub vectors: &'a [f32],
+    pub labels: &'a [Code],
+    pub groups: &'a [Vec<Code>],
+    pub keys: &'a [u64],
+    pub source_rows: &'a [u64],
+    /// The id, then the carried columns.
+    pub table: Vec<ArrayRef>,
+}
+
+impl Draft {
+    /// Begins a store in the folder `dir`; `ids` are the id and the carried columns.
+    pub fn create(dir: &Path, ids: Vec<Field>, groups: usize) -> Result<Self, WriteError> {
+        fs::create_dir_all(dir).map_err(|source| WriteError { path: dir.to_owned(), source })?;
+        let ids_schema = Arc::new(Schema::new(ids));
+        Ok(Self {
+            dir: dir.to_owned(),
+            vectors: Column::create(dir, layout::VECTORS)?,
+            labels: Column::create(dir, layout::LABELS)?,
+            groups: (0..groups).map(|index| Column::create(dir, &layout::group(index))).collect::<Result<_, _>>()?,
+            keys: Column::create(dir, layout::KEYS)?,
+            source_rows: Column::create(dir, layout::SOURCE_ROWS)?,
+            ids: TableWriter::create(&dir.join(layout::IDS), ids_schema.clone()).map_err(at(dir, layout::IDS))?,
+            ids_schema,
+        })
+    }
+
+    pub fn append(&mut self, rows: Rows) -> Result<(), WriteError> {
+        self.vectors.write(rows.vectors)?;
+        self.labels.write(rows.labels)?;
+        for (group, codes) in self.groups.iter_mut().zip(rows.groups) {
+            group.write(codes)?;
+        }
+        self.keys.write(rows.keys)?;
+        self.source_rows.write(rows.source_rows)?;
+        let table = RecordBatch::try_new(self.ids_schema.clone(), rows.table);
+        table.and_then(|table| self.ids.write(table)).map_err(at(&self.dir, layout::IDS))
+    }
+
+    /// Completes the store: everything else, then its header.
+    pub fn finish(self, header: &Header, labels: ArrayRef, rejected: RecordBatch) -> Result<(), WriteError> {
+        let dir = &self.dir;
+        self.vectors.finish(Some(header.dims))?;
+        self.labels.finish(None)?;
+        for group in self.groups {
+            group.finish(None)?;
+        }
+        self.keys.finish(None)?;
+        self.source_rows.finish(None)?;
+        self.ids.finish().map_err(at(dir, layout::IDS))?;
+        let labels = RecordBatch::try_from_iter([("label", labels)]);
+        let labels = labels.and_then(|labels| table::write(&dir.join(layout::LABEL_VALUES), labels));
+        labels.map_err(at(dir, layout::LABEL_VALUES))?;
+        table::write(&dir.join(layout::REJECTED), rejected).map_err(at(dir, layout::REJECTED))?;
+        write_header(dir, header).map_err(|source| WriteError { path: dir.join(layout::HEADER), source })
+    }
+}
+
+/// A reader must never see half a header, nor one that a crash can take back: hence a sibling, synced, renamed.
+fn write_header(dir: &Path, header: &Header) -> io::Result<()> {
+    let (path, sibling) = (dir.join(layout::HEADER), dir.join(format!("{}.tmp", layout::HEADER)));
+    let mut file = File::create(&sibling)?;
+    serde_json::to_writer_pretty(&mut file, header)?;
+    file.write_all(b"\n")?;
+    file.sync_all()?;
+    fs::rename(&sibling, &path)
+}
+
+fn at(dir: &Path, name: &str) -> impl FnOnce(ArrowError) -> WriteError {
+    let path = dir.join(name);
+    move |error| WriteError {
+        path,
+        source: match error {
+            ArrowError::IoError(_, source) => source,
+            other => io::Error::other(other),
+        },
+    }
+}

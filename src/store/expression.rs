@@ -1,0 +1,213 @@
+//! What a pipeline says of columns, resolved against the columns there are.
+
+use std::fmt;
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
+use datafusion::prelude::{SessionConfig, SessionContext};
+
+/// A column name or an SQL expression that cannot be used: `label = "lable": …`.
+#[derive(Debug)]
+pub struct ExpressionError {
+    /// The key of the pipeline.
+    pub key: String,
+    /// What it says.
+    pub text: String,
+    pub fault: Fault,
+}
+
+impl fmt::Display for ExpressionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "store.{} = {:?}: {}", self.key, self.text, self.fault)
+    }
+}
+
+impl std::error::Error for ExpressionError {}
+
+/// What is wrong with an expression.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error("the store has no column `{name}`; {hint}")]
+    UnknownColumn { name: String, hint: String },
+    #[error("not a valid SQL expression: {0}")]
+    Sql(String),
+    #[error("{0} looks beyond its own row; an expression here is computed for each row alone")]
+    ManyRows(&'static str),
+    #[error("{0}() gives another value on each run, so the result could not be repeated")]
+    Unstable(String),
+    #[error("{needed}; found {found}{cure}")]
+    Type { needed: &'static str, found: String, cure: String },
+}
+
+/// The columns of a store, and the SQL that may be said over them.
+pub(super) struct Columns {
+    state: SessionState,
+    schema: DFSchema,
+}
+
+/// An expression and the type of its values.
+pub(super) struct Typed {
+    pub expr: Expr,
+    pub data_type: DataType,
+}
+
+impl Columns {
+    /// # Errors
+    /// Two columns have the same name.
+    pub fn new(schema: &Schema) -> Result<Self, DataFusionError> {
+        // Columns are called as the files call them: `Id` is not `id`.
+        let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
+        let state = SessionContext::new_with_config(config).state();
+        Ok(Self { state, schema: DFSchema::try_from(schema.clone())? })
+    }
+
+    /// A column by its name.
+    pub fn column(&self, key: &str, name: &str) -> Result<Typed, ExpressionError> {
+        self.find(name).ok_or_else(|| ExpressionError {
+            key: key.to_owned(),
+            text: name.to_owned(),
+            fault: self.unknown(name),
+        })
+    }
+
+    /// A column by its name as it is, dots and capitals included; else an SQL expression.
+    pub fn expression(&self, key: &str, text: &str) -> Result<Typed, ExpressionError> {
+        if let Some(column) = self.find(text) {
+            return Ok(column);
+        }
+        self.parse(text).map_err(|fault| ExpressionError { key: key.to_owned(), text: text.to_owned(), fault })
+    }
+
+    fn find(&self, name: &str) -> Option<Typed> {
+        let field = self.schema.as_arrow().column_with_name(name)?.1;
+        Some(Typed { expr: Expr::Column(Column::new_unqualified(name)), data_type: field.data_type().clone() })
+    }
+
+    fn parse(&self, text: &str) -> Result<Typed, Fault> {
+        let expr = self
+            .state
+            .create_logical_expr(text, &self.schema)
+            .map_err(|error| self.explain(&error))?
+            .unalias_nested()
+            .data;
+        refuse_what_is_not_of_one_row(&expr)?;
+        // Planning finds what parsing does not: functions over the wrong types.
+        self.state.create_physical_expr(expr.clone(), &self.schema).map_err(|error| self.explain(&error))?;
+        let data_type = expr.get_type(&self.schema).map_err(|error| self.explain(&error))?;
+        Ok(Typed { expr, data_type })
+    }
+
+    fn explain(&self, error: &DataFusionError) -> Fault {
+        match error.find_root() {
+            DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
+                SchemaError::FieldNotFound { field, .. } => self.unknown(&field.flat_name()),
+                other => Fault::Sql(other.to_string()),
+            },
+            other => Fault::Sql(other.strip_backtrace()),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> Fault {
+        let names = self.schema.as_arrow().fields().iter().map(|field| field.name().as_str());
+        Fault::UnknownColumn { name: name.to_owned(), hint: hint(name, names) }
+    }
+}
+
+/// Below this Jaro-Winkler similarity a name is no likely misspelling.
+const SIMILAR: f64 = 0.75;
+
+fn hint<'a>(name: &str, columns: impl Iterator<Item = &'a str>) -> String {
+    let lower = name.to_lowercase();
+    let mut names: Vec<(f64, &str)> =
+        columns.map(|column| (strsim::jaro_winkler(&lower, &column.to_lowercase()), column)).collect();
+    names.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let near = names.iter().take_while(|(similarity, _)| *similarity >= SIMILAR).count();
+    let quoted: Vec<String> = names.iter().map(|(_, column)| format!("`{column}`")).collect();
+    match near {
+        0 => format!("its columns are {}", quoted.join(", ")),
+        _ => format!("nearest: {}", quoted[..near.min(3)].join(", ")),
+    }
+}
+
+fn refuse_what_is_not_of_one_row(expr: &Expr) -> Result<(), Fault> {
+    let mut fault = None;
+    let walked = expr.apply(|node| {
+        fault = match node {
+            Expr::AggregateFunction(_) | Expr::GroupingSet(_) => Some(Fault::ManyRows("an aggregate")),
+            Expr::WindowFunction(_) => Some(Fault::ManyRows("a window function")),
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => {
+                Some(Fault::ManyRows("a subquery"))
+            }
+            Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
+                Some(Fault::Unstable(call.func.name().to_owned()))
+            }
+            _ => None,
+        };
+        Ok(if fault.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    match (fault, walked) {
+        (Some(fault), _) => Err(fault),
+        (None, Err(error)) => Err(Fault::Sql(error.strip_backtrace())),
+        (None, Ok(_)) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn columns() -> Columns {
+        let field = |name, data_type| Field::new(name, data_type, true);
+        Columns::new(&Schema::new(vec![
+            field("id", DataType::Int64),
+            field("Id", DataType::Utf8),
+            field("a.b-c", DataType::Utf8),
+            field("label", DataType::Utf8),
+        ]))
+        .unwrap()
+    }
+
+    fn refusal(text: &str) -> String {
+        columns().expression("label", text).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn names_are_taken_as_they_are() {
+        let columns = columns();
+        for (text, expected) in [
+            ("id", DataType::Int64),
+            ("Id", DataType::Utf8),
+            ("a.b-c", DataType::Utf8),
+            ("\"a.b-c\" || label", DataType::Utf8),
+            ("Id || 'x'", DataType::Utf8),
+            ("id + 1", DataType::Int64),
+            ("label = 'x'", DataType::Boolean),
+        ] {
+            assert_eq!(columns.expression("label", text).ok().map(|t| t.data_type), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_with_its_reason() {
+        assert!(refusal("lable").contains("nearest: `label`"), "{}", refusal("lable"));
+        assert!(refusal("lower(lable)").contains("nearest: `label`"), "{}", refusal("lower(lable)"));
+        assert!(refusal("q").contains("its columns are"), "{}", refusal("q"));
+        assert!(refusal("LABEL").contains("nearest: `label`"), "{}", refusal("LABEL"));
+        assert!(refusal("count(id)").contains("an aggregate"), "{}", refusal("count(id)"));
+        assert!(
+            refusal("row_number() over (order by id)").contains("window"),
+            "{}",
+            refusal("row_number() over (order by id)")
+        );
+        assert!(refusal("(select 1)").contains("subquery"), "{}", refusal("(select 1)"));
+        assert!(refusal("uuid()").contains("uuid()"), "{}", refusal("uuid()"));
+        assert!(refusal("now()").contains("now()"), "{}", refusal("now()"));
+        assert!(refusal("label ||").contains("not a valid SQL expression"), "{}", refusal("label ||"));
+        assert!(refusal("nosuch(label)").contains("nosuch"), "{}", refusal("nosuch(label)"));
+    }
+}

@@ -1,0 +1,186 @@
+//! Which files a store's path names, in scan order.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use walkdir::WalkDir;
+
+/// One file, with the `key=value` folders on its way. A hive null is `None`.
+pub(super) struct Listed {
+    pub path: PathBuf,
+    pub hive: Vec<(String, Option<String>)>,
+}
+
+/// Why a path names no files to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    #[error("{}: a store behind a URL is not supported yet; copy its files to a folder and name that", .path.display())]
+    Url { path: PathBuf },
+    #[error("{}: no such file or folder", .path.display())]
+    Missing { path: PathBuf },
+    #[error("{}: no file matches this pattern", .path.display())]
+    NoMatch { path: PathBuf },
+    #[error("{}: the folder holds no *.parquet or *.pq file; names that start with `_` or `.` are ignored", .path.display())]
+    Empty { path: PathBuf },
+    #[error("{}: not a valid pattern: {source}", .path.display())]
+    Pattern { path: PathBuf, source: glob::PatternError },
+    #[error("{}: cannot be listed: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(
+        "the files have different partition folders: {} is under {first_keys:?}, {} under {keys:?}; every file of a store must lie under the same `key=value` folders",
+        .first.display(), .file.display()
+    )]
+    Hive { first: PathBuf, first_keys: Vec<String>, file: PathBuf, keys: Vec<String> },
+}
+
+/// Lists a file, a pattern or a folder. What exists under the very name given is never taken for a pattern.
+pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
+    if path.to_string_lossy().contains("://") {
+        return Err(ListError::Url { path: path.to_owned() });
+    }
+    // Partition folders count below the part of the path that was spelled out.
+    let (mut files, spelled_out) = if path.is_dir() {
+        (walk(path)?, path.to_owned())
+    } else if path.exists() {
+        return Ok(vec![Listed { path: path.to_owned(), hive: Vec::new() }]);
+    } else if is_pattern(path) {
+        (expand(path)?, path.components().take_while(|part| !is_pattern(part.as_ref())).collect())
+    } else {
+        return Err(ListError::Missing { path: path.to_owned() });
+    };
+    files.sort();
+    let files: Vec<Listed> =
+        files.into_iter().map(|file| Listed { hive: hive_values(&file, &spelled_out), path: file }).collect();
+    check_hive_keys(&files)?;
+    Ok(files)
+}
+
+fn is_pattern(path: &Path) -> bool {
+    path.to_string_lossy().contains(['*', '?', '['])
+}
+
+fn is_hidden(name: &std::ffi::OsStr) -> bool {
+    matches!(name.as_encoded_bytes().first(), Some(b'_' | b'.'))
+}
+
+fn walk(folder: &Path) -> Result<Vec<PathBuf>, ListError> {
+    let mut files = Vec::new();
+    let entries = WalkDir::new(folder)
+        .follow_links(true)
+        .into_iter()
+        .filter_entry(|e| e.depth() == 0 || !is_hidden(e.file_name()));
+    for entry in entries {
+        let entry = entry.map_err(|error| ListError::Io {
+            path: error.path().unwrap_or(folder).to_owned(),
+            source: error.into_io_error().unwrap_or_else(|| io::Error::other("a link leads back to its own folder")),
+        })?;
+        let is_parquet = entry.path().extension().is_some_and(|e| e == "parquet" || e == "pq");
+        if entry.file_type().is_file() && is_parquet {
+            files.push(entry.into_path());
+        }
+    }
+    if files.is_empty() {
+        return Err(ListError::Empty { path: folder.to_owned() });
+    }
+    Ok(files)
+}
+
+fn expand(pattern: &Path) -> Result<Vec<PathBuf>, ListError> {
+    let path = || pattern.to_owned();
+    let matches =
+        glob::glob(&pattern.to_string_lossy()).map_err(|source| ListError::Pattern { path: path(), source })?;
+    let mut files = Vec::new();
+    for found in matches {
+        let found = found.map_err(|error| ListError::Io { path: error.path().to_owned(), source: error.into() })?;
+        if found.is_file() && !found.file_name().is_some_and(is_hidden) {
+            files.push(found);
+        }
+    }
+    if files.is_empty() {
+        return Err(ListError::NoMatch { path: path() });
+    }
+    Ok(files)
+}
+
+/// What hive writes for null.
+const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+
+fn hive_values(file: &Path, root: &Path) -> Vec<(String, Option<String>)> {
+    let folders = file.strip_prefix(root).ok().and_then(Path::parent).unwrap_or(Path::new(""));
+    let names = folders.components().filter_map(|part| match part {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    });
+    names
+        .filter_map(|name| name.split_once('='))
+        .map(|(key, value)| {
+            let decode = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+            (decode(key), (value != HIVE_NULL).then(|| decode(value)))
+        })
+        .collect()
+}
+
+fn check_hive_keys(files: &[Listed]) -> Result<(), ListError> {
+    let keys = |file: &Listed| file.hive.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>();
+    let Some(first) = files.first() else { return Ok(()) };
+    match files.iter().find(|file| keys(file) != keys(first)) {
+        None => Ok(()),
+        Some(file) => Err(ListError::Hive {
+            first: first.path.clone(),
+            first_keys: keys(first),
+            file: file.path.clone(),
+            keys: keys(file),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn touch(root: &Path, name: &str) {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
+    }
+
+    fn names(root: &Path, listed: &[Listed]) -> Vec<String> {
+        listed.iter().map(|f| f.path.strip_prefix(root).unwrap().to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_folder_is_walked_in_name_order_without_hidden_names() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.parquet", "a/z.pq", ".cache/x.parquet", "_tmp.parquet", "notes.txt"] {
+            touch(dir.path(), name);
+        }
+        assert_eq!(names(dir.path(), &list(dir.path()).unwrap()), ["a/z.pq", "b.parquet"]);
+    }
+
+    #[test]
+    fn partition_folders_become_values() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(dir.path(), "lang=en/city=a%2Fb/x.parquet");
+        touch(dir.path(), "lang=__HIVE_DEFAULT_PARTITION__/city=c/x.parquet");
+        for path in [dir.path().to_owned(), dir.path().join("lang=*/*/x.parquet")] {
+            let files = list(&path).unwrap();
+            assert_eq!(files[0].hive, [("lang".into(), None), ("city".into(), Some("c".into()))]);
+            assert_eq!(files[1].hive, [("lang".into(), Some("en".into())), ("city".into(), Some("a/b".into()))]);
+        }
+        touch(dir.path(), "lang=de/x.parquet");
+        assert!(matches!(list(dir.path()), Err(ListError::Hive { .. })));
+    }
+
+    #[test]
+    fn an_existing_name_with_brackets_is_no_pattern() {
+        let dir = tempfile::tempdir().unwrap();
+        touch(dir.path(), "a[1].parquet");
+        assert_eq!(list(&dir.path().join("a[1].parquet")).unwrap().len(), 1);
+        assert!(matches!(list(&dir.path().join("b[1].parquet")), Err(ListError::NoMatch { .. })));
+        assert!(matches!(list(&dir.path().join("gone")), Err(ListError::Missing { .. })));
+        assert!(matches!(list(Path::new("s3://bucket/x")), Err(ListError::Url { .. })));
+    }
+}

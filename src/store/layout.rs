@@ -1,0 +1,49 @@
+//! The files of a prepared store's folder.
+//!
+//! ```text
+//! vectors.npy    f32  rows × dims, normalised under cosine
+//! labels.npy     u32  class of each row; u32::MAX is null
+//! group-<i>.npy  u32  the same for each group column
+//! keys.npy       u64  hash of each row's id
+//! rows.npy       u64  position of each row in the scan, before `where`
+//! ids.arrow           id, then the carried columns
+//! labels.arrow        the label of each class
+//! rejected.arrow      rows left out, with reasons
+//! store.json          written last: without it the folder is not complete
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::Metric;
+
+pub(super) const VECTORS: &str = "vectors.npy";
+pub(super) const LABELS: &str = "labels.npy";
+pub(super) const KEYS: &str = "keys.npy";
+pub(super) const SOURCE_ROWS: &str = "rows.npy";
+pub(super) const IDS: &str = "ids.arrow";
+pub(super) const LABEL_VALUES: &str = "labels.arrow";
+pub(super) const REJECTED: &str = "rejected.arrow";
+pub(super) const HEADER: &str = "store.json";
+
+pub(super) fn group(index: usize) -> String {
+    format!("group-{index}.npy")
+}
+
+pub(super) const FORMAT: &str = "miner-store";
+pub(super) const VERSION: u32 = 1;
+
+/// `store.json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Header {
+    pub format: String,
+    pub version: u32,
+    pub rows: u32,
+    pub dims: usize,
+    pub metric: Metric,
+    /// Largest L2 norm of a prepared vector.
+    pub max_norm: f64,
+    pub classes: usize,
+    pub groups: Vec<String>,
+    /// Of the survey that was prepared.
+    pub fingerprint: String,
+}

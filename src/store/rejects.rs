@@ -1,0 +1,149 @@
+//! Rows that cannot be used: counted, and listed with their places.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::UInt32Array;
+use arrow::array::{ArrayRef, RecordBatch, StringBuilder, UInt64Builder, new_empty_array};
+use arrow::compute::{concat, take};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
+
+use super::flaw::Flaw;
+use super::scan::Stretch;
+
+/// The first rows that cannot be used, and how many there are.
+#[derive(Debug)]
+pub struct BadRowsFound {
+    /// Rows looked at, and rows of these that cannot be used.
+    pub rows: u64,
+    pub bad: u64,
+    /// Rows by kind of flaw.
+    pub kinds: BTreeMap<&'static str, u64>,
+    /// The first few.
+    pub first: Vec<BadRow>,
+}
+
+/// One row that cannot be used.
+#[derive(Debug, Clone)]
+pub struct BadRow {
+    pub file: PathBuf,
+    /// Position in the file.
+    pub row: u64,
+    /// `None` for null.
+    pub id: Option<String>,
+    pub reason: String,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, row {}", self.file.display(), self.row)?;
+        if let Some(id) = &self.id {
+            write!(f, ", id {id}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+impl fmt::Display for BadRowsFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds: Vec<String> = self.kinds.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
+        write!(f, "{} of {} rows cannot be used ({}), rows counted from 0", self.bad, self.rows, kinds.join(", "))?;
+        for row in &self.first {
+            write!(f, "\n  {row}")?;
+        }
+        let unlisted = self.bad - self.first.len() as u64;
+        if unlisted > 0 {
+            write!(f, "\n  … and {unlisted} more")?;
+        }
+        write!(f, "\nMend them, or leave them out with store.bad_rows = \"skip\"")
+    }
+}
+
+/// How many places a refusal names.
+const FIRST: usize = 3;
+
+/// Collects rejected rows.
+pub(super) struct Rejects {
+    id_type: DataType,
+    kinds: BTreeMap<&'static str, u64>,
+    first: Vec<BadRow>,
+    files: StringBuilder,
+    file_rows: UInt64Builder,
+    source_rows: UInt64Builder,
+    reasons: StringBuilder,
+    ids: Vec<ArrayRef>,
+}
+
+impl Rejects {
+    pub fn new(id_type: DataType) -> Self {
+        Self {
+            id_type,
+            kinds: BTreeMap::new(),
+            first: Vec::new(),
+            files: StringBuilder::new(),
+            file_rows: UInt64Builder::new(),
+            source_rows: UInt64Builder::new(),
+            reasons: StringBuilder::new(),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Adds the flawed rows of a stretch; `ids` are those of all its rows.
+    pub fn add(&mut self, stretch: &Stretch, ids: &ArrayRef, flawed: &[(u32, Flaw)]) -> Result<(), ArrowError> {
+        let file = stretch.file.path.display().to_string();
+        for (row, flaw) in flawed {
+            let file_row = stretch.file_row + u64::from(*row);
+            if self.first.len() < FIRST {
+                let id = ids.is_valid(*row as usize).then(|| array_value_to_string(ids, *row as usize)).transpose()?;
+                let file = stretch.file.path.clone();
+                self.first.push(BadRow { file, row: file_row, id, reason: flaw.to_string() });
+            }
+            *self.kinds.entry(flaw.kind()).or_default() += 1;
+            self.files.append_value(&file);
+            self.file_rows.append_value(file_row);
+            self.source_rows.append_value(stretch.first_source_row() + u64::from(*row));
+            self.reasons.append_value(flaw.to_string());
+        }
+        if !flawed.is_empty() {
+            let rows: UInt32Array = flawed.iter().map(|(row, _)| *row).collect();
+            self.ids.push(take(ids, &rows, None)?);
+        }
+        Ok(())
+    }
+
+    pub fn len(&self) -> u64 {
+        self.kinds.values().sum()
+    }
+
+    /// As a refusal, of so many rows looked at.
+    pub fn into_refusal(self, rows: u64) -> BadRowsFound {
+        BadRowsFound { rows, bad: self.len(), kinds: self.kinds, first: self.first }
+    }
+
+    /// As a table: `file`, `file_row`, `source_row`, `id`, `reason`.
+    pub fn into_batch(mut self) -> Result<RecordBatch, ArrowError> {
+        let ids = match self.ids.as_slice() {
+            [] => new_empty_array(&self.id_type),
+            chunks => concat(&chunks.iter().map(|chunk| chunk.as_ref()).collect::<Vec<_>>())?,
+        };
+        let schema = Schema::new(vec![
+            Field::new("file", DataType::Utf8, false),
+            Field::new("file_row", DataType::UInt64, false),
+            Field::new("source_row", DataType::UInt64, false),
+            Field::new("id", self.id_type, true),
+            Field::new("reason", DataType::Utf8, false),
+        ]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.files.finish()),
+            Arc::new(self.file_rows.finish()),
+            Arc::new(self.source_rows.finish()),
+            ids,
+            Arc::new(self.reasons.finish()),
+        ];
+        RecordBatch::try_new(Arc::new(schema), columns)
+    }
+}

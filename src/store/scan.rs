@@ -1,0 +1,160 @@
+//! Reads the rows of a survey, file after file, through DataFusion.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, prep_null_mask_filter};
+use arrow::datatypes::{DataType, FieldRef};
+use arrow::error::ArrowError;
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::Expr;
+use datafusion::object_store::{ObjectMeta, path::Path as ObjectPath};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::common::spawn_buffered;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
+
+use super::survey::InputFile;
+
+/// A stretch of rows of one file.
+pub(super) struct Stretch<'a> {
+    pub file: &'a InputFile,
+    /// Position of its first row in the file.
+    pub file_row: u64,
+    /// One column for each expression of the scan.
+    pub batch: RecordBatch,
+}
+
+impl Stretch<'_> {
+    /// Position of its first row in the whole scan.
+    pub fn first_source_row(&self) -> u64 {
+        self.file.first_row + self.file_row
+    }
+
+    /// Column `ordinal` as a condition that keeps rows where it is true, and not where it is null. `None` without it.
+    pub fn keeps(&self, ordinal: usize) -> Result<Option<BooleanArray>, ArrowError> {
+        let Some(condition) = self.batch.columns().get(ordinal) else { return Ok(None) };
+        // A constant null has a type of its own.
+        let condition = cast(condition, &DataType::Boolean)?;
+        let condition = condition.as_boolean();
+        Ok(Some(if condition.null_count() == 0 { condition.clone() } else { prep_null_mask_filter(condition) }))
+    }
+}
+
+/// Why a file cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    #[error("{}: cannot be read: {}", .path.display(), .source.strip_backtrace())]
+    Read { path: PathBuf, source: DataFusionError },
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: the file changed while it was being read; run again when it rests", .path.display())]
+    Changed { path: PathBuf },
+}
+
+/// The rows of some files in order. A file is decoded in its own task, one file ahead of the reader.
+pub(super) struct Scan<'a> {
+    context: SessionContext,
+    expressions: Vec<Expr>,
+    waiting: std::slice::Iter<'a, InputFile>,
+    open: VecDeque<(&'a InputFile, u64, SendableRecordBatchStream)>,
+}
+
+/// A batch stays near this size, whatever the dimensions; a few are in flight.
+const BATCH_BYTES: usize = 16 << 20;
+/// Batches decoded ahead of the reader, for each open file.
+const AHEAD: usize = 2;
+/// The file being read, and the next.
+const OPEN_FILES: usize = 2;
+
+impl<'a> Scan<'a> {
+    /// `dims` only decides how many rows are read at once.
+    pub fn new(files: &'a [InputFile], expressions: Vec<Expr>, dims: usize) -> Self {
+        let rows = (BATCH_BYTES / (size_of::<f32>() * dims.max(1))).clamp(64, 65_536);
+        // One partition a file: rows come in the file's order.
+        let config = SessionConfig::new().with_target_partitions(1).with_batch_size(rows);
+        let context = SessionContext::new_with_config(config);
+        Self { context, expressions, waiting: files.iter(), open: VecDeque::new() }
+    }
+
+    /// The next rows, or `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Stretch<'a>>, ScanError> {
+        loop {
+            while self.open.len() < OPEN_FILES
+                && let Some(file) = self.waiting.next()
+            {
+                check_unchanged(file)?;
+                let stream = self.start(file).map_err(|source| ScanError::Read { path: file.path.clone(), source })?;
+                self.open.push_back((file, 0, spawn_buffered(stream, AHEAD)));
+            }
+            let Some((file, position, stream)) = self.open.front_mut() else { return Ok(None) };
+            let (file, file_row) = (*file, *position);
+            match stream.next().await {
+                Some(Ok(batch)) => {
+                    *position += batch.num_rows() as u64;
+                    return Ok(Some(Stretch { file, file_row, batch }));
+                }
+                Some(Err(source)) => return Err(ScanError::Read { path: file.path.clone(), source }),
+                None if file_row != file.rows => return Err(ScanError::Changed { path: file.path.clone() }),
+                None => {
+                    check_unchanged(file)?;
+                    self.open.pop_front();
+                }
+            }
+        }
+    }
+
+    fn start(&self, file: &InputFile) -> Result<SendableRecordBatchStream, DataFusionError> {
+        let (hive_fields, hive_values): (Vec<FieldRef>, Vec<ScalarValue>) = file
+            .hive_columns()
+            .map(|(field, value)| (Arc::new(field), ScalarValue::Utf8(value.map(str::to_owned))))
+            .unzip();
+        let schema = TableSchema::builder(file.schema.clone()).with_table_partition_cols(hive_fields).build();
+        let mut used: Vec<usize> = Vec::new();
+        for column in self.expressions.iter().flat_map(|expr| expr.column_refs()) {
+            used.push(schema.table_schema().index_of(&column.name)?);
+        }
+        used.sort_unstable();
+        used.dedup();
+        let source =
+            FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(ParquetSource::new(schema)))
+                .with_projection_indices(Some(used))?
+                .with_file(partitioned(file)?.with_partition_values(hive_values))
+                .build();
+        let source = DataSourceExec::from_data_source(source);
+        let (state, columns) = (self.context.state(), DFSchema::try_from(source.schema())?);
+        let project = |(ordinal, expr): (usize, &Expr)| {
+            let expr = state.create_physical_expr(expr.clone(), &columns)?;
+            Ok(ProjectionExpr { expr, alias: ordinal.to_string() })
+        };
+        let projection =
+            self.expressions.iter().enumerate().map(project).collect::<Result<Vec<_>, DataFusionError>>()?;
+        ProjectionExec::try_new(projection, source)?.execute(0, self.context.task_ctx())
+    }
+}
+
+/// Names the file to DataFusion by its real path, so that no character in it is special.
+fn partitioned(file: &InputFile) -> Result<PartitionedFile, DataFusionError> {
+    let location = ObjectPath::from_absolute_path(fs::canonicalize(&file.path)?)?;
+    let (size, last_modified) = (file.bytes, file.modified().into());
+    Ok(PartitionedFile::new_from_meta(ObjectMeta { location, last_modified, size, e_tag: None, version: None }))
+}
+
+fn check_unchanged(file: &InputFile) -> Result<(), ScanError> {
+    match file.is_unchanged() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ScanError::Changed { path: file.path.clone() }),
+        Err(source) => Err(ScanError::Io { path: file.path.clone(), source }),
+    }
+}

@@ -1,0 +1,232 @@
+//! What the files are, before any row is read: listing, footers, columns, fingerprints.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ParquetMetaData;
+use rayon::prelude::*;
+
+use super::Params;
+use super::files::{self, ListError, Listed};
+use super::selection::{Selection, SelectionError};
+use super::types::same_values;
+
+/// One file of a store.
+#[derive(Debug, Clone)]
+pub struct InputFile {
+    pub path: PathBuf,
+    pub bytes: u64,
+    pub rows: u64,
+    /// Position of its first row in the scan.
+    pub first_row: u64,
+    /// `key=value` folders on its way, as columns of text; `None` is a hive null.
+    pub hive: Vec<(String, Option<String>)>,
+    /// Its own columns.
+    pub schema: SchemaRef,
+    modified: SystemTime,
+    metadata: Arc<ParquetMetaData>,
+}
+
+/// The files of a store in scan order, and what a pipeline wants of them.
+pub struct Survey {
+    pub files: Vec<InputFile>,
+    /// The columns of all files, then those of partition folders.
+    pub schema: SchemaRef,
+    pub(super) selection: Selection,
+    dims: usize,
+    fingerprint: String,
+}
+
+/// Why the files of a store cannot be used as the pipeline says.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    #[error(transparent)]
+    List(#[from] ListError),
+    #[error("{}: cannot be read: {source}", .path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}: not a complete Parquet file: {source}", .path.display())]
+    Footer { path: PathBuf, source: ParquetError },
+    #[error("{}: the store has no rows", .path.display())]
+    NoRows { path: PathBuf },
+    #[error("{}: {source}", .path.display())]
+    Selection { path: PathBuf, source: SelectionError },
+    #[error(
+        "column `{column}` is {} in {} but {found} in {}; cast it to one type in all files",
+        .expected, .first.display(), .file.display()
+    )]
+    TypesDiffer { column: String, first: PathBuf, expected: DataType, file: PathBuf, found: DataType },
+    #[error("column `{column}` is in {} but not in {}", .first.display(), .file.display())]
+    ColumnMissing { column: String, first: PathBuf, file: PathBuf },
+}
+
+/// Looks at the files: footers and content hashes, no rows.
+pub async fn survey(params: &Params) -> Result<Survey, SurveyError> {
+    let files = read_footers(&params.path)?;
+    if files.iter().all(|file| file.rows == 0) {
+        return Err(SurveyError::NoRows { path: params.path.clone() });
+    }
+    let schema = merged_schema(&files);
+    let selection = Selection::resolve(params, &schema)
+        .map_err(|source| SurveyError::Selection { path: params.path.clone(), source })?;
+    check_agreement(&files, &selection)?;
+    let dims = values_per_row(&files, &params.embedding);
+    let fingerprint = fingerprint(&files)?;
+    Ok(Survey { files, schema, selection, dims, fingerprint })
+}
+
+impl Survey {
+    /// Rows of all files, before `where`.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// Values a vector, as the footers tell it: exact unless vectors are null or ragged.
+    pub fn dims(&self) -> usize {
+        self.dims
+    }
+
+    /// Of the content of all files, in order, and the values of partition folders: BLAKE3, in hex.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+impl InputFile {
+    pub(super) fn modified(&self) -> SystemTime {
+        self.modified
+    }
+
+    /// Whether the file is still the one that was surveyed, as far as its size and time of change tell.
+    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
+        let found = fs::metadata(&self.path)?;
+        Ok(found.len() == self.bytes && found.modified()? == self.modified)
+    }
+
+    /// Partition folders that are columns: the file's own column of the same name stands.
+    pub(super) fn hive_columns(&self) -> impl Iterator<Item = (Field, Option<&str>)> {
+        self.hive
+            .iter()
+            .filter(|(name, _)| self.schema.column_with_name(name).is_none())
+            .map(|(name, value)| (Field::new(name, DataType::Utf8, true), value.as_deref()))
+    }
+
+    /// The type of a column, be it of the file or of a partition folder.
+    fn type_of(&self, column: &str) -> Option<DataType> {
+        match self.schema.column_with_name(column) {
+            Some((_, field)) => Some(field.data_type().clone()),
+            None => self.hive.iter().any(|(name, _)| name == column).then_some(DataType::Utf8),
+        }
+    }
+}
+
+/// Lists the files and reads their footers, in parallel.
+pub(super) fn read_footers(path: &Path) -> Result<Vec<InputFile>, SurveyError> {
+    let listed = files::list(path)?;
+    let footers: Vec<_> = listed.into_par_iter().map(read_footer).collect();
+    let mut first_row = 0;
+    let mut files = Vec::with_capacity(footers.len());
+    for footer in footers {
+        let file = InputFile { first_row, ..footer? };
+        first_row += file.rows;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn read_footer(listed: Listed) -> Result<InputFile, SurveyError> {
+    let Listed { path, hive } = listed;
+    let io = |source| SurveyError::Io { path: path.clone(), source };
+    let file = File::open(&path).map_err(io)?;
+    let found = file.metadata().map_err(io)?;
+    let modified = found.modified().map_err(io)?;
+    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        .map_err(|source| SurveyError::Footer { path: path.clone(), source })?;
+    let metadata = footer.metadata().clone();
+    let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
+    let schema = footer.schema().clone();
+    Ok(InputFile { path, bytes: found.len(), rows, first_row: 0, hive, schema, modified, metadata })
+}
+
+/// The columns of all files in order of first appearance, then those of partition folders.
+pub(super) fn merged_schema(files: &[InputFile]) -> SchemaRef {
+    let mut fields: Vec<Field> = Vec::new();
+    let own = files.iter().flat_map(|file| file.schema.fields().iter().map(|field| field.as_ref().clone()));
+    let hive = files.iter().flat_map(|file| file.hive_columns().map(|(field, _)| field));
+    let mut names = std::collections::HashSet::new();
+    for field in own.chain(hive) {
+        if names.insert(field.name().clone()) {
+            fields.push(field);
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+fn check_agreement(files: &[InputFile], selection: &Selection) -> Result<(), SurveyError> {
+    for column in selection.columns_used() {
+        let mut holders = files.iter().filter_map(|file| Some((file, file.type_of(&column)?)));
+        let Some((first, expected)) = holders.next() else { continue };
+        for file in files {
+            let first = || first.path.clone();
+            match file.type_of(&column) {
+                None => {
+                    return Err(SurveyError::ColumnMissing { column, first: first(), file: file.path.clone() });
+                }
+                Some(found) if !same_values(&found, &expected) => {
+                    let file = file.path.clone();
+                    return Err(SurveyError::TypesDiffer { column, first: first(), expected, file, found });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Leaf values of a list column divided by rows.
+pub(super) fn values_per_row(files: &[InputFile], column: &str) -> usize {
+    let (mut values, mut rows) = (0u64, 0u64);
+    for file in files {
+        let schema = file.metadata.file_metadata().schema_descr();
+        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root(leaf).name() == column);
+        for group in file.metadata.row_groups() {
+            values += leaf.map_or(0, |leaf| u64::try_from(group.column(leaf).num_values()).unwrap_or(0));
+        }
+        rows += file.rows;
+    }
+    (values as f64 / rows.max(1) as f64).round() as usize
+}
+
+fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {
+    let hashes: Vec<io::Result<blake3::Hash>> = files.par_iter().map(|file| hash_file(&file.path)).collect();
+    let mut whole = blake3::Hasher::new();
+    for (file, hash) in files.iter().zip(hashes) {
+        let hash = hash.map_err(|source| SurveyError::Io { path: file.path.clone(), source })?;
+        whole.update(hash.as_bytes());
+        for (key, value) in &file.hive {
+            // Lengths keep neighbouring texts apart.
+            for text in [Some(key), value.as_ref()] {
+                whole.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+                whole.update(text.map_or(b"", |text| text.as_bytes()));
+            }
+        }
+        whole.update(&(file.hive.len() as u64).to_le_bytes());
+    }
+    Ok(whole.finalize().to_hex().to_string())
+}
+
+fn hash_file(path: &Path) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hasher)?;
+    Ok(hasher.finalize())
+}

@@ -1,0 +1,168 @@
+//! Tables on disk as Arrow IPC files, read in place.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::buffer::Buffer;
+use arrow::compute::{BatchCoalescer, concat_batches, interleave};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::convert::fb_to_schema;
+use arrow::ipc::reader::{FileDecoder, read_footer_length};
+use arrow::ipc::root_as_footer;
+use arrow::ipc::writer::FileWriter;
+
+use super::Row;
+
+/// Every batch but the last has this many rows, so that a row is found by division.
+const BATCH_ROWS: usize = 8_192;
+
+/// Writes batches of any size as batches of one size.
+pub(super) struct TableWriter {
+    coalescer: BatchCoalescer,
+    file: FileWriter<BufWriter<File>>,
+}
+
+impl TableWriter {
+    pub fn create(path: &Path, schema: SchemaRef) -> Result<Self, ArrowError> {
+        let file = FileWriter::try_new(BufWriter::with_capacity(1 << 18, File::create(path)?), &schema)?;
+        Ok(Self { coalescer: BatchCoalescer::new(schema, BATCH_ROWS), file })
+    }
+
+    pub fn write(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
+        self.coalescer.push_batch(batch)?;
+        self.drain()
+    }
+
+    pub fn finish(mut self) -> Result<(), ArrowError> {
+        self.coalescer.finish_buffered_batch()?;
+        self.drain()?;
+        self.file.finish()
+    }
+
+    fn drain(&mut self) -> Result<(), ArrowError> {
+        while let Some(batch) = self.coalescer.next_completed_batch() {
+            self.file.write(&batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// A mapped table.
+pub(super) struct Table {
+    schema: SchemaRef,
+    batches: Vec<RecordBatch>,
+    rows: usize,
+}
+
+impl Table {
+    /// Maps a table written by [`TableWriter`]; the values stay on disk until they are looked at.
+    pub fn open(path: &Path) -> Result<Self, ArrowError> {
+        let buffer = Buffer::from(bytes::Bytes::from_owner(super::map(path)?));
+        let truncated = || ArrowError::IpcError("the file is truncated".to_owned());
+        let (rest, trailer) = buffer.split_last_chunk::<10>().ok_or_else(truncated)?;
+        let footer_start = rest.len().checked_sub(read_footer_length(*trailer)?).ok_or_else(truncated)?;
+        let footer = root_as_footer(&rest[footer_start..]).map_err(|error| ArrowError::IpcError(error.to_string()))?;
+        let schema = Arc::new(fb_to_schema(footer.schema().ok_or_else(truncated)?));
+        let decoder = FileDecoder::new(schema.clone(), footer.version());
+        let mut batches = Vec::new();
+        for block in footer.recordBatches().iter().flatten() {
+            let bounds = [block.offset(), block.bodyLength(), i64::from(block.metaDataLength())];
+            let [offset, body, head] = bounds.map(|bound| usize::try_from(bound).unwrap_or(usize::MAX));
+            let len = body.saturating_add(head);
+            if offset.saturating_add(len) > footer_start {
+                return Err(truncated());
+            }
+            batches.extend(decoder.read_record_batch(block, &buffer.slice_with_length(offset, len))?);
+        }
+        let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let (last, full) = batches.split_last().map_or((0, &[][..]), |(last, full)| (last.num_rows(), full));
+        if last > BATCH_ROWS || full.iter().any(|batch| batch.num_rows() != BATCH_ROWS) {
+            return Err(ArrowError::IpcError(format!("a batch has not {BATCH_ROWS} rows")));
+        }
+        Ok(Self { schema, batches, rows })
+    }
+
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The values of one column at some rows, in that order, repeats allowed.
+    pub fn take(&self, column: usize, rows: &[Row]) -> Result<ArrayRef, ArrowError> {
+        if column >= self.schema.fields().len() {
+            return Err(ArrowError::InvalidArgumentError(format!("there is no column {column}")));
+        }
+        if let Some(row) = rows.iter().find(|row| row.index() >= self.rows) {
+            return Err(ArrowError::InvalidArgumentError(format!(
+                "there is no row {}, only {} rows",
+                row.0, self.rows
+            )));
+        }
+        let columns: Vec<_> = self.batches.iter().map(|batch| batch.column(column).as_ref()).collect();
+        let places: Vec<_> = rows.iter().map(|row| (row.index() / BATCH_ROWS, row.index() % BATCH_ROWS)).collect();
+        if columns.is_empty() {
+            return Ok(arrow::array::new_empty_array(self.schema.field(column).data_type()));
+        }
+        interleave(&columns, &places)
+    }
+
+    /// The whole table as one batch.
+    pub fn read(&self) -> Result<RecordBatch, ArrowError> {
+        concat_batches(&self.schema, &self.batches)
+    }
+}
+
+/// Writes one batch as a table.
+pub(super) fn write(path: &Path, batch: RecordBatch) -> Result<(), ArrowError> {
+    let mut writer = TableWriter::create(path, batch.schema())?;
+    writer.write(batch)?;
+    writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int32Array, StringArray};
+    use arrow::datatypes::Int32Type;
+
+    use super::*;
+
+    #[test]
+    fn values_are_taken_across_batches_and_damage_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.arrow");
+        let batch = |from: i32, to: i32| {
+            let text: StringArray = (from..to).map(|v| (v % 3 > 0).then(|| format!("t{v}"))).collect();
+            let columns: [(_, ArrayRef); 2] =
+                [("n", Arc::new(Int32Array::from_iter_values(from..to))), ("text", Arc::new(text))];
+            RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+        };
+        let mut writer = TableWriter::create(&path, batch(0, 1).schema()).unwrap();
+        for (from, to) in [(0, 100), (100, 20_000), (20_000, 20_001)] {
+            writer.write(batch(from, to)).unwrap();
+        }
+        writer.finish().unwrap();
+        let table = Table::open(&path).unwrap();
+        assert_eq!(table.rows(), 20_001);
+        let rows = [20_000, 0, 8_191, 8_192, 8_192, 16_384].map(Row);
+        let numbers = table.take(0, &rows).unwrap();
+        assert_eq!(numbers.as_primitive::<Int32Type>().values(), &[20_000, 0, 8_191, 8_192, 8_192, 16_384]);
+        let text = table.take(1, &rows).unwrap();
+        let expected = [Some("t20000"), None, Some("t8191"), Some("t8192"), Some("t8192"), Some("t16384")];
+        assert_eq!(text.as_string::<i32>().iter().collect::<Vec<_>>(), expected);
+        assert!(table.take(0, &[Row(20_001)]).is_err());
+        assert!(table.take(2, &[]).is_err());
+
+        let bytes = std::fs::read(&path).unwrap();
+        for len in [0, 5, 100, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..len]).unwrap();
+            assert!(Table::open(&path).is_err(), "{len} bytes");
+        }
+    }
+}
