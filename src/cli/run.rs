@@ -47,12 +47,15 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let Outcome { path, already, summary } = pipeline::run(&plan, &control)?;
 
     if args.json {
-        output::json(&Report { already, summary: &summary })?;
-    } else if already {
+        output::json(&Report { already, summary: summary.as_ref() })?;
+        return Ok(Status::Done);
+    }
+    let figures = summary.map(|summary| summary.to_string()).unwrap_or_default();
+    if already {
         let path = path.display();
-        output::text(&format!("{path} is already complete and current: nothing was done. It holds:\n\n{summary}"))?;
+        output::text(&format!("{path} is already complete and current: nothing was done.\n\n{figures}"))?;
     } else {
-        output::text(&summary)?;
+        output::text(&figures)?;
     }
     Ok(Status::Done)
 }
@@ -62,5 +65,5 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 struct Report<'a> {
     already: bool,
     #[serde(flatten)]
-    summary: &'a Summary,
+    summary: Option<&'a Summary>,
 }
