@@ -21,8 +21,8 @@ pub struct Args {
     #[arg(long)]
     overwrite: bool,
     /// Threads to work with; 0 takes every core
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1_024))]
+    threads: Option<u16>,
     /// Show no progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -40,7 +40,7 @@ Examples:
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     plan.output.overwrite |= args.overwrite;
-    plan.run.threads = args.threads.unwrap_or(plan.run.threads);
+    plan.run.threads = args.threads.map_or(plan.run.threads, usize::from);
 
     let progress = progress::choose(args.quiet);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
