@@ -218,3 +218,93 @@ fn replace(staging: &Path, path: &Path, parent: &Path) -> Result<(), SealError> 
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Format, Order, fixture};
+
+    fn tree(path: &Path) -> Vec<(String, Vec<u8>)> {
+        let mut files: Vec<_> = walkdir::WalkDir::new(path)
+            .into_iter()
+            .map(Result::unwrap)
+            .filter(|entry| entry.file_type().is_file())
+            .map(|entry| {
+                let name = entry.path().strip_prefix(path).unwrap().to_string_lossy().into_owned();
+                (name, fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn the_bytes_do_not_depend_on_threads_and_nothing_else_is_left() {
+        let store = fixture::store();
+        for order in [Order::Anchor, Order::Random, Order::EasyToHard, Order::HardToEasy] {
+            let outputs = [1, 3].map(|threads| {
+                let folder = tempfile::tempdir().unwrap();
+                let output = fixture::output(&folder.path().join("out"), Format::Parquet, order);
+                fixture::draft(folder.path(), &store, &output, "a", threads).seal().unwrap();
+                assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "staging has become the output");
+                tree(&output.path)
+            });
+            assert_eq!(outputs[0], outputs[1], "{order:?}");
+            let parts = outputs[0].iter().filter(|(name, _)| name.starts_with("triplets/")).count();
+            assert!(parts > 2, "{parts} parts");
+        }
+    }
+
+    #[test]
+    fn the_same_run_is_current_until_a_file_is_missing() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
+        let output = fixture::output(&folder.path().join("out"), Format::Csv, Order::Anchor);
+        let check = |name: &str| check_destination(&output, &fixture::facts(name).fingerprint);
+        assert_eq!(check("a").unwrap(), Destination::Vacant);
+        fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();
+        assert_eq!(check("a").unwrap(), Destination::Current);
+        assert!(matches!(check("b"), Err(DestinationError::Occupied { .. })));
+        fs::remove_file(output.path.join("triplets/part-00001.csv")).unwrap();
+        assert!(check("a").unwrap_err().to_string().contains("files missing"));
+    }
+
+    #[test]
+    fn another_run_s_output_is_replaced_only_with_leave() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
+        let mut output = fixture::output(&folder.path().join("out"), Format::Jsonl, Order::Anchor);
+        fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();
+        let draft = fixture::draft(folder.path(), &store, &output, "b", 1);
+        let refusal = draft.seal().unwrap_err().to_string();
+        assert!(refusal.contains("--overwrite"), "{refusal}");
+        assert_eq!(Sealed::load(&output.path).unwrap().pipeline["name"], "a");
+        output.overwrite = true;
+        fixture::draft(folder.path(), &store, &output, "b", 1).seal().unwrap();
+        assert_eq!(Sealed::load(&output.path).unwrap().pipeline["name"], "b");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the old output is gone");
+    }
+
+    #[test]
+    fn somebody_s_files_are_never_replaced() {
+        let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
+        let mut output = fixture::output(&folder.path().join("out"), Format::Arrow, Order::Anchor);
+        output.overwrite = true;
+        fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();
+        fs::write(output.path.join("triplets/notes.txt"), "mine").unwrap();
+        let refusal = check_destination(&output, "other").unwrap_err().to_string();
+        assert!(refusal.contains("triplets/notes.txt"), "{refusal}");
+        output.path = folder.path().join("file");
+        fs::write(&output.path, "").unwrap();
+        assert!(matches!(check_destination(&output, "other"), Err(DestinationError::NotAFolder { .. })));
+    }
+
+    #[test]
+    fn the_old_output_comes_back_when_the_new_one_cannot_be_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, missing) = (folder.path().join("out"), folder.path().join("missing"));
+        fs::create_dir(&old).unwrap();
+        fs::write(old.join("kept"), "precious").unwrap();
+        assert!(matches!(replace(&missing, &old, folder.path()), Err(SealError::Io { .. })));
+        assert_eq!(fs::read_to_string(old.join("kept")).unwrap(), "precious");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

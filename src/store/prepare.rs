@@ -200,7 +200,7 @@ impl<'a> Preparation<'a> {
         let files = &self.survey.files;
         let after = files.partition_point(|file| file.first_row <= source_row);
         let file = &files[after.saturating_sub(1)];
-        Flaw::RepeatedId { file: file.path.clone(), file_row: source_row - file.first_row }
+        Flaw::RepeatedId { file: file.name.clone(), file_row: source_row - file.first_row }
     }
 
     fn finish(self) -> Result<(), PrepareError> {
