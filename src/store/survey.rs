@@ -57,7 +57,7 @@ pub enum SurveyError {
     #[error("{}: the store has no rows", .path.display())]
     NoRows { path: PathBuf },
     #[error("{}: {source}", .path.display())]
-    Selection { path: PathBuf, source: SelectionError },
+    Selection { path: PathBuf, source: Box<SelectionError> },
     #[error(
         "column `{column}` is {} in {} but {found} in {}; cast it to one type in all files",
         .expected, .first.display(), .file.display()
@@ -75,7 +75,7 @@ pub async fn survey(params: &Params) -> Result<Survey, SurveyError> {
     }
     let schema = merged_schema(&files);
     let selection = Selection::resolve(params, &schema)
-        .map_err(|source| SurveyError::Selection { path: params.path.clone(), source })?;
+        .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
     check_agreement(&files, &selection)?;
     let dims = values_per_row(&files, &params.embedding);
     let fingerprint = fingerprint(&files)?;
