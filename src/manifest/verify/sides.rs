@@ -1,6 +1,6 @@
 //! The files beside the triplets: every row of the input is accounted for, and every suspect is one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -15,7 +15,7 @@ use crate::manifest::Format;
 use crate::manifest::gather::GatherError;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::sides::{self, SUSPECTS, UNMINED, Unmined};
-use crate::mine::{Reason, Suspect};
+use crate::mine::{self, Reason, Suspect};
 use crate::search::Index;
 use crate::store::Row;
 
@@ -177,7 +177,7 @@ fn has_positive(run: &Run<'_>, row: Row) -> bool {
     })
 }
 
-/// Checks `suspects.parquet`: distances, labels, and that no pair stands twice.
+/// Checks `suspects.parquet`: distances, labels, that no pair stands twice, and that every copy across classes is there.
 pub(super) fn check_suspects(
     out: &Path,
     sealed: &Sealed,
@@ -190,14 +190,23 @@ pub(super) fn check_suspects(
     let n = u64::from(store.rows());
     let schema = sides::suspects_schema(store);
     let batches = read(out, sealed, SUSPECTS, n.saturating_mul(n), &schema, intact, findings);
-    let mut previous = None;
-    for (first, batch) in batches.iter().flatten() {
+    let Some(batches) = batches else { return };
+    let (mut previous, mut listed) = (None, HashSet::new());
+    for (first, batch) in &batches {
         let place = Place { file: SUSPECTS, format: Format::Parquet, first: *first };
         if let Err(error) = check_suspects_batch(place, batch, asked, &mut previous, findings) {
             findings.file(SUSPECTS, error, "pairs of rows of the store");
         }
+        listed.extend(places(batch, 5).iter().copied().zip(places(batch, 6).iter().copied()));
         checked.suspects += batch.num_rows() as u64;
         checked.distances += batch.num_rows() as u64;
+    }
+    let place = |row: Row| store.source_rows()[row.index()];
+    for Suspect { a, b, .. } in mine::copies(store) {
+        if !listed.contains(&(place(a), place(b))) {
+            let pair = format!("rows {} and {}: one vector, two labels", place(a), place(b));
+            findings.file(SUSPECTS, "no such pair", pair);
+        }
     }
 }
 
