@@ -29,9 +29,7 @@ pub use layout::NameError;
 pub use order::OrderError;
 pub use params::{Format, Order, Params};
 pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current};
-pub use sealed::{
-    BandCounts, Column, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts,
-};
+pub use sealed::{BandCounts, Column, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts};
 pub use sides::SUSPECTS;
 pub use verify::{Asked, Checked, Completeness, Finding, Verdict, verify};
 pub use write::{ColumnsError, Facts, Material, WriteError, check_columns, write};

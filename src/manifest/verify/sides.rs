@@ -1,6 +1,6 @@
 //! The files beside the triplets: every row of the input is accounted for, and every suspect is one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
@@ -15,7 +15,7 @@ use crate::manifest::Format;
 use crate::manifest::gather::GatherError;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::sides::{self, SUSPECTS, UNMINED, Unmined};
-use crate::mine::{Reason, Suspect};
+use crate::mine::{self, Reason, Suspect};
 use crate::search::Index;
 use crate::store::Row;
 
@@ -190,14 +190,22 @@ pub(super) fn check_suspects(
     let n = u64::from(store.rows());
     let schema = sides::suspects_schema(store);
     let batches = read(out, sealed, SUSPECTS, n.saturating_mul(n), &schema, intact, findings);
-    let mut previous = None;
-    for (first, batch) in batches.iter().flatten() {
+    let Some(batches) = batches else { return };
+    let mut listed = Vec::new();
+    for (first, batch) in &batches {
         let place = Place { file: SUSPECTS, format: Format::Parquet, first: *first };
-        if let Err(error) = check_suspects_batch(place, batch, asked, &mut previous, findings) {
+        if let Err(error) = check_suspects_batch(place, batch, asked, &mut listed, findings) {
             findings.file(SUSPECTS, error, "pairs of rows of the store");
         }
         checked.suspects += batch.num_rows() as u64;
         checked.distances += batch.num_rows() as u64;
+    }
+    let listed: HashSet<(Row, Row)> = listed.iter().map(|suspect| (suspect.a, suspect.b)).collect();
+    for Suspect { a, b, .. } in mine::copies(store) {
+        if !listed.contains(&(a, b)) {
+            let [a, b] = [a, b].map(|row| store.source_rows()[row.index()]);
+            findings.file(SUSPECTS, "no such pair", format_args!("rows {a} and {b}, copies with different labels"));
+        }
     }
 }
 
@@ -205,7 +213,7 @@ fn check_suspects_batch(
     place: Place<'_>,
     batch: &RecordBatch,
     asked: &super::Asked<'_>,
-    previous: &mut Option<Suspect>,
+    listed: &mut Vec<Suspect>,
     findings: &mut Findings,
 ) -> Result<(), GatherError> {
     let store = asked.store;
@@ -222,11 +230,15 @@ fn check_suspects_batch(
         if of_a.is_null() || of_b.is_null() || of_a == of_b {
             findings.value(place.file, row, "b_label", "no other label than a's", "two classes");
         }
+        let near = asked.mine.negatives.duplicate_distance.is_some_and(|near| distance.get() <= near);
+        if !near && store.vector(a) != store.vector(b) {
+            findings.value(place.file, row, "distance", distance.get(), "copies, or rows within duplicate_distance");
+        }
         let rank = |s: &Suspect| (s.distance, s.a, s.b);
-        if a >= b || previous.is_some_and(|previous| rank(&previous) >= rank(&suspect)) {
+        if a >= b || listed.last().is_some_and(|last| rank(last) >= rank(&suspect)) {
             findings.value(place.file, row, "a_row, b_row", "out of order", "a before b, and the nearest pairs first");
         }
-        *previous = Some(suspect);
+        listed.push(suspect);
         known.push(i);
         suspects.push(suspect);
     }
