@@ -252,7 +252,10 @@ fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
     }
     let scheme = written.split_once("://").map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric())) {
-        return Err(Complaint::new(key, "this version reads and writes local files only; copy the data to a local path"));
+        return Err(Complaint::new(
+            key,
+            "this version reads and writes local files only; copy the data to a local path",
+        ));
     }
     let path = base.join(written);
     if written.starts_with("~/") && !path.exists() {

@@ -45,22 +45,40 @@ fn values_that_make_no_sense_are_refused() {
         ("mine.margin=nan", "p.toml: mine.margin = nan: a margin must be greater than 0, in the metric's own units"),
         ("mine.margin=2.0", "p.toml: mine.margin = 2.0: cosine distances end at 2, so no gap exceeds this margin"),
         ("mine.bands={}", "p.toml: mine.bands: asks for nothing; expected { semi-hard = 1 }, for example"),
-        ("mine.bands={ hard = 0 }", "p.toml: mine.bands: a count must be at least 1; leave out a band that is not wanted"),
+        (
+            "mine.bands={ hard = 0 }",
+            "p.toml: mine.bands: a count must be at least 1; leave out a band that is not wanted",
+        ),
         ("mine.bands={ any = 1, hard = 1 }", "p.toml: mine.bands: `any` is the union of all bands and stands alone"),
-        ("mine.fallback=['semi-hard']", "p.toml: mine.fallback = [\"semi-hard\"]: semi-hard is asked for in mine.bands; a fallback is another band"),
+        (
+            "mine.fallback=['semi-hard']",
+            "p.toml: mine.fallback = [\"semi-hard\"]: semi-hard is asked for in mine.bands; a fallback is another band",
+        ),
         ("mine.fallback=['easy', 'easy']", "p.toml: mine.fallback = [\"easy\", \"easy\"]: names easy twice"),
         ("mine.positives.per_anchor=0", "p.toml: mine.positives.per_anchor = 0: must be at least 1"),
         ("mine.positives.min_distance=inf", "p.toml: mine.positives.min_distance = inf: must be a finite number"),
-        ("mine.negatives.same=['writr']", "p.toml: mine.negatives.same = [\"writr\"]: no group is named \"writr\"; did you mean \"writer\"?"),
-        ("mine.negatives.same=['family']", "p.toml: mine.negatives.same = [\"family\"]: no group is named \"family\"; write groups = { family = \"a column\" } in [store]"),
+        (
+            "mine.negatives.same=['writr']",
+            "p.toml: mine.negatives.same = [\"writr\"]: no group is named \"writr\"; did you mean \"writer\"?",
+        ),
+        (
+            "mine.negatives.same=['family']",
+            "p.toml: mine.negatives.same = [\"family\"]: no group is named \"family\"; write groups = { family = \"a column\" } in [store]",
+        ),
         ("search.target_recall=0", "p.toml: search.target_recall = 0: a recall is more than 0 and at most 1"),
         ("search.hnsw.max_connections=256", "p.toml: search.hnsw.max_connections = 256: must be from 2 to 255"),
         ("search.hnsw.ef_search=4", "p.toml: search.hnsw.ef_search = 4: must be from 8 to 4096"),
-        ("search.index=cells", "p.toml: search.index = \"cells\": unknown variant `cells`, expected one of `auto`, `exact`, `hnsw`"),
+        (
+            "search.index=cells",
+            "p.toml: search.index = \"cells\": unknown variant `cells`, expected one of `auto`, `exact`, `hnsw`",
+        ),
         ("output.rows_per_file=0", "p.toml:8:1: output.rows_per_file = 0: must be at least 1"),
         ("output.path=data", "p.toml:8:1: output.path = \"data\": would replace the store, data/a.parquet"),
         ("output.path=", "p.toml:8:1: output.path = \"\": is empty; expected a path"),
-        ("store.path=s3://bucket/x", "p.toml:3:8: store.path = \"s3://bucket/x\": this version reads and writes local files only; copy the data to a local path"),
+        (
+            "store.path=s3://bucket/x",
+            "p.toml:3:8: store.path = \"s3://bucket/x\": this version reads and writes local files only; copy the data to a local path",
+        ),
         ("store.path=~/x", "p.toml:3:8: store.path = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
         ("store.carry=['a', 'a']", "p.toml: store.carry = [\"a\", \"a\"]: names \"a\" twice"),
         ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),
@@ -101,7 +119,9 @@ fn combinations_that_make_no_sense_are_refused() {
 #[test]
 fn a_mistake_in_the_file_names_its_line() {
     let text = format!("{GOOD}[mine]\nmargn = 0.3\n");
-    assert!(plan(&text, &[]).unwrap_err().starts_with("p.toml:10:1: mine.margn = 0.3: unknown key; did you mean `margin`?"));
+    assert!(
+        plan(&text, &[]).unwrap_err().starts_with("p.toml:10:1: mine.margn = 0.3: unknown key; did you mean `margin`?")
+    );
     let text = format!("{GOOD}[mine]\n  margin = \"much\"\n");
     assert_eq!(
         plan(&text, &[]).unwrap_err(),

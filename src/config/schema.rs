@@ -41,7 +41,8 @@ fn walk(table: &toml::Table, node: &Value, root: &Value, path: &str) -> Result<(
 
 /// Follows `$ref`, alone or beside a description.
 fn resolve<'a>(node: &'a Value, root: &'a Value) -> &'a Value {
-    let target = node.get("$ref").and_then(Value::as_str).and_then(|reference| root.pointer(reference.strip_prefix('#')?));
+    let target =
+        node.get("$ref").and_then(Value::as_str).and_then(|reference| root.pointer(reference.strip_prefix('#')?));
     target.unwrap_or(node)
 }
 
@@ -65,7 +66,10 @@ mod tests {
             complaint("[queries]"),
             "queries: unknown key; a pipeline knows mine, name, output, run, search, store"
         );
-        assert!(complaint("[mine]\nbands = { semihard = 1 }").starts_with("mine.bands.semihard: unknown key; did you mean `semi-hard`?"));
+        assert!(
+            complaint("[mine]\nbands = { semihard = 1 }")
+                .starts_with("mine.bands.semihard: unknown key; did you mean `semi-hard`?")
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub fn sum_error(terms: usize) -> f64 {
 pub fn add_products(queries: &[f32], block: &[f32], d: usize, out: &mut [f32]) {
     let (q, rows) = (queries.len() / d, block.len() / d);
     assert!(queries.len() == q * d && block.len() == rows * d && out.len() == q * rows, "blocks of {d} dimensions");
+    #[allow(unsafe_code)]
     // SAFETY: the assertion above bounds every access; the three slices cannot overlap, as `out` is borrowed mutably.
     // Seen as column-major, `out` is rows × q (unit row stride), `block` its left factor and `queries` its right one.
     unsafe {

@@ -122,13 +122,7 @@ impl Asker {
 const DUPLICATES: u32 = 16;
 
 /// Lists the labelled rows of other classes that the near-duplicate guard keeps away from the anchors.
-fn duplicates(
-    askers: &[Asker],
-    store: &Prepared,
-    search: &dyn Search,
-    nearest: Distance,
-    suspects: &mut Vec<Suspect>,
-) {
+fn duplicates(askers: &[Asker], store: &Prepared, search: &dyn Search, nearest: Distance, suspects: &mut Vec<Suspect>) {
     let window = [Window { above: Distance::MIN, upto: nearest, count: DUPLICATES, pick: Pick::Nearest }];
     let quests: Vec<Quest> = askers.iter().map(|asker| asker.quest(store, false, &window)).collect();
     for (asker, fills) in askers.iter().zip(search.find(&quests)) {

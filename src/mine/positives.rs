@@ -18,10 +18,8 @@ pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<V
     }
     let asked = &params.positives;
     let rules = rules(anchor, store, &asked.same, &asked.different);
-    let admitted = members
-        .iter()
-        .copied()
-        .filter(|&row| row != anchor && rules.iter().all(|rule| rule.holds(store, row)));
+    let admitted =
+        members.iter().copied().filter(|&row| row != anchor && rules.iter().all(|rule| rule.holds(store, row)));
     let measure = |row: Row| params.metric.distance(store.vector(anchor), store.vector(row));
     let fits = |distance: Distance| {
         asked.min_distance.is_none_or(|min| distance.get() >= min)
@@ -71,8 +69,6 @@ fn random(
 
 /// The constraints of an anchor on a pair's other member.
 pub(super) fn rules(anchor: Row, store: &Prepared, same: &[usize], different: &[usize]) -> Vec<Rule> {
-    let rule = |relation| {
-        move |&group: &usize| Rule { group, relation, code: store.group(group)[anchor.index()] }
-    };
+    let rule = |relation| move |&group: &usize| Rule { group, relation, code: store.group(group)[anchor.index()] };
     same.iter().map(rule(Relation::Same)).chain(different.iter().map(rule(Relation::Different))).collect()
 }

@@ -54,5 +54,7 @@ fn same(store: &Prepared, a: Row, b: Row) -> bool {
 }
 
 fn hash(vector: &[f32]) -> u64 {
-    vector.iter().fold(0, |state, &value| mix(state ^ u64::from((value + 0.0).to_bits())).wrapping_add(state.rotate_left(23)))
+    vector
+        .iter()
+        .fold(0, |state, &value| mix(state ^ u64::from((value + 0.0).to_bits())).wrapping_add(state.rotate_left(23)))
 }

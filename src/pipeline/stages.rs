@@ -130,12 +130,7 @@ pub fn mine(
 }
 
 /// The recall of an approximate search, against the exact one on a sample of anchors.
-pub fn measure(
-    plan: &Plan,
-    store: &Prepared,
-    index: &Searcher,
-    watch: &mut Watch,
-) -> anyhow::Result<Option<Recall>> {
+pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watch) -> anyhow::Result<Option<Recall>> {
     if index.choice.index == Index::Exact {
         return Ok(None);
     }

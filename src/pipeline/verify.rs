@@ -23,7 +23,8 @@ const SAMPLE: usize = 200;
 /// When there is no manifest, or the store cannot be read. What is wrong with the output is the verdict, not an error.
 pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
-    let plan = config::restore(&sealed.pipeline, &store.map_or_else(|| store_of(&sealed, out), Path::to_path_buf), out)?;
+    let plan =
+        config::restore(&sealed.pipeline, &store.map_or_else(|| store_of(&sealed, out), Path::to_path_buf), out)?;
     let engine = Engine::new(0, control)?;
     engine.install(|| {
         let survey = engine.wait(store::survey(&plan.store))?;

@@ -15,7 +15,8 @@ pub fn mix(mut x: u64) -> u64 {
 
 /// A hash of several keys, order-sensitive.
 pub fn combine(keys: &[u64]) -> u64 {
-    keys.iter().fold(0x9e37_79b9_7f4a_7c15, |state, &key| mix(state.wrapping_add(key)).wrapping_add(0x9e37_79b9_7f4a_7c15))
+    keys.iter()
+        .fold(0x9e37_79b9_7f4a_7c15, |state, &key| mix(state.wrapping_add(key)).wrapping_add(0x9e37_79b9_7f4a_7c15))
 }
 
 /// The rows of a store in an order that depends on their ids alone, from which every keyed order derives.

@@ -59,8 +59,7 @@ impl<'a> Taker<'a> {
     /// What was kept, ascending by (distance, row), with exact distances.
     pub fn fill(self, quest: &Quest, corpus: &Corpus, exhaustive: bool) -> Fill {
         let rows = self.kept.into_sorted().into_iter().map(|key| Row(key as u32));
-        let mut hits: Vec<Hit> =
-            rows.map(|row| Hit { distance: corpus.distance(quest.vector, row), row }).collect();
+        let mut hits: Vec<Hit> = rows.map(|row| Hit { distance: corpus.distance(quest.vector, row), row }).collect();
         hits.sort_unstable_by_key(|hit| (hit.distance, hit.row));
         Fill { hits, exhaustive }
     }

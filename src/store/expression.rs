@@ -21,7 +21,7 @@ pub struct ExpressionError {
 
 impl fmt::Display for ExpressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} = {:?}: {}", self.key, self.text, self.fault)
+        write!(f, "store.{} = {:?}: {}", self.key, self.text, self.fault)
     }
 }
 

@@ -9,6 +9,8 @@ use walkdir::WalkDir;
 /// One file, with the `key=value` folders on its way. A hive null is `None`.
 pub(super) struct Listed {
     pub path: PathBuf,
+    /// The path below the folder that the pipeline names: the same wherever the store lies.
+    pub name: String,
     pub hive: Vec<(String, Option<String>)>,
 }
 
@@ -43,15 +45,19 @@ pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
     let (mut files, spelled_out) = if path.is_dir() {
         (walk(path)?, path.to_owned())
     } else if path.exists() {
-        return Ok(vec![Listed { path: path.to_owned(), hive: Vec::new() }]);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![Listed { path: path.to_owned(), name, hive: Vec::new() }]);
     } else if is_pattern(path) {
         (expand(path)?, path.components().take_while(|part| !is_pattern(part.as_ref())).collect())
     } else {
         return Err(ListError::Missing { path: path.to_owned() });
     };
     files.sort();
-    let files: Vec<Listed> =
-        files.into_iter().map(|file| Listed { hive: hive_values(&file, &spelled_out), path: file }).collect();
+    let listed = |path: PathBuf| {
+        let name = path.strip_prefix(&spelled_out).unwrap_or(&path).to_string_lossy().into_owned();
+        Listed { hive: hive_values(&path, &spelled_out), name, path }
+    };
+    let files: Vec<Listed> = files.into_iter().map(listed).collect();
     check_hive_keys(&files)?;
     Ok(files)
 }
@@ -92,8 +98,7 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, ListError> {
         glob::glob(&pattern.to_string_lossy()).map_err(|source| ListError::Pattern { path: path(), source })?;
     let mut files = Vec::new();
     for found in matches {
-        let found =
-            found.map_err(|error| ListError::Io { path: error.path().to_owned(), source: error.into() })?;
+        let found = found.map_err(|error| ListError::Io { path: error.path().to_owned(), source: error.into() })?;
         if found.is_file() && !found.file_name().is_some_and(is_hidden) {
             files.push(found);
         }

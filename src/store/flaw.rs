@@ -1,7 +1,5 @@
 //! What can be wrong with a row.
 
-use std::path::PathBuf;
-
 /// Why a row cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum Flaw {
@@ -23,8 +21,8 @@ pub(super) enum Flaw {
     TooLong { norm: f64 },
     #[error("the id is null")]
     NullId,
-    #[error("the id is that of {}, row {file_row}", .file.display())]
-    RepeatedId { file: PathBuf, file_row: u64 },
+    #[error("the id is that of {file}, row {file_row}")]
+    RepeatedId { file: String, file_row: u64 },
 }
 
 impl Flaw {

@@ -3,6 +3,7 @@
 //!
 //! After [`prepare`] no later room meets a NaN, a ragged vector, a null id, or a label that is not a [`Code`].
 
+mod census;
 mod codes;
 mod draft;
 mod expression;
@@ -20,9 +21,12 @@ mod scan;
 mod selection;
 mod survey;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 mod vectors;
 
+pub use census::{Census, census};
 pub use draft::WriteError;
 pub use expression::{ExpressionError, Fault};
 pub use files::ListError;

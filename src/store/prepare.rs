@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, UInt32Array};
 use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, Field};
 use arrow::error::ArrowError;
@@ -166,16 +166,14 @@ impl<'a> Preparation<'a> {
         let embedding = stretch.batch.column(0);
         let vectors = Vectors::of(embedding)
             .ok_or_else(|| ArrowError::CastError(format!("{} is no list of floats", embedding.data_type())))?;
-        let filter = match self.survey.selection.filter {
+        let keeps = match self.survey.selection.filter {
+            Some(_) => stretch.keeps(stretch.batch.num_columns() - 1)?,
             None => None,
-            // The last column of the scan; a constant null has a type of its own.
-            Some(_) => Some(cast(stretch.batch.column(stretch.batch.num_columns() - 1), &DataType::Boolean)?),
         };
-        let filter = filter.as_ref().map(|filter| filter.as_boolean());
         let rows = stretch.batch.num_rows();
         let (mut passed, mut flawed) = (Vec::with_capacity(rows), Vec::new());
         for row in 0..rows {
-            if filter.is_some_and(|filter| filter.is_null(row) || !filter.value(row)) {
+            if keeps.as_ref().is_some_and(|keeps| !keeps.value(row)) {
                 continue;
             }
             self.kept += 1;
@@ -187,7 +185,7 @@ impl<'a> Preparation<'a> {
                 self.preparer.push(&vectors, row)
             };
             match checked {
-                Ok(()) => {
+                Ok(_) => {
                     self.seen.insert(digests[row], stretch.first_source_row() + row as u64);
                     passed.push(row as u32);
                 }
@@ -202,25 +200,16 @@ impl<'a> Preparation<'a> {
         let files = &self.survey.files;
         let after = files.partition_point(|file| file.first_row <= source_row);
         let file = &files[after.saturating_sub(1)];
-        Flaw::RepeatedId { file: file.path.clone(), file_row: source_row - file.first_row }
+        Flaw::RepeatedId { file: file.name.clone(), file_row: source_row - file.first_row }
     }
 
     fn finish(self) -> Result<(), PrepareError> {
         let Self { params, survey, draft, preparer, rejects, labels, .. } = self;
-        let (path, label) = (params.path.clone(), params.label.clone());
         if params.bad_rows == BadRows::Error && rejects.len() > 0 {
             return Err(PrepareError::BadRows(rejects.into_refusal(self.kept)));
         }
-        if self.rows == 0 {
-            let (read, kept, rejected) = (survey.rows(), self.kept, rejects.len());
-            return Err(PrepareError::NothingLeft { path, read, kept, rejected });
-        }
-        if self.labelled == 0 {
-            return Err(PrepareError::NoLabels { path, label, rows: self.rows });
-        }
-        if labels.len() as u64 == self.labelled {
-            return Err(PrepareError::NoPairs { path, label, classes: labels.len(), rows: self.labelled });
-        }
+        let (read, kept, passed) = (survey.rows(), self.kept, self.rows);
+        Usable { read, kept, passed, labelled: self.labelled, classes: labels.len() }.check(params)?;
         let header = Header {
             format: layout::FORMAT.to_owned(),
             version: layout::VERSION,
@@ -235,6 +224,34 @@ impl<'a> Preparation<'a> {
         let unfit = |source| PrepareError::Column { path: params.path.clone(), source };
         let (labels, rejected) = (labels.into_values().map_err(unfit)?, rejects.into_batch().map_err(unfit)?);
         Ok(draft.finish(&header, labels, rejected)?)
+    }
+}
+
+/// Counts that decide whether a store can give triplets at all.
+pub(super) struct Usable {
+    pub read: u64,
+    /// Of these, kept by `where`; of these, passed every check; of these, have a label.
+    pub kept: u64,
+    pub passed: u64,
+    pub labelled: u64,
+    pub classes: usize,
+}
+
+impl Usable {
+    pub fn check(&self, params: &Params) -> Result<(), PrepareError> {
+        let &Self { read, kept, passed, labelled, classes } = self;
+        let (path, label) = (params.path.clone(), params.label.clone());
+        if passed == 0 {
+            return Err(PrepareError::NothingLeft { path, read, kept, rejected: kept });
+        }
+        if labelled == 0 {
+            return Err(PrepareError::NoLabels { path, label, rows: passed });
+        }
+        // As many classes as rows: one row each.
+        if classes as u64 == labelled {
+            return Err(PrepareError::NoPairs { path, label, classes, rows: labelled });
+        }
+        Ok(())
     }
 }
 

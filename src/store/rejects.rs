@@ -94,7 +94,8 @@ impl Rejects {
 
     /// Adds the flawed rows of a stretch; `ids` are those of all its rows.
     pub fn add(&mut self, stretch: &Stretch, ids: &ArrayRef, flawed: &[(u32, Flaw)]) -> Result<(), ArrowError> {
-        let file = stretch.file.path.display().to_string();
+        // Not the path: this table goes into an output that must not depend on where the store lies.
+        let file = &stretch.file.name;
         for (row, flaw) in flawed {
             let file_row = stretch.file_row + u64::from(*row);
             if self.first.len() < FIRST {
@@ -103,7 +104,7 @@ impl Rejects {
                 self.first.push(BadRow { file, row: file_row, id, reason: flaw.to_string() });
             }
             *self.kinds.entry(flaw.kind()).or_default() += 1;
-            self.files.append_value(&file);
+            self.files.append_value(file);
             self.file_rows.append_value(file_row);
             self.source_rows.append_value(stretch.first_source_row() + u64::from(*row));
             self.reasons.append_value(flaw.to_string());

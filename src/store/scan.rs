@@ -6,8 +6,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::FieldRef;
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, prep_null_mask_filter};
+use arrow::datatypes::{DataType, FieldRef};
+use arrow::error::ArrowError;
 use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
@@ -38,6 +40,15 @@ impl Stretch<'_> {
     /// Position of its first row in the whole scan.
     pub fn first_source_row(&self) -> u64 {
         self.file.first_row + self.file_row
+    }
+
+    /// Column `ordinal` as a condition that keeps rows where it is true, and not where it is null. `None` without it.
+    pub fn keeps(&self, ordinal: usize) -> Result<Option<BooleanArray>, ArrowError> {
+        let Some(condition) = self.batch.columns().get(ordinal) else { return Ok(None) };
+        // A constant null has a type of its own.
+        let condition = cast(condition, &DataType::Boolean)?;
+        let condition = condition.as_boolean();
+        Ok(Some(if condition.null_count() == 0 { condition.clone() } else { prep_null_mask_filter(condition) }))
     }
 }
 

@@ -21,6 +21,8 @@ use super::types::same_values;
 #[derive(Debug, Clone)]
 pub struct InputFile {
     pub path: PathBuf,
+    /// The path below the folder that the pipeline names: the same wherever the store lies.
+    pub name: String,
     pub bytes: u64,
     pub rows: u64,
     /// Position of its first row in the scan.
@@ -145,7 +147,7 @@ pub(super) fn read_footers(path: &Path) -> Result<Vec<InputFile>, SurveyError> {
 }
 
 fn read_footer(listed: Listed) -> Result<InputFile, SurveyError> {
-    let Listed { path, hive } = listed;
+    let Listed { path, name, hive } = listed;
     let io = |source| SurveyError::Io { path: path.clone(), source };
     let file = File::open(&path).map_err(io)?;
     let found = file.metadata().map_err(io)?;
@@ -155,7 +157,7 @@ fn read_footer(listed: Listed) -> Result<InputFile, SurveyError> {
     let metadata = footer.metadata().clone();
     let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
     let schema = footer.schema().clone();
-    Ok(InputFile { path, bytes: found.len(), rows, first_row: 0, hive, schema, modified, metadata })
+    Ok(InputFile { path, name, bytes: found.len(), rows, first_row: 0, hive, schema, modified, metadata })
 }
 
 /// The columns of all files in order of first appearance, then those of partition folders.

@@ -44,8 +44,8 @@ impl Preparer {
         self.prepared.clear();
     }
 
-    /// Adds the vector at `row`, or says what is wrong with it.
-    pub fn push(&mut self, vectors: &Vectors, row: usize) -> Result<(), Flaw> {
+    /// Adds the vector at `row`, or says what is wrong with it. Returns the squared norm of what was added.
+    pub fn push(&mut self, vectors: &Vectors, row: usize) -> Result<f64, Flaw> {
         let range = vectors.range(row)?;
         let expected = self.dims.unwrap_or(range.len());
         match range.len() {
@@ -64,7 +64,7 @@ impl Preparer {
             Ok(squared_norm) => {
                 self.max_squared_norm = self.max_squared_norm.max(squared_norm);
                 self.dims = Some(expected);
-                Ok(())
+                Ok(squared_norm)
             }
             Err(flaw) => {
                 self.prepared.truncate(start);
@@ -229,7 +229,7 @@ mod tests {
     fn push_all(column: ArrayRef, metric: Metric) -> (Vec<Result<(), Flaw>>, Vec<f32>) {
         let vectors = Vectors::of(&column).unwrap();
         let mut preparer = Preparer::new(metric, column.data_type());
-        let results = (0..column.len()).map(|row| preparer.push(&vectors, row)).collect();
+        let results = (0..column.len()).map(|row| preparer.push(&vectors, row).map(|_| ())).collect();
         (results, preparer.prepared)
     }
 

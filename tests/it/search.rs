@@ -13,29 +13,18 @@ use triplet_miner::search::{
 };
 use triplet_miner::store::{self, BadRows, Prepared, Row};
 
+use crate::support::Draw;
+
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot];
 
-/// A seeded source of test values; a failure prints its seed.
-struct Draw(u64);
-
-impl Draw {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// In −1 … 1.
-    fn unit(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-}
-
 /// Writes `n × d` vectors with labels and one group as Parquet, and prepares them.
-fn prepared(dir: &Path, vectors: &[Vec<f32>], labels: Vec<Option<String>>, groups: Vec<Option<String>>, metric: Metric) -> Prepared {
+fn prepared(
+    dir: &Path,
+    vectors: &[Vec<f32>],
+    labels: Vec<Option<String>>,
+    groups: Vec<Option<String>>,
+    metric: Metric,
+) -> Prepared {
     let d = vectors[0].len() as i32;
     let values = Float32Array::from(vectors.concat());
     let item = Arc::new(Field::new("item", DataType::Float32, false));
@@ -45,7 +34,8 @@ fn prepared(dir: &Path, vectors: &[Vec<f32>], labels: Vec<Option<String>>, group
         ("team", Arc::new(StringArray::from(groups))),
         ("embedding", Arc::new(FixedSizeListArray::new(item, d, Arc::new(values), None))),
     ];
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, n != "embedding"))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, n != "embedding"))).unwrap();
     let path = dir.join("store.parquet");
     let mut writer = ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
@@ -172,7 +162,11 @@ fn exact_search_equals_brute_force_on_awkward_stores() {
             let groups = names(n, 3, 8, &mut draw);
             let store = prepared(dir.path(), &vectors, labels, groups, metric);
             let (exact, brute) = (Exact::new(&store), Brute::new(&store));
-            assert_eq!(ask(&exact, &store, seed), ask(&brute, &store, seed), "{metric:?} {kind} {n} × {d}, seed {seed}");
+            assert_eq!(
+                ask(&exact, &store, seed),
+                ask(&brute, &store, seed),
+                "{metric:?} {kind} {n} × {d}, seed {seed}"
+            );
         }
     }
 }

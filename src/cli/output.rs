@@ -1,0 +1,42 @@
+//! What reaches the user: results on standard output, complaints on standard error.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use anyhow::Context;
+use serde::Serialize;
+
+/// As text, or as JSON.
+pub fn either(value: &(impl Display + Serialize), as_json: bool) -> anyhow::Result<()> {
+    if as_json { json(value) } else { text(value) }
+}
+
+/// Text that ends in exactly one line break.
+pub fn text(value: &impl Display) -> anyhow::Result<()> {
+    bytes(format!("{}\n", value.to_string().trim_end()).as_bytes())
+}
+
+pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).context("cannot be written as JSON")?;
+    text.push(b'\n');
+    bytes(&text)
+}
+
+/// Whoever closed the pipe has read what they wanted: `miner plan FILE | head -1` is no failure.
+pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("cannot write to standard output"),
+    }
+}
+
+/// The last line of a run that failed.
+pub fn complain(message: &str) {
+    aside(&format!("error: {message}"));
+}
+
+/// A line on standard error. Where that is closed, nobody is there to be told.
+pub fn aside(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}

@@ -1,0 +1,66 @@
+//! `miner run`
+
+use serde::Serialize;
+use triplet_miner::pipeline::{self, Control, Outcome};
+use triplet_miner::report::Summary;
+
+use super::pipeline_file::PipelineFile;
+use super::status::Status;
+use super::{output, progress, signals};
+
+/// Mine: read, search, write the triplets and seal them
+///
+/// Goes on where an interrupted run of the same pipeline stopped. Does nothing when the output is already complete and
+/// current.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    pub pipeline: PipelineFile,
+    /// Replace an older output of the miner at the same place
+    #[arg(long)]
+    overwrite: bool,
+    /// Threads to work with; 0 takes every core
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Show no progress, only the result
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  miner run mine.toml
+  miner run mine.toml --set mine.margin=0.3 --set 'mine.bands={ hard = 1, semi-hard = 2 }' --overwrite
+  miner run mine.toml --quiet --json | jq .triplets";
+
+pub fn run(args: &Args) -> anyhow::Result<Status> {
+    let mut plan = args.pipeline.load()?;
+    plan.output.overwrite |= args.overwrite;
+    plan.run.threads = args.threads.unwrap_or(plan.run.threads);
+
+    let progress = progress::choose(args.quiet);
+    let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
+    let Outcome { path, already, summary } = pipeline::run(&plan, &control)?;
+
+    if args.json {
+        output::json(&Report { already, summary: &summary })?;
+    } else if already {
+        let path = path.display();
+        output::text(&format!("{path} is already complete and current: nothing was done. It holds:\n\n{summary}"))?;
+    } else {
+        output::text(&summary)?;
+    }
+    Ok(Status::Done)
+}
+
+/// The figures of the run that made the output, which is an earlier one where nothing was left to do.
+#[derive(Serialize)]
+struct Report<'a> {
+    already: bool,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}

@@ -1,0 +1,84 @@
+//! Exit status and message of a failure.
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use triplet_miner::config::ConfigError;
+use triplet_miner::pipeline::Interrupted;
+use triplet_miner::store::{PrepareError, SurveyError};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Done = 0,
+    /// Something failed on the way.
+    Failed = 1,
+    /// The pipeline or the command line is wrong.
+    Wrong = 2,
+    /// The data was refused.
+    Refused = 3,
+    Interrupted = 130,
+}
+
+impl Status {
+    /// Told by the innermost error that a status belongs to, whatever context was put around it.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let known = |cause: &(dyn Error + 'static)| match cause {
+            c if c.is::<Interrupted>() => Some(Self::Interrupted),
+            c if c.is::<ConfigError>() => Some(Self::Wrong),
+            c if c.is::<SurveyError>() => Some(Self::Refused),
+            // A full disk is no fault of the data.
+            c => match c.downcast_ref::<PrepareError>()? {
+                PrepareError::Write(_) => Some(Self::Failed),
+                _ => Some(Self::Refused),
+            },
+        };
+        error.chain().filter_map(known).last().unwrap_or(Self::Failed)
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// The error and its causes in one line. A cause is left out where the error above it has quoted it already.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    fn unreadable() -> ConfigError {
+        ConfigError::Read { file: PathBuf::from("a.toml"), source: io::ErrorKind::NotFound.into() }
+    }
+
+    #[test]
+    fn the_kind_of_error_decides_the_status_through_any_context() {
+        let wrapped = |error: anyhow::Error| Status::of(&error.context("while trying"));
+        assert_eq!(wrapped(unreadable().into()), Status::Wrong);
+        assert_eq!(wrapped(Interrupted.into()), Status::Interrupted);
+        assert_eq!(wrapped(io::Error::other("disk full").into()), Status::Failed);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let quoted: anyhow::Error = unreadable().into();
+        assert_eq!(message(&quoted), quoted.to_string());
+        let unquoted = Err::<(), _>(io::Error::other("disk full")).context("out: cannot write").unwrap_err();
+        assert_eq!(message(&unquoted), "out: cannot write: disk full");
+    }
+}

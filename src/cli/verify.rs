@@ -1,0 +1,37 @@
+//! `miner verify`
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+use triplet_miner::pipeline::{self, Control};
+
+use super::status::Status;
+use super::{output, progress, signals};
+
+/// Check an output: every file, and every triplet made anew from the store
+///
+/// Trusts nothing the output says. The store is found where the manifest says it was, unless --store names it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store moved.parquet --full")]
+pub struct Args {
+    /// The folder a run wrote
+    #[arg(value_hint = ValueHint::DirPath)]
+    out: PathBuf,
+    /// Where the store is now, if it has moved
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    store: Option<PathBuf>,
+    /// Mine every anchor again, not a sample
+    #[arg(long)]
+    full: bool,
+    /// Print the verdict as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Status> {
+    let progress = progress::choose(false);
+    let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
+    let verdict = pipeline::verify(&args.out, args.store.as_deref(), args.full, &control)?;
+    output::either(&verdict, args.json)?;
+    Ok(if verdict.is_sound() { Status::Done } else { Status::Refused })
+}

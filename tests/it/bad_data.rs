@@ -1,0 +1,150 @@
+//! Stores with one thing wrong are refused in the words of `tests/bad_data/cases.toml`; odd but good ones are not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use arrow::array::AsArray;
+use serde::Deserialize;
+
+use crate::support::{Ran, Room, batches, copy, root, triplets, unmined};
+
+#[derive(Deserialize)]
+struct Cases {
+    case: Vec<Case>,
+}
+
+/// One store, what is asked of it, and what must be said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// Below `stores/`.
+    store: String,
+    /// As given to `--set`.
+    #[serde(default)]
+    set: Vec<String>,
+    /// Where the fault is that nothing is there.
+    #[serde(default)]
+    absent: bool,
+    /// The whole of standard error after `error: `.
+    error: String,
+    /// With `bad_rows = "skip"`, for what is wrong with rows: what `unmined.parquet` says of each, in order …
+    skipped: Option<Vec<String>>,
+    /// … or why there is nothing left.
+    refused: Option<String>,
+}
+
+fn folder() -> PathBuf {
+    root().join("tests/bad_data")
+}
+
+fn cases() -> Vec<Case> {
+    let text = fs::read_to_string(folder().join("cases.toml")).unwrap();
+    toml::from_str::<Cases>(&text).unwrap().case
+}
+
+/// A room with the bad stores and a pipeline that only lacks the store's path.
+fn room() -> Room {
+    let room = Room::new();
+    copy(&folder().join("stores"), &room.path("stores"));
+    let text = "[store]\nid = 'id'\nembedding = 'embedding'\nlabel = 'label'\n[mine]\nbands = { any = 1 }\n[output]\npath = 'out'\n";
+    room.write("p.toml", text);
+    room
+}
+
+fn run(room: &Room, case: &Case, more: &[&str]) -> Ran {
+    let path = format!("store.path=stores/{}", case.store);
+    let mut args = vec!["run", "p.toml", "--quiet", "--set", &path];
+    for set in case.set.iter().map(String::as_str).chain(more.iter().copied()) {
+        args.extend(["--set", set]);
+    }
+    room.miner(&args)
+}
+
+#[test]
+fn each_bad_store_is_refused_in_the_words_expected() {
+    let room = room();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let name = format!("{} {}", case.store, case.set.join(" "));
+        let mut hold = |ran: Ran, expected: &str| {
+            let expected = format!("error: {}\n", expected.trim_end());
+            if ran.status != Some(3) || ran.stderr != expected || !ran.stdout.is_empty() {
+                wrong.push(format!(
+                    "{name}: status {:?}\n--- found\n{}--- expected\n{expected}",
+                    ran.status, ran.stderr
+                ));
+            }
+            assert!(!room.path("out").exists(), "{name}: left an output");
+        };
+        hold(run(&room, &case, &[]), &case.error);
+        if let Some(refused) = &case.refused {
+            hold(run(&room, &case, &["store.bad_rows=skip"]), refused);
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn bad_rows_can_be_skipped_and_are_listed() {
+    for case in cases() {
+        let Some(skipped) = &case.skipped else { continue };
+        let room = room();
+        run(&room, &case, &["store.bad_rows=skip"]).exits(0);
+        let out = room.path("out");
+        let mut details = Vec::new();
+        for batch in batches(&out.join("unmined.parquet")) {
+            let texts = batch.column_by_name("detail").unwrap().as_string::<i32>().clone();
+            details.extend(texts.iter().flatten().map(str::to_owned));
+        }
+        assert_eq!(&details, skipped, "{}", case.store);
+        let rejected: Vec<u64> =
+            unmined(&out).into_iter().filter(|(_, reason)| reason == "rejected").map(|(row, _)| row).collect();
+        assert_eq!(rejected.len(), skipped.len(), "{}", case.store);
+        let used: BTreeSet<u64> =
+            triplets(&out).iter().flat_map(|line| [line.anchor, line.positive, line.negative]).collect();
+        assert!(!used.is_empty() && rejected.iter().all(|row| !used.contains(row)), "{}", case.store);
+        room.miner(&["verify", "out", "--full"]).exits(0);
+    }
+}
+
+/// The first part of the path of each file below a folder.
+fn stores(folder: &Path) -> BTreeSet<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn every_bad_store_has_its_words_and_every_case_its_store() {
+    let there = stores(&folder().join("stores"));
+    let told: BTreeSet<String> = cases().iter().filter(|case| !case.absent).map(|case| case.store.clone()).collect();
+    assert_eq!(there, told, "stores of tests/bad_data/stores, and cases of tests/bad_data/cases.toml");
+    for case in cases() {
+        assert!(!case.error.is_empty(), "{}: no message is expected", case.store);
+        let of_rows = case.error.contains("rows cannot be used");
+        let skip = case.skipped.is_some() || case.refused.is_some();
+        assert_eq!(
+            of_rows, skip,
+            "{}: what happens with bad_rows = \"skip\" must be said where it applies",
+            case.store
+        );
+    }
+}
+
+#[test]
+fn odd_but_good_stores_all_give_the_same_triplets() {
+    let room = Room::new();
+    copy(&root().join("tests/odd_data/stores"), &room.path("stores"));
+    let mine = |store: &str, name: &str| {
+        let asked = "store.embedding = 'embedding'\nstore.label = 'label'\nmine.bands = { hard = 2, semi-hard = 2 }\n\
+                     mine.pick = 'nearest'\nmine.positives.pick = 'all'\nmine.margin = 0.1\nstore.id = 'id'\n";
+        triplets(&room.run(name, &format!("store.path = 'stores/{store}'\n{asked}")))
+    };
+    let reference = mine("list-f32.parquet", "reference");
+    assert!(reference.len() > 50, "{}", reference.len());
+    let all = stores(&room.path("stores"));
+    assert!(all.len() > 40, "{}", all.len());
+    let patterns = ["several/part-*.parquet", "several/part-[012].parquet", "*/label=*/*.parquet"];
+    for (index, store) in all.iter().map(String::as_str).chain(patterns).enumerate() {
+        assert_eq!(mine(store, &format!("out-{index}")), reference, "{store}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The command line as a stranger meets it: exit statuses, what goes to which stream, what is told.
+
+use std::fs;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{Room, root, sample, tree};
+
+fn pipeline() -> String {
+    format!(
+        "[store]\npath = '{}'\nid = 'id'\nembedding = 'embedding'\nlabel = 'label'\n[mine]\nbands = {{ hard = 1, semi-hard = 1 }}\n\
+         [output]\npath = 'out'\n",
+        sample("digits.parquet")
+    )
+}
+
+fn room() -> Room {
+    let room = Room::new();
+    room.write("p.toml", &pipeline());
+    room
+}
+
+#[test]
+fn a_second_run_has_nothing_to_do_and_says_so() {
+    let room = room();
+    let first = room.miner(&["run", "p.toml"]).exits(0);
+    assert!(first.stdout.contains("triplets"), "{}", first.stdout);
+    let (before, sealed) =
+        (tree(&room.path("out")), fs::metadata(room.path("out/manifest.json")).unwrap().modified().unwrap());
+    let second = room.miner(&["run", "p.toml"]).exits(0);
+    assert!(second.stdout.contains("nothing was done"), "{}", second.stdout);
+    assert_eq!(tree(&room.path("out")), before);
+    assert_eq!(fs::metadata(room.path("out/manifest.json")).unwrap().modified().unwrap(), sealed);
+    let json = room.miner(&["run", "p.toml", "--json"]).exits(0);
+    assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["already"], true);
+}
+
+#[test]
+fn another_pipeline_never_replaces_an_output_unasked() {
+    let room = room();
+    room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+    let before = tree(&room.path("out"));
+    let changed = ["run", "p.toml", "--quiet", "--set", "mine.margin=0.3"];
+    let refused = room.miner(&changed).exits(1);
+    assert!(refused.stderr.contains("--overwrite"), "{}", refused.stderr);
+    assert_eq!(tree(&room.path("out")), before);
+    room.miner(&[&changed[..], &["--overwrite"]].concat()).exits(0);
+    assert_ne!(tree(&room.path("out")), before);
+    room.miner(&["verify", "out"]).exits(0);
+}
+
+#[test]
+fn a_folder_that_is_no_output_is_never_touched() {
+    let room = room();
+    room.write("out/thesis.tex", "years of work");
+    let refused = room.miner(&["run", "p.toml", "--quiet", "--overwrite"]).exits(1);
+    assert!(refused.stderr.contains("thesis.tex"), "{}", refused.stderr);
+    assert_eq!(fs::read_to_string(room.path("out/thesis.tex")).unwrap(), "years of work");
+}
+
+#[test]
+fn a_wrong_pipeline_has_status_2_and_the_cure() {
+    for (extra, told) in [
+        ("[mine.negatives]\nsmae = ['x']\n", "mine.negatives.smae"),
+        ("[mine.negatives]\nsmae = ['x']\n", "did you mean `same`?"),
+        ("[serch]\nindex = 'exact'\n", "did you mean `search`?"),
+        ("[search]\nindex = 'exat'\n", "`exact`"),
+        ("[search]\ntarget_recall = 'high'\n", "expected a number"),
+        ("[search\n", "not TOML"),
+    ] {
+        let room = Room::new();
+        room.write("p.toml", &format!("{}{extra}", pipeline()));
+        for command in ["run", "plan"] {
+            let wrong = room.miner(&[command, "p.toml"]).exits(2);
+            assert!(wrong.stderr.starts_with("error: p.toml") && wrong.stderr.contains(told), "{}", wrong.stderr);
+            assert_eq!(wrong.stdout, "", "standard output carries results only");
+        }
+    }
+    let room = room();
+    let wrong = room.miner(&["run", "p.toml", "--set", "mine.margin=-0.2"]).exits(2);
+    let expected = "error: p.toml: mine.margin = -0.2: a margin must be greater than 0, in the metric's own units\n";
+    assert_eq!(wrong.stderr, expected);
+    room.miner(&["run", "missing.toml"]).exits(2);
+    room.miner(&["run", "p.toml", "--nonsense"]).exits(2);
+    room.miner(&["dig", "p.toml"]).exits(2);
+    room.miner(&[]).exits(2);
+    assert!(!room.path("out").exists());
+}
+
+#[test]
+fn refused_data_has_status_3_and_leaves_nothing() {
+    let room = room();
+    let refused = room.miner(&["run", "p.toml", "--set", "store.label=lable"]).exits(3);
+    assert!(refused.stderr.contains("`label`") && refused.stderr.contains("digits.parquet"), "{}", refused.stderr);
+    assert!(!room.path("out").exists());
+}
+
+#[test]
+fn progress_goes_to_standard_error_unless_quiet() {
+    let room = room();
+    let told = room.miner(&["run", "p.toml", "--json"]).exits(0);
+    assert!(told.stderr.contains("read") && told.stderr.contains("mine"), "{}", told.stderr);
+    let report: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!((&report["already"], &report["rows"]), (&Value::Bool(false), &Value::from(1_797)));
+    let quiet = room.miner(&["run", "p.toml", "--quiet", "--set", "output.path=other"]).exits(0);
+    assert_eq!(quiet.stderr, "");
+}
+
+#[test]
+fn plan_tells_and_writes_nothing() {
+    let room = room();
+    let names = || fs::read_dir(room.path(".")).unwrap().count();
+    let told = room.miner(&["plan", "p.toml"]).exits(0);
+    for word in ["1797", "exact", "partitions", "memory", "out"] {
+        assert!(told.stdout.contains(word), "`{word}` is not in\n{}", told.stdout);
+    }
+    let json: Value = serde_json::from_str(&room.miner(&["plan", "p.toml", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!(json["index"], "exact");
+    assert_eq!(names(), 1, "only the pipeline is there");
+}
+
+#[test]
+fn inspect_suggests_a_pipeline_that_runs() {
+    for store in ["digits.parquet", "glosses.parquet"] {
+        let room = Room::new();
+        let told = room.miner(&["inspect", &sample(store)]).exits(0);
+        assert!(told.stdout.contains("embedding") && told.stdout.contains("label"), "{}", told.stdout);
+        room.miner(&["inspect", &sample(store), "--write", "mine/suggested.toml"]).exits(1);
+        room.miner(&["inspect", &sample(store), "--write", "suggested.toml"]).exits(0);
+        let written = fs::read_to_string(room.path("suggested.toml")).unwrap();
+        let refused = room.miner(&["inspect", &sample(store), "--write", "suggested.toml"]).exits(1);
+        assert!(refused.stderr.contains("suggested.toml"), "{}", refused.stderr);
+        assert_eq!(fs::read_to_string(room.path("suggested.toml")).unwrap(), written);
+        let ran = room.miner(&["run", "suggested.toml", "--quiet", "--json"]).exits(0);
+        assert!(serde_json::from_str::<Value>(&ran.stdout).unwrap()["triplets"].as_u64() > Some(0));
+    }
+}
+
+#[test]
+fn report_repeats_what_the_run_told() {
+    let room = room();
+    let told = room.miner(&["run", "p.toml", "--quiet"]).exits(0).stdout;
+    assert_eq!(room.miner(&["report", "out"]).exits(0).stdout, told);
+    let json: Value = serde_json::from_str(&room.miner(&["report", "out", "--json"]).exits(0).stdout).unwrap();
+    assert_eq!(json["rows"], 1_797);
+    room.miner(&["report", "nowhere"]).exits(1);
+}
+
+#[test]
+fn verify_reads_a_moved_output_and_a_moved_store() {
+    let room = Room::new();
+    fs::write(room.path("digits.parquet"), fs::read(sample("digits.parquet")).unwrap()).unwrap();
+    room.write("p.toml", &pipeline().replace(&sample("digits.parquet"), "digits.parquet"));
+    room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+    let verdict = room.miner(&["verify", "out", "--json"]).exits(0);
+    assert_eq!(serde_json::from_str::<Value>(&verdict.stdout).unwrap()["total"], 0);
+    fs::rename(room.path("digits.parquet"), room.path("moved.parquet")).unwrap();
+    let lost = room.miner(&["verify", "out"]).exits(3);
+    assert!(lost.stderr.contains("digits.parquet"), "{}", lost.stderr);
+    room.miner(&["verify", "out", "--store", "moved.parquet"]).exits(0);
+    room.miner(&["verify", "nowhere"]).exits(1);
+}
+
+#[test]
+fn schema_knows_every_key_of_the_pipelines() {
+    let schema: Value = serde_json::from_str(&Room::new().miner(&["schema"]).exits(0).stdout).unwrap();
+    for section in ["store", "search", "mine", "output", "run"] {
+        assert!(schema["properties"][section].is_object(), "{section}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Room::new().miner(&["completions", shell]).exits(0).stdout;
+        assert!(script.contains("inspect"), "{shell}");
+    }
+}
+
+#[test]
+fn help_names_every_command() {
+    let help = Room::new().miner(&["--help"]).exits(0).stdout;
+    for command in ["run", "plan", "inspect", "verify", "report", "schema", "completions"] {
+        assert!(help.contains(command), "{command}");
+        let own = Room::new().miner(&[command, "--help"]).exits(0).stdout;
+        assert!(own.contains("Usage"), "{command}");
+    }
+    let version = Room::new().miner(&["--version"]).exits(0).stdout;
+    assert_eq!(version.trim(), format!("miner {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_closed_pipe_is_no_failure() {
+    let room = room();
+    for args in [&["schema"][..], &["plan", "p.toml"], &["completions", "zsh"], &["--help"]] {
+        let mut child = room.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success() && told.is_empty(), "{args:?}: {} {told}", ended.status);
+    }
+}
+
+#[test]
+fn the_environment_and_relative_paths_are_understood() {
+    let room = Room::new();
+    let text = pipeline().replace(&sample("digits.parquet"), "${SAMPLE}/digits.parquet").replace("'out'", "'../out'");
+    room.write("pipelines/p.toml", &text);
+    let mut command = room.command(&["run", "pipelines/p.toml", "--quiet"]);
+    let ran = command.env("SAMPLE", root().join("sample_data")).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(room.path("out/manifest.json").exists(), "paths are relative to the pipeline file");
+    let unset = room.command(&["run", "pipelines/p.toml"]).env_remove("SAMPLE").output().unwrap();
+    assert_eq!(unset.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unset.stderr).contains("the environment variable SAMPLE is not set"));
+}

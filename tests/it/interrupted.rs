@@ -1,0 +1,73 @@
+//! An interrupted run leaves no output, and the same command goes on from there to the same bytes.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::support::{Draw, Room, Rows, STORE, tree};
+
+/// Large enough that a run has many partitions, and is still busy when the first is committed.
+fn prepare(room: &Room) {
+    let mut draw = Draw(3);
+    let n = 12_000;
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..256).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|row| Some(format!("c{}", row % 40))).collect(),
+        teams: vec![None; n],
+    };
+    rows.write(&room.path("store.parquet"));
+    let asked = "search.index = 'exact'\nmine.bands = { hard = 4, semi-hard = 4 }\nmine.pick = 'nearest'\nmine.positives.per_anchor = 4\n";
+    room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
+}
+
+/// Starts the run, and returns it once it has committed a partition of its own.
+fn start(room: &Room) -> Child {
+    let before = committed(&room.path(".out.miner"));
+    let mut child =
+        room.command(&["run", "p.toml", "--quiet", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while committed(&room.path(".out.miner")) == before && child.try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no partition was committed");
+        sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+fn committed(scratch: &Path) -> usize {
+    let files = walkdir::WalkDir::new(scratch).into_iter().flatten();
+    files
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "arrow"))
+        .filter(|entry| entry.path().parent().is_some_and(|parent| parent.ends_with("partitions")))
+        .count()
+}
+
+#[test]
+fn a_killed_or_interrupted_run_is_continued_to_the_same_bytes() {
+    let whole = Room::new();
+    prepare(&whole);
+    whole.miner(&["run", "p.toml", "--quiet"]).exits(0);
+    let expected = tree(&whole.path("out"));
+
+    let room = Room::new();
+    prepare(&room);
+    let mut killed = start(&room);
+    killed.kill().unwrap();
+    assert!(!killed.wait().unwrap().success(), "the store is too small: the run ended before it could be killed");
+    assert!(!room.path("out").exists(), "what is not finished is not there");
+    let before = committed(&room.path(".out.miner"));
+    assert!(before > 0, "what was finished is kept");
+
+    let interrupted = start(&room);
+    Command::new("kill").args(["-INT", &interrupted.id().to_string()]).status().unwrap();
+    let ended = interrupted.wait_with_output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(130), "{told}");
+    assert!(told.contains("interrupted"), "{told}");
+    assert!(!room.path("out").exists());
+    assert!(committed(&room.path(".out.miner")) > before);
+
+    room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+    assert!(tree(&room.path("out")) == expected, "a continued run differs from one in a single go");
+    assert!(!room.path(".out.miner").exists(), "scratch is gone");
+}

@@ -1,0 +1,14 @@
+//! One binary, so that the crate is linked once. What can be seen from outside is tested through the program itself.
+
+mod bad_data;
+mod commands;
+mod equivalence;
+mod floors;
+mod interrupted;
+mod oracle;
+mod pipelines;
+mod readme;
+mod search;
+mod support;
+mod tamper;
+mod twin;
