@@ -1,6 +1,5 @@
 //! What stands beside the triplets: rows that gave none, and likely label noise.
 
-use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt64Array};
@@ -101,10 +100,7 @@ pub(super) fn unmined_batch(store: &Prepared, entries: &[Unmined]) -> Result<Rec
                 reasons.push((0, Reason::Rejected as usize));
                 rows.push(places.value(index));
                 let text = |column: &ArrayRef| array_value_to_string(column, index);
-                let file = text(files)?;
-                // Where the store lies is not a fact of the result.
-                let file = Path::new(&file).file_name().unwrap_or_default().display();
-                details.push(Some(format!("{file}, row {}: {}", text(file_rows)?, text(whys)?)));
+                details.push(Some(format!("{}, row {}: {}", text(files)?, text(file_rows)?, text(whys)?)));
             }
         }
     }
