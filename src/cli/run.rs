@@ -21,8 +21,8 @@ pub struct Args {
     #[arg(long)]
     overwrite: bool,
     /// Threads to work with; 0 takes every core
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1_024))]
+    threads: Option<u16>,
     /// Show no progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -40,19 +40,22 @@ Examples:
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     plan.output.overwrite |= args.overwrite;
-    plan.run.threads = args.threads.unwrap_or(plan.run.threads);
+    plan.run.threads = args.threads.map_or(plan.run.threads, usize::from);
 
     let progress = progress::choose(args.quiet);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
     let Outcome { path, already, summary } = pipeline::run(&plan, &control)?;
 
     if args.json {
-        output::json(&Report { already, summary: &summary })?;
-    } else if already {
+        output::json(&Report { already, summary: summary.as_ref() })?;
+        return Ok(Status::Done);
+    }
+    let figures = summary.map(|summary| summary.to_string()).unwrap_or_default();
+    if already {
         let path = path.display();
-        output::text(&format!("{path} is already complete and current: nothing was done. It holds:\n\n{summary}"))?;
+        output::text(&format!("{path} is already complete and current: nothing was done.\n\n{figures}"))?;
     } else {
-        output::text(&summary)?;
+        output::text(&figures)?;
     }
     Ok(Status::Done)
 }
@@ -62,5 +65,5 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 struct Report<'a> {
     already: bool,
     #[serde(flatten)]
-    summary: &'a Summary,
+    summary: Option<&'a Summary>,
 }

@@ -8,6 +8,7 @@ use super::error::{Complaint, ConfigError, Place};
 use super::plan::{self, Plan};
 use super::schema::check_keys;
 use super::spec::Spec;
+use crate::mine::PositivePick;
 
 /// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
 ///
@@ -24,11 +25,16 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let checked = understand(&mut table).and_then(|mut spec| {
         spec.name.get_or_insert(stem);
-        plan::check(&spec, file.parent().unwrap_or(Path::new("")))
+        if spec.mine.positives.pick != PositivePick::All {
+            spec.mine.positives.per_anchor.get_or_insert(1);
+        }
+        let plan = plan::check(&spec, file.parent().unwrap_or(Path::new("")))?;
+        plan::apart(&plan.store.path, &plan.output.path)?;
+        Ok(plan)
     });
     checked.map_err(|Complaint { key, message }| ConfigError::Key {
         file: file.into(),
-        place: Place(place(&text, &key)),
+        place: Place(if overrides(set, &key) { None } else { place(&text, &key) }),
         found: lookup(&table, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
         key,
         message,
@@ -150,20 +156,29 @@ fn expand(text: &str, key: &str) -> Result<String, Complaint> {
     Ok(out)
 }
 
+/// The value at a dotted key; elements of lists are `key[0]`.
 fn lookup<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
-    let (first, rest) = key.split_once('.').map_or((key, None), |(first, rest)| (first, Some(rest)));
-    let value = table.get(first)?;
-    match rest {
-        None => Some(value),
-        Some(rest) => lookup(value.as_table()?, rest),
-    }
+    let mut parts = key.split(['.', '[']);
+    let first = table.get(parts.next()?)?;
+    parts.try_fold(first, |value, part| match part.strip_suffix(']') {
+        Some(index) => value.get(index.parse::<usize>().ok()?),
+        None => value.get(part),
+    })
 }
 
-/// Line and column of a key's value, from 1.
+/// Whether a `--set` gave the value of a key, or of a section or list around it.
+fn overrides(set: &[String], key: &str) -> bool {
+    set.iter().filter_map(|argument| argument.split_once('=')).any(|(path, _)| {
+        key.strip_prefix(path.trim()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    })
+}
+
+/// Line and column of a key in the file, from 1; of a list's element, those of the list.
 fn place(text: &str, key: &str) -> Option<(usize, usize)> {
     let root = toml::de::DeTable::parse(text).ok()?;
     let mut table = root.get_ref();
-    let mut keys = key.split('.').peekable();
+    let list = key.split('[').next()?;
+    let mut keys = list.split('.').peekable();
     loop {
         let name = keys.next()?;
         let (found, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;

@@ -39,7 +39,6 @@ pub struct Run {
 pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
     let store_path = path(base, "store.path", &spec.store.path)?;
     let output_path = path(base, "output.path", &spec.output.path)?;
-    apart(&store_path, &output_path)?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
     let store_from_output = match Path::new(&spec.store.path).is_absolute() {
@@ -48,7 +47,7 @@ pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
     };
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
-        work => base.join(work),
+        work => path(base, "run.work", work)?,
     };
     Ok(Plan {
         name: spec.name.clone().unwrap_or_default(),
@@ -56,10 +55,17 @@ pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
         search: search(spec)?,
         mine,
         output: output(spec, output_path)?,
-        run: Run { threads: spec.run.threads, work },
+        run: Run { threads: threads(spec.run.threads)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
         store_from_output,
     })
+}
+
+fn threads(threads: usize) -> Result<usize, Complaint> {
+    match threads {
+        0..=1_024 => Ok(threads),
+        _ => Err(Complaint::new("run.threads", "must be at most 1,024; 0 takes every core")),
+    }
 }
 
 fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Params, Complaint> {
@@ -265,16 +271,24 @@ fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
 }
 
 /// An output must never replace what was read, nor lie where the next run would read it.
-fn apart(store: &Path, output: &Path) -> Result<(), Complaint> {
-    let (read, written) = (resolved(store), resolved(output));
+pub(super) fn apart(store: &Path, output: &Path) -> Result<(), Complaint> {
+    let spelled_out = if store.exists() { store.to_path_buf() } else { before_pattern(store) };
+    let (read, written) = (resolved(&spelled_out), resolved(output));
     if read.starts_with(&written) {
         return Err(Complaint::new("output.path", format!("would replace the store, {}", store.display())));
     }
-    if store.is_dir() && written.starts_with(&read) {
+    let reads_below = store.is_dir() || store.components().any(|part| part.as_os_str() == "**");
+    if reads_below && written.starts_with(&read) {
         let message = format!("lies inside the store's folder, {}, which would read it next time", store.display());
         return Err(Complaint::new("output.path", message));
     }
     Ok(())
+}
+
+/// The folder of a glob.
+fn before_pattern(glob: &Path) -> PathBuf {
+    let plain = glob.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']));
+    Path::new(".").join(plain.collect::<PathBuf>())
 }
 
 /// Absolute, links followed as far as the path exists, without `.` and `..`.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{Plan, load};
+use crate::config::{Plan, load, restore};
 
 const GOOD: &str = r#"
 [store]
@@ -72,22 +72,27 @@ fn values_that_make_no_sense_are_refused() {
             "search.index=cells",
             "p.toml: search.index = \"cells\": unknown variant `cells`, expected one of `auto`, `exact`, `hnsw`",
         ),
-        ("output.rows_per_file=0", "p.toml:8:1: output.rows_per_file = 0: must be at least 1"),
-        ("output.path=data", "p.toml:8:1: output.path = \"data\": would replace the store, data/a.parquet"),
-        ("output.path=", "p.toml:8:1: output.path = \"\": is empty; expected a path"),
+        ("output.rows_per_file=0", "p.toml: output.rows_per_file = 0: must be at least 1"),
+        ("output.path=data", "p.toml: output.path = \"data\": would replace the store, data/a.parquet"),
+        ("output.path=", "p.toml: output.path = \"\": is empty; expected a path"),
         (
             "store.path=s3://bucket/x",
-            "p.toml:3:8: store.path = \"s3://bucket/x\": this version reads and writes local files only; copy the data to a local path",
+            "p.toml: store.path = \"s3://bucket/x\": this version reads and writes local files only; copy the data to a local path",
         ),
-        ("store.path=~/x", "p.toml:3:8: store.path = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
+        ("store.path=~/x", "p.toml: store.path = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
         ("store.carry=['a', 'a']", "p.toml: store.carry = [\"a\", \"a\"]: names \"a\" twice"),
         ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),
         ("mine.seed=-1", "p.toml: mine.seed = -1: invalid value: integer `-1`, expected a whole number, 0 or more"),
+        ("run.threads=1025", "p.toml: run.threads = 1025: must be at most 1,024; 0 takes every core"),
+        ("run.work=~/x", "p.toml: run.work = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
+        (
+            "mine.fallback=['easy', 'hrd']",
+            "p.toml: mine.fallback[1] = \"hrd\": unknown variant `hrd`, expected one of `hard`, `semi-hard`, `easy`",
+        ),
         ("mine.margin", "--set mine.margin: expected key=value, as in mine.margin=0.3"),
         ("store.path.x=1", "--set store.path.x=1: `path` is no section"),
     ] {
         let found = refusal(&[set]);
-        let expected = expected.replace("p.toml:8:1:", "p.toml:");
         assert_eq!(found, expected, "--set {set}");
     }
 }
@@ -147,11 +152,66 @@ fn environment_variables_are_put_in_and_missing_ones_are_named() {
 }
 
 #[test]
-fn an_output_inside_the_store_s_folder_is_refused() {
+fn an_override_is_not_blamed_on_the_file() {
+    let text = format!("{GOOD}[mine]\nmargin = -0.1\nfallback = ['easy', 'hrd']\n");
+    let wrong = "a margin must be greater than 0, in the metric's own units";
+    assert_eq!(plan(&text, &["mine.fallback=[]"]).unwrap_err(), format!("p.toml:10:1: mine.margin = -0.1: {wrong}"));
+    assert_eq!(
+        plan(&text, &["mine.fallback=[]", "mine.margin=-0.2"]).unwrap_err(),
+        format!("p.toml: mine.margin = -0.2: {wrong}")
+    );
+    assert!(plan(&text, &[]).unwrap_err().starts_with("p.toml:11:1: mine.fallback[1] = \"hrd\": unknown variant"));
+}
+
+/// What is said of an output, where there is a store at `data/a.parquet`.
+fn complaint_of_output(store: &str, output: &str) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("data")).unwrap();
+    fs::write(dir.path().join("data/a.parquet"), "").unwrap();
     let file = dir.path().join("p.toml");
-    fs::write(&file, GOOD.replace("data/a.parquet", "data").replace("\"out\"", "\"data/out\"")).unwrap();
-    let error = load(Path::new(&file), &[]).unwrap_err().to_string();
-    assert!(error.contains("output.path = \"data/out\": lies inside the store's folder"), "{error}");
+    fs::write(&file, GOOD.replace("data/a.parquet", store).replace("\"out\"", &format!("{output:?}"))).unwrap();
+    Some(load(&file, &[]).err()?.to_string())
+}
+
+#[test]
+fn an_output_never_replaces_its_store() {
+    for (store, output) in [
+        ("data/a.parquet", "data"),
+        ("data/a.parquet", "data/a.parquet"),
+        ("data/*.parquet", "./data/"),
+        ("data/missing.parquet", "data"),
+        ("data", "data"),
+        ("data", "."),
+        ("data", ".."),
+    ] {
+        let complaint = complaint_of_output(store, output).unwrap_or_default();
+        assert!(complaint.contains("would replace the store, "), "{store} → {output}: {complaint}");
+    }
+}
+
+#[test]
+fn an_output_inside_the_store_s_folder_is_refused() {
+    for store in ["data", "data/**/*.parquet"] {
+        let complaint = complaint_of_output(store, "data/out").unwrap_or_default();
+        assert!(complaint.contains("output.path = \"data/out\": lies inside the store's folder"), "{complaint}");
+    }
+    for (store, output) in
+        [("data", "out"), ("data", "data2"), ("data/a.parquet", "data/out"), ("data/*.parquet", "data/out")]
+    {
+        assert_eq!(complaint_of_output(store, output), None, "{store} → {output}");
+    }
+}
+
+#[test]
+fn a_description_is_restored_whatever_the_working_directory() {
+    // Seen from here, though not from the pipeline's folder, this store lies in the output.
+    let here = std::env::current_dir().unwrap();
+    let store = format!("{}{}/out/a.parquet", "../".repeat(20), here.strip_prefix("/").unwrap().display());
+    let plan = plan(&GOOD.replace("data/a.parquet", &store), &[]).unwrap();
+    let restored = restore(&plan.resolved, Path::new("s.parquet"), Path::new("o")).unwrap();
+    assert_eq!(restored.resolved, plan.resolved);
+    assert_eq!(
+        (restored.store.path.as_path(), restored.output.path.as_path()),
+        (Path::new("s.parquet"), Path::new("o"))
+    );
 }

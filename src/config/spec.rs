@@ -198,6 +198,7 @@ fn million() -> u64 {
 #[serde(default, deny_unknown_fields)]
 pub struct RunSpec {
     /// 0: all cores.
+    #[schemars(range(max = 1024))]
     pub threads: usize,
     /// Folder for scratch. Default: beside the output.
     pub work: String,

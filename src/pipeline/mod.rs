@@ -25,7 +25,8 @@ pub struct Outcome {
     pub path: PathBuf,
     /// The output was already complete and current: nothing was done.
     pub already: bool,
-    pub summary: Summary,
+    /// The figures of the run that made it; absent only where its report was deleted since.
+    pub summary: Option<Summary>,
 }
 
 /// Runs a pipeline: Parquet → prepared store → search → triplets → sealed output.
@@ -44,7 +45,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, stages::PROGRAM);
         let path = plan.output.path.clone();
         if manifest::check_destination(&plan.output, &fingerprint)? == Destination::Current {
-            return Ok(Outcome { summary: report::read(&path)?, already: true, path });
+            return Ok(Outcome { summary: report::read(&path).ok(), already: true, path });
         }
 
         let mut watch = Watch::new(engine.progress());
@@ -55,7 +56,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let recall = stages::measure(plan, &store, &index, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
         let draft = stages::write(plan, &store, &harvests, facts, &scratch, &engine, &mut watch)?;
-        let summary = stages::seal(plan, draft, watch)?;
+        let summary = Some(stages::seal(plan, draft, watch)?);
         scratch.remove()?;
         Ok(Outcome { path, already: false, summary })
     })
