@@ -247,7 +247,7 @@ fn rows_out_of_order_twice_or_missing() {
         scene.put(&pick([0].into_iter().chain(0..rows).collect()));
         scene.finds(&["twice"]);
         scene.put(&pick((1..rows).collect()));
-        scene.finds(&["no such triplet", "hard"]);
+        scene.finds(&["no such triplet", "negative"]);
     }
 }
 
@@ -255,12 +255,19 @@ fn rows_out_of_order_twice_or_missing() {
 fn a_negative_of_the_anchor_s_class() {
     let mut scene = Scene::new(Format::Parquet, Order::Random);
     let honest = scene.triplets();
-    // The positive stands in the negative's place, with all that follows from it.
+    // In row 0 the positive stands in the negative's place, with all that follows from it.
+    let first_from = |to: &ArrayRef, from: &ArrayRef| {
+        let rows: Vec<(usize, usize)> = (0..to.len()).map(|row| (usize::from(row == 0), row)).collect();
+        arrow::compute::interleave(&[to.as_ref(), from.as_ref()], &rows).unwrap()
+    };
     let mut forged = honest.clone();
-    for (negative, positive) in [("negative_id", "positive_id"), ("negative_row", "positive_row"), ("d_an", "d_ap")] {
-        forged = replaced(&forged, negative, |_| honest[positive].clone());
+    let pairs = [("id", "positive_id"), ("row", "positive_row"), ("label", "anchor_label"), ("text", "positive_text")];
+    for (what, from) in pairs {
+        let column = honest.column_by_name(from).unwrap();
+        forged = replaced(&forged, &format!("negative_{what}"), |to| first_from(to, column));
     }
-    scene.put(&forged);
+    let d_ap = honest.column_by_name("d_ap").unwrap();
+    scene.put(&replaced(&forged, "d_an", |to| first_from(to, d_ap)));
     scene.finds(&["row 0", "negative_row", "the anchor's class"]);
 }
 
@@ -307,7 +314,8 @@ fn unmined_rows() {
     scene.put_side(UNMINED, &forged);
     scene.finds(&[UNMINED, "reason", "found singleton, expected unlabelled"]);
     scene.put_side(UNMINED, &honest.slice(1, rows - 1));
-    scene.finds(&[UNMINED, "nothing about r05"]);
+    let first = arrow::util::display::array_value_to_string(honest.column(0), 0).unwrap();
+    scene.finds(&[UNMINED, &format!("nothing about {first}")]);
     let twice = concat_batches(&schema, [&honest.slice(0, 1), &honest]).unwrap();
     scene.put_side(UNMINED, &twice);
     scene.finds(&[UNMINED, "row 1", "each once"]);
