@@ -29,7 +29,7 @@
 //! [`search::Search`] and is held to [`search::Brute`]; a new file format is one file in `manifest/format`; a new key of
 //! the pipeline is a field of `config/spec.rs` and a check beside it.
 
-#![warn(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 #![deny(unsafe_code)]
 

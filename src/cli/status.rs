@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
 use triplet_miner::pipeline::Interrupted;
-use triplet_miner::store::{PrepareError, SurveyError};
+use triplet_miner::store::{InspectError, PrepareError, SurveyError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -25,7 +25,7 @@ impl Status {
         let known = |cause: &(dyn Error + 'static)| match cause {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
             c if c.is::<ConfigError>() => Some(Self::Wrong),
-            c if c.is::<SurveyError>() => Some(Self::Refused),
+            c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
             // A full disk is no fault of the data.
             c => match c.downcast_ref::<PrepareError>()? {
                 PrepareError::Write(_) => Some(Self::Failed),

@@ -22,8 +22,11 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     for argument in set {
         apply(&mut table, argument).map_err(|message| ConfigError::Set { argument: argument.clone(), message })?;
     }
+    // Shown in complaints: environment variables by name, never by value.
+    let written = table.clone();
     let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let checked = understand(&mut table).and_then(|mut spec| {
+        spec.output.path.get_or_insert_with(|| format!("out/{stem}"));
         spec.name.get_or_insert(stem);
         if spec.mine.positives.pick != PositivePick::All {
             spec.mine.positives.per_anchor.get_or_insert(1);
@@ -35,7 +38,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     checked.map_err(|Complaint { key, message }| ConfigError::Key {
         file: file.into(),
         place: Place(if overrides(set, &key) { None } else { place(&text, &key) }),
-        found: lookup(&table, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
+        found: lookup(&written, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
         key,
         message,
     })
@@ -67,7 +70,6 @@ fn understand(table: &mut toml::Table) -> Result<Spec, Complaint> {
         ("store", "path", "a Parquet file, a glob or a directory"),
         ("store", "embedding", "the column of vectors"),
         ("store", "label", "a SQL expression of the class"),
-        ("output", "path", "a folder for the result"),
     ] {
         let present = table.get(section).and_then(|section| section.get(key)).is_some();
         if !present {

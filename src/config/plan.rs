@@ -38,7 +38,7 @@ pub struct Run {
 /// Checks values and combinations; paths are relative to `base`.
 pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
     let store_path = path(base, "store.path", &spec.store.path)?;
-    let output_path = path(base, "output.path", &spec.output.path)?;
+    let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
     let store_from_output = match Path::new(&spec.store.path).is_absolute() {

@@ -29,6 +29,8 @@ fn refusal(set: &[&str]) -> String {
 
 #[test]
 fn three_keys_are_enough() {
+    let least = plan("store = { path = 'a', embedding = 'e', label = 'l' }", &[]).unwrap();
+    assert!(least.output.path.ends_with("out/p"));
     let plan = plan(GOOD, &[]).unwrap();
     assert_eq!(plan.name, "p");
     assert!(plan.store.path.ends_with("data/a.parquet"));

@@ -23,6 +23,7 @@ pub struct Spec {
     pub search: SearchSpec,
     #[serde(default)]
     pub mine: MineSpec,
+    #[serde(default)]
     pub output: OutputSpec,
     // What cannot change the result is no part of the resolved pipeline.
     #[serde(default, skip_serializing)]
@@ -172,25 +173,25 @@ pub struct NegativesSpec {
 
 /// Where the result goes, and how it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct OutputSpec {
-    /// A folder of its own. Relative to this file.
-    pub path: String,
-    #[serde(default)]
+    /// A folder of its own. Relative to this file; out/STEM by default.
+    pub path: Option<String>,
     pub format: Format,
-    #[serde(default)]
     pub order: Order,
     /// Triplets a file, at most.
-    #[serde(default = "million")]
     #[schemars(range(min = 1))]
     pub rows_per_file: u64,
     /// Replace an output that another pipeline, input or version wrote.
-    #[serde(default, skip_serializing)]
+    #[serde(skip_serializing)]
     pub overwrite: bool,
 }
 
-fn million() -> u64 {
-    1_000_000
+impl Default for OutputSpec {
+    fn default() -> Self {
+        let (format, order) = (Format::default(), Order::default());
+        Self { path: None, format, order, rows_per_file: 1_000_000, overwrite: false }
+    }
 }
 
 /// How the work is done; cannot change the result.

@@ -39,7 +39,8 @@ pub(super) fn digests(ids: &ArrayRef) -> Result<Vec<Digest>, ArrowError> {
     })
 }
 
-fn digest(bytes: &[u8]) -> Digest {
+/// 128 bits of BLAKE3.
+pub(super) fn digest(bytes: &[u8]) -> Digest {
     let mut half = [0; 16];
     blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut half);
     Digest::from_le_bytes(half)

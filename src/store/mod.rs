@@ -6,10 +6,13 @@
 mod census;
 mod codes;
 mod draft;
+mod embedding_facts;
 mod expression;
 mod files;
 mod flaw;
+mod guess;
 mod ids;
+mod inspect;
 mod layout;
 mod npy;
 mod params;
@@ -28,8 +31,11 @@ mod vectors;
 
 pub use census::{Census, census};
 pub use draft::WriteError;
+pub use embedding_facts::EmbeddingFacts;
 pub use expression::{ExpressionError, Fault};
 pub use files::ListError;
+pub use guess::Guess;
+pub use inspect::{ColumnFacts, InspectError, Inspection, ValueFacts, inspect};
 pub use params::{BadRows, Params};
 pub use prepare::{PrepareError, prepare};
 pub use prepared::{OpenError, Prepared};

@@ -172,21 +172,21 @@ impl<'a> Preparation<'a> {
         };
         let rows = stretch.batch.num_rows();
         let (mut passed, mut flawed) = (Vec::with_capacity(rows), Vec::new());
-        for row in 0..rows {
+        for (row, &digest) in digests.iter().enumerate() {
             if keeps.as_ref().is_some_and(|keeps| !keeps.value(row)) {
                 continue;
             }
             self.kept += 1;
             let checked = if ids.is_null(row) {
                 Err(Flaw::NullId)
-            } else if let Some(first) = self.seen.find(digests[row]) {
+            } else if let Some(first) = self.seen.find(digest) {
                 Err(self.repeats(first))
             } else {
                 self.preparer.push(&vectors, row)
             };
             match checked {
                 Ok(_) => {
-                    self.seen.insert(digests[row], stretch.first_source_row() + row as u64);
+                    self.seen.insert(digest, stretch.first_source_row() + row as u64);
                     passed.push(row as u32);
                 }
                 Err(flaw) => flawed.push((row as u32, flaw)),

@@ -57,7 +57,7 @@ pub enum SurveyError {
     #[error("{}: the store has no rows", .path.display())]
     NoRows { path: PathBuf },
     #[error("{}: {source}", .path.display())]
-    Selection { path: PathBuf, source: SelectionError },
+    Selection { path: PathBuf, source: Box<SelectionError> },
     #[error(
         "column `{column}` is {} in {} but {found} in {}; cast it to one type in all files",
         .expected, .first.display(), .file.display()
@@ -75,7 +75,7 @@ pub async fn survey(params: &Params) -> Result<Survey, SurveyError> {
     }
     let schema = merged_schema(&files);
     let selection = Selection::resolve(params, &schema)
-        .map_err(|source| SurveyError::Selection { path: params.path.clone(), source })?;
+        .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
     check_agreement(&files, &selection)?;
     let dims = values_per_row(&files, &params.embedding);
     let fingerprint = fingerprint(&files)?;
@@ -175,21 +175,21 @@ pub(super) fn merged_schema(files: &[InputFile]) -> SchemaRef {
 }
 
 fn check_agreement(files: &[InputFile], selection: &Selection) -> Result<(), SurveyError> {
-    for column in selection.columns_used() {
-        let mut holders = files.iter().filter_map(|file| Some((file, file.type_of(&column)?)));
-        let Some((first, expected)) = holders.next() else { continue };
-        for file in files {
-            let first = || first.path.clone();
-            match file.type_of(&column) {
-                None => {
-                    return Err(SurveyError::ColumnMissing { column, first: first(), file: file.path.clone() });
-                }
-                Some(found) if !same_values(&found, &expected) => {
-                    let file = file.path.clone();
-                    return Err(SurveyError::TypesDiffer { column, first: first(), expected, file, found });
-                }
-                Some(_) => {}
+    selection.columns_used().iter().try_for_each(|column| agree_on(files, column))
+}
+
+/// Whether every file has a column, and in one type.
+pub(super) fn agree_on(files: &[InputFile], column: &str) -> Result<(), SurveyError> {
+    let mut holders = files.iter().filter_map(|file| Some((file, file.type_of(column)?)));
+    let Some((first, expected)) = holders.next() else { return Ok(()) };
+    for file in files {
+        let (column, first, path) = (column.to_owned(), first.path.clone(), file.path.clone());
+        match file.type_of(&column) {
+            None => return Err(SurveyError::ColumnMissing { column, first, file: path }),
+            Some(found) if !same_values(&found, &expected) => {
+                return Err(SurveyError::TypesDiffer { column, first, expected, file: path, found });
             }
+            Some(_) => {}
         }
     }
     Ok(())

@@ -177,7 +177,7 @@ fn has_positive(run: &Run<'_>, row: Row) -> bool {
     })
 }
 
-/// Checks `suspects.parquet`: distances, labels, and that no pair stands twice.
+/// Checks `suspects.parquet`: distances, labels, that no pair stands twice, and that every copy across classes is there.
 pub(super) fn check_suspects(
     out: &Path,
     sealed: &Sealed,
@@ -191,20 +191,21 @@ pub(super) fn check_suspects(
     let schema = sides::suspects_schema(store);
     let batches = read(out, sealed, SUSPECTS, n.saturating_mul(n), &schema, intact, findings);
     let Some(batches) = batches else { return };
-    let mut listed = Vec::new();
+    let (mut previous, mut listed) = (None, HashSet::new());
     for (first, batch) in &batches {
         let place = Place { file: SUSPECTS, format: Format::Parquet, first: *first };
-        if let Err(error) = check_suspects_batch(place, batch, asked, &mut listed, findings) {
+        if let Err(error) = check_suspects_batch(place, batch, asked, &mut previous, findings) {
             findings.file(SUSPECTS, error, "pairs of rows of the store");
         }
+        listed.extend(places(batch, 5).iter().copied().zip(places(batch, 6).iter().copied()));
         checked.suspects += batch.num_rows() as u64;
         checked.distances += batch.num_rows() as u64;
     }
-    let listed: HashSet<(Row, Row)> = listed.iter().map(|suspect| (suspect.a, suspect.b)).collect();
+    let place = |row: Row| store.source_rows()[row.index()];
     for Suspect { a, b, .. } in mine::copies(store) {
-        if !listed.contains(&(a, b)) {
-            let [a, b] = [a, b].map(|row| store.source_rows()[row.index()]);
-            findings.file(SUSPECTS, "no such pair", format_args!("rows {a} and {b}, copies with different labels"));
+        if !listed.contains(&(place(a), place(b))) {
+            let pair = format!("rows {} and {}: one vector, two labels", place(a), place(b));
+            findings.file(SUSPECTS, "no such pair", pair);
         }
     }
 }
@@ -213,7 +214,7 @@ fn check_suspects_batch(
     place: Place<'_>,
     batch: &RecordBatch,
     asked: &super::Asked<'_>,
-    listed: &mut Vec<Suspect>,
+    previous: &mut Option<Suspect>,
     findings: &mut Findings,
 ) -> Result<(), GatherError> {
     let store = asked.store;
@@ -235,10 +236,10 @@ fn check_suspects_batch(
             findings.value(place.file, row, "distance", distance.get(), "copies, or rows within duplicate_distance");
         }
         let rank = |s: &Suspect| (s.distance, s.a, s.b);
-        if a >= b || listed.last().is_some_and(|last| rank(last) >= rank(&suspect)) {
+        if a >= b || previous.is_some_and(|previous| rank(&previous) >= rank(&suspect)) {
             findings.value(place.file, row, "a_row, b_row", "out of order", "a before b, and the nearest pairs first");
         }
-        listed.push(suspect);
+        *previous = Some(suspect);
         known.push(i);
         suspects.push(suspect);
     }
