@@ -63,14 +63,13 @@ fn paired_rows(column: &ColumnFacts, rows: u64) -> Option<u64> {
     (distinct >= 2 && paired > 0 && column.text_bytes.unwrap_or(0.0) <= NAME_BYTES).then_some(paired)
 }
 
-/// How well a name fits: 2 the whole name, 1 its first or last word, 0 not.
-fn named(column: &ColumnFacts, names: &[&str]) -> u8 {
+/// How well a name fits: a whole name better the earlier it is listed, then one whose first or last word is listed.
+fn named(column: &ColumnFacts, names: &[&str]) -> usize {
     let name = column.name.to_lowercase();
+    if let Some(rank) = names.iter().position(|listed| *listed == name) {
+        return 1 + names.len() - rank;
+    }
     let mut words = name.split(|c: char| !c.is_alphanumeric());
     let (first, last) = (words.next(), words.next_back());
-    if names.contains(&name.as_str()) {
-        2
-    } else {
-        u8::from([first, last].iter().flatten().any(|word| names.contains(word)))
-    }
+    usize::from([first, last].iter().flatten().any(|word| names.contains(word)))
 }
