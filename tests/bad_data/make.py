@@ -1,4 +1,4 @@
-"""Writes the stores of this folder anew: python make.py (needs pyarrow 26 and numpy).
+"""Writes the stores of this folder anew: python make.py (needs numpy and pyarrow 26).
 
 Each is a small store with one thing wrong; what the program must say of it stands in cases.toml.
 """
