@@ -104,11 +104,11 @@ pub(super) fn mine(store: &Prepared, anchors: &[Row]) -> Harvest {
 }
 
 /// The store, mined in three partitions.
-pub(super) fn harvests(folder: &Path, store: &Prepared) -> Harvests {
+fn harvests(folder: &Path, store: &Prepared, mine: impl Fn(&[Row]) -> Harvest) -> Harvests {
     let harvests = Harvests::new(folder, 3, store.rows());
     let rows: Vec<Row> = (0..store.rows()).map(Row).collect();
     for (ordinal, anchors) in (0..).zip(rows.chunks(20)) {
-        harvests.commit(ordinal, &mine(store, anchors)).unwrap();
+        harvests.commit(ordinal, &mine(anchors)).unwrap();
     }
     harvests
 }
@@ -132,9 +132,21 @@ pub(super) fn facts(name: &str) -> Facts {
 
 /// Writes the fixture's result in `folder`, sorted by `threads` streams.
 pub(super) fn draft(folder: &Path, store: &Arc<Prepared>, output: &Params, name: &str, threads: usize) -> Draft {
+    draft_of(folder, store, output, name, threads, |anchors| mine(store, anchors))
+}
+
+/// The same, with another yield.
+pub(super) fn draft_of(
+    folder: &Path,
+    store: &Arc<Prepared>,
+    output: &Params,
+    name: &str,
+    threads: usize,
+    mined: impl Fn(&[Row]) -> Harvest,
+) -> Draft {
     let scratch = tempfile::tempdir().unwrap();
     let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(threads));
-    let (harvests, mine) = (harvests(scratch.path(), store), mine_params());
+    let (harvests, mine) = (harvests(scratch.path(), store, mined), mine_params());
     let material = super::Material { store, harvests: &harvests, mine: &mine, output, session: &session };
     block_on(threads, super::write(&folder.join("staging"), &material, facts(name), &|_| {})).unwrap()
 }

@@ -267,7 +267,7 @@ mod tests {
             d_ap: Distance::new(f32::from_bits(0x3e99_999a + i)),
             d_an: Distance::new(-0.0),
             band: Band::ALL[i as usize % 3],
-            fallback: i % 2 == 0,
+            fallback: i.is_multiple_of(2),
         };
         Harvest {
             triplets: (0..100_000).map(triplet).collect(),

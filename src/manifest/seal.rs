@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn a_result_without_triplets_has_one_part_without_rows() {
+        let store = fixture::store();
+        for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv] {
+            let folder = tempfile::tempdir().unwrap();
+            let output = fixture::output(&folder.path().join("out"), format, Order::Anchor);
+            let draft = fixture::draft_of(folder.path(), &store, &output, "a", 1, |_| crate::mine::Harvest::default());
+            let sealed = draft.seal().unwrap();
+            assert_eq!((sealed.parts.len(), sealed.parts[0].rows, sealed.rows.triplets), (1, 0, 0), "{format:?}");
+            let parts = fixture::read_parts(&output.path, format, &sealed);
+            assert_eq!((parts.len(), parts[0].num_rows()), (1, 0), "{format:?}");
+        }
+    }
+
+    #[test]
     fn the_same_run_is_current_until_a_file_is_missing() {
         let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
         let output = fixture::output(&folder.path().join("out"), Format::Csv, Order::Anchor);

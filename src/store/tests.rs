@@ -139,7 +139,7 @@ fn ids_and_labels_of_every_type_serve() {
         let store = prepare_all(&Params { metric: Metric::Dot, ..params(&path) }, &dir.path().join("out")).unwrap();
         assert_eq!(strings(store.label_values()), ["1", "2"], "{data_type}");
         assert_eq!(strings(&store.take(0, &[Row(2)]).unwrap()), ["3"], "{data_type}");
-        assert_eq!(store.schema().field(0).data_type(), &types::plain(&data_type));
+        assert_eq!(store.schema().field(0).data_type(), &super::types::plain(&data_type));
         let store =
             prepare_all(&Params { id: None, metric: Metric::Dot, ..params(&path) }, &dir.path().join("rows")).unwrap();
         assert_eq!(strings(&store.take(0, &[Row(2)]).unwrap()), ["2"]);

@@ -91,7 +91,7 @@ fn other_columns_are_an_error() {
     renamed[2] = Arc::new(Field::new("words", DataType::Utf8, false));
     let fewer = fields[..5].to_vec();
     for format in ALL {
-        let (path, _) = write(folder.path(), format, format.name(), &[batch.clone()]);
+        let (path, _) = write(folder.path(), format, format.name(), std::slice::from_ref(&batch));
         for expected in [&renamed, &fewer] {
             let schema: SchemaRef = Arc::new(Schema::new(expected.clone()));
             let read = format.decoder(File::open(&path).unwrap(), &schema).and_then(|batches| batches.collect());
@@ -105,7 +105,7 @@ fn other_columns_are_an_error() {
 fn a_footer_that_claims_more_than_the_file_has_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let batch = batch();
-    let (path, _) = write(folder.path(), Format::Arrow, "a", &[batch.clone()]);
+    let (path, _) = write(folder.path(), Format::Arrow, "a", std::slice::from_ref(&batch));
     let bytes = std::fs::read(&path).unwrap();
     let mut errors = 0;
     // Any byte of the footer, with its highest bit flipped: never a panic, and never more memory than the file is long.

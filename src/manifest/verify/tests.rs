@@ -399,7 +399,7 @@ fn files_of_garbage_are_findings() {
         let path = scene.out().join(&scene.sealed.parts[0].path);
         let honest = fs::read(&path).unwrap();
         // Any one byte, with the checksum made anew: a finding, or the same values in other bytes.
-        for at in (0..honest.len()).step_by(honest.len() / 60 + 1) {
+        for at in (0..honest.len()).step_by(honest.len() / 30 + 1) {
             let mut bytes = honest.clone();
             bytes[at] = !bytes[at];
             fs::write(&path, &bytes).unwrap();
