@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::error::{Complaint, ConfigError, Place};
+use super::paths;
 use super::plan::{self, Plan};
 use super::schema::check_keys;
 use super::spec::Spec;
@@ -32,7 +33,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
             spec.mine.positives.per_anchor.get_or_insert(1);
         }
         let plan = plan::check(&spec, file.parent().unwrap_or(Path::new("")))?;
-        plan::apart(&plan.store.path, &plan.output.path)?;
+        paths::apart(&plan.store.path, &plan.output.path)?;
         Ok(plan)
     });
     checked.map_err(|Complaint { key, message }| ConfigError::Key {

@@ -4,6 +4,7 @@
 
 mod error;
 mod load;
+mod paths;
 mod plan;
 mod schema;
 mod spec;

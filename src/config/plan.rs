@@ -1,10 +1,11 @@
 //! The checked pipeline: what every later room takes as given.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::error::{Complaint, nearest};
+use super::paths::{path, seen_from};
 use super::spec::{BandsSpec, Spec, StoreSpec, Unlabelled};
 use crate::kernel::Metric;
 use crate::mine::{Ask, Band, PositivePick};
@@ -43,7 +44,7 @@ pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
     let mine = mine(spec, &groups)?;
     let store_from_output = match Path::new(&spec.store.path).is_absolute() {
         true => spec.store.path.clone(),
-        false => from(&output_path, &store_path),
+        false => seen_from(&output_path, &store_path),
     };
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
@@ -250,81 +251,6 @@ fn output(spec: &Spec, path: PathBuf) -> Result<manifest::Params, Complaint> {
         rows_per_file: asked.rows_per_file,
         overwrite: asked.overwrite,
     })
-}
-
-fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
-    if written.trim().is_empty() {
-        return Err(Complaint::new(key, "is empty; expected a path"));
-    }
-    let scheme = written.split_once("://").map(|(scheme, _)| scheme);
-    if scheme.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric())) {
-        return Err(Complaint::new(
-            key,
-            "this version reads and writes local files only; copy the data to a local path",
-        ));
-    }
-    let path = base.join(written);
-    if written.starts_with("~/") && !path.exists() {
-        return Err(Complaint::new(key, "`~` is not expanded; write the folder out, or ${HOME}/…"));
-    }
-    Ok(path)
-}
-
-/// An output must never replace what was read, nor lie where the next run would read it.
-pub(super) fn apart(store: &Path, output: &Path) -> Result<(), Complaint> {
-    let spelled_out = if store.exists() { store.to_path_buf() } else { before_pattern(store) };
-    let (read, written) = (resolved(&spelled_out), resolved(output));
-    if read.starts_with(&written) {
-        return Err(Complaint::new("output.path", format!("would replace the store, {}", store.display())));
-    }
-    let reads_below = store.is_dir() || store.components().any(|part| part.as_os_str() == "**");
-    if reads_below && written.starts_with(&read) {
-        let message = format!("lies inside the store's folder, {}, which would read it next time", store.display());
-        return Err(Complaint::new("output.path", message));
-    }
-    Ok(())
-}
-
-/// The folder of a glob.
-fn before_pattern(glob: &Path) -> PathBuf {
-    let plain = glob.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']));
-    Path::new(".").join(plain.collect::<PathBuf>())
-}
-
-/// Absolute, links followed as far as the path exists, without `.` and `..`.
-fn resolved(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-    for ancestor in absolute.ancestors() {
-        if let Ok(real) = ancestor.canonicalize() {
-            let rest = absolute.strip_prefix(ancestor).unwrap_or(Path::new(""));
-            return plain(&real.join(rest));
-        }
-    }
-    plain(&absolute)
-}
-
-/// Without `.` and `..`, by name alone.
-fn plain(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
-    }
-    out
-}
-
-/// `to` as seen from the folder `from`, with forward slashes.
-fn from(from: &Path, to: &Path) -> String {
-    let (from, to) = (resolved(from), resolved(to));
-    let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
-    let up = from.components().skip(shared).map(|_| "..".to_owned());
-    let down = to.components().skip(shared).map(|part| part.as_os_str().to_string_lossy().into_owned());
-    up.chain(down).collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
