@@ -36,13 +36,13 @@ impl Asked {
         let twin = Twin::new(rows, metric);
         // Thresholds are distances that occur, so that edges are hit.
         let n = rows.vectors.len() as u64;
-        let mut edge = |draw: &mut Draw| twin.distance(draw.below(n) as usize, draw.below(n) as usize).get();
+        let edge = |draw: &mut Draw| twin.distance(draw.below(n) as usize, draw.below(n) as usize).get();
         let spread = f64::from((edge(draw) - edge(draw)).abs());
         let margin = if spread > 0.0 && draw.below(2) == 0 { spread } else { 0.2 };
         let margin = if metric == Metric::Cosine { margin.min(1.9) } else { margin };
         let counts = [1, 2, 3, 1_000];
         let bands: Vec<_> =
-            BANDS.iter().filter(|_| draw.below(2) == 0).map(|band| (*band, *draw.one_of(&counts))).collect();
+            BANDS.iter().filter_map(|band| (draw.below(2) == 0).then(|| (*band, *draw.one_of(&counts)))).collect();
         let mut fallback: Vec<&str> =
             BANDS.iter().copied().filter(|band| bands.iter().all(|(b, _)| b != band)).collect();
         if draw.below(2) == 0 {
@@ -59,7 +59,7 @@ impl Asked {
             bands,
             nearest: draw.below(2) == 0,
             fallback,
-            positive_pick: draw.one_of(&["hardest", "nearest", "random", "all"]),
+            positive_pick: *draw.one_of(&["hardest", "nearest", "random", "all"]),
             per_anchor: 1 + draw.below(3) as usize,
             min_distance: maybe(draw, low.min(high)),
             max_distance: maybe(draw, low.max(high)),
