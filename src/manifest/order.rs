@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use super::Order;
 use super::harvest::{HarvestError, Harvests, SCHEMA};
+use crate::search::lottery::combine;
 use crate::store::Prepared;
 
 /// Why the triplets could not be brought into order.
@@ -79,19 +80,11 @@ impl Key {
     /// The key of one triplet; `keys` are the store's, of anchor, positive and negative.
     pub(super) fn value(self, keys: [u64; 3], d_ap: f32, d_an: f32) -> u64 {
         match self {
-            Self::Random { seed } => keys.iter().fold(mix(seed), |hash, key| mix(hash ^ key)),
+            Self::Random { seed } => combine(&[seed, keys[0], keys[1], keys[2]]),
             Self::GapDescending => !ascending(f64::from(d_an) - f64::from(d_ap)),
             Self::GapAscending => ascending(f64::from(d_an) - f64::from(d_ap)),
         }
     }
-}
-
-/// The finaliser of SplitMix64 (Steele et al. 2014), after its increment: a bijection that leaves no pattern.
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 /// Bits that compare as the numbers do.

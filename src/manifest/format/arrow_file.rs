@@ -36,7 +36,7 @@ pub(super) fn decoder(mut file: File, schema: &SchemaRef) -> Result<Batches, Arr
 }
 
 /// The reader takes as much memory as the footer claims; a forged footer must not claim more than the file has.
-fn check_blocks(file: &mut File) -> Result<(), ArrowError> {
+pub(super) fn check_blocks(file: &mut File) -> Result<(), ArrowError> {
     let length = file.metadata()?.len();
     let forged = |what: &str| ArrowError::IpcError(format!("{what} does not lie within the file's {length} bytes"));
     let mut tail = [0; 10];

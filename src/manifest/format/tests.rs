@@ -1,4 +1,6 @@
-use arrow::array::{DictionaryArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray, UInt64Array};
+use arrow::array::{
+    Array, DictionaryArray, Float32Array, Float64Array, Int64Array, ListArray, StringArray, UInt64Array,
+};
 use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::*;

@@ -164,7 +164,7 @@ fn check_batch(
 
 /// What makes these three rows a triplet that was asked for.
 fn check_rules(place: Place<'_>, row: u64, triplet: &Triplet, asked: &Asked<'_>, findings: &mut Findings) {
-    let Triplet { anchor, positive, negative, d_ap, band, fallback, .. } = *triplet;
+    let Triplet { anchor, positive, negative, d_ap, d_an, band, fallback } = *triplet;
     let (store, params) = (asked.store, asked.mine);
     let mut report =
         |column: &str, found: String, expected: String| findings.value(place.file, row, column, found, expected);
@@ -190,6 +190,9 @@ fn check_rules(place: Place<'_>, row: u64, triplet: &Triplet, asked: &Asked<'_>,
     }
     if let Some(max) = params.positives.max_distance.filter(|&max| d_ap.get() > max) {
         report("d_ap", d_ap.get().to_string(), format!("at most {max}"));
+    }
+    if let Some(near) = params.negatives.duplicate_distance.filter(|&near| d_an.get() <= near) {
+        report("d_an", d_an.get().to_string(), format!("more than {near}"));
     }
     let wanted: Vec<Band> = match (&params.ask, fallback) {
         (_, true) => params.fallback.clone(),
