@@ -36,7 +36,7 @@ impl Asked {
         let twin = Twin::new(rows, metric);
         // Thresholds are distances that occur, so that edges are hit.
         let n = rows.vectors.len() as u64;
-        let mut edge = |draw: &mut Draw| twin.distance(draw.below(n) as usize, draw.below(n) as usize).get();
+        let edge = |draw: &mut Draw| twin.distance(draw.below(n) as usize, draw.below(n) as usize).get();
         let spread = f64::from((edge(draw) - edge(draw)).abs());
         let margin = if spread > 0.0 && draw.below(2) == 0 { spread } else { 0.2 };
         let margin = if metric == Metric::Cosine { margin.min(1.9) } else { margin };
