@@ -35,7 +35,7 @@ const SAMPLE: usize = 1_000;
 /// pipeline asked for, not some generic top-k. `None` when exact mining finds nothing to compare with.
 pub fn measure(store: &Prepared, approximate: &dyn Search, exact: &dyn Search, params: &Params) -> Option<Recall> {
     let anchors = sample(store, params);
-    let compared: Vec<(Vec<Triplet>, HashSet<(Row, Row, Row)>)> = anchors
+    let compared: Vec<(Vec<Triplet>, HashSet<Name>)> = anchors
         .par_chunks(128)
         .map(|anchors| {
             let found = mine(anchors, store, approximate, params).triplets.iter().map(name).collect();
@@ -65,7 +65,10 @@ pub fn measure(store: &Prepared, approximate: &dyn Search, exact: &dyn Search, p
     Some(Recall { sample: anchors.len() as u32, overall: share(None)?, bands })
 }
 
-fn name(triplet: &Triplet) -> (Row, Row, Row) {
+/// Anchor, positive, negative.
+type Name = (Row, Row, Row);
+
+fn name(triplet: &Triplet) -> Name {
     (triplet.anchor, triplet.positive, triplet.negative)
 }
 

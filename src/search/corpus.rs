@@ -28,7 +28,7 @@ impl<'s> Corpus<'s> {
     }
 
     /// The complete answer where a `Same` rule leaves few rows to look at.
-    pub fn from_pool(&self, quest: &Quest) -> Option<Found> {
+    pub fn scan_pool(&self, quest: &Quest) -> Option<Found> {
         let pool = quest
             .admits
             .rules
@@ -52,7 +52,7 @@ impl<'s> Corpus<'s> {
 
     /// Fills random windows by walking their keyed order from its front: the very rows a scan would choose, found in a
     /// few steps where admissible rows are common. A window that is still short after a budget of steps stays `None`.
-    pub fn from_front(&self, quest: &Quest) -> Vec<Option<Fill>> {
+    pub fn draw_front(&self, quest: &Quest) -> Vec<Option<Fill>> {
         // A step costs about as much as 25 columns of a tile: at most a tenth of the scan it may save.
         let budget = (self.store.rows() / 256).max(64).min(self.store.rows());
         let mut fills: Vec<Option<Fill>> = quest.windows.iter().map(|_| None).collect();

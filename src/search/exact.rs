@@ -61,11 +61,11 @@ impl Search for Exact<'_> {
         let mut found: Vec<Found> = Vec::with_capacity(quests.len());
         let mut pending = Vec::new();
         for (index, quest) in quests.iter().enumerate() {
-            if let Some(pooled) = self.corpus.from_pool(quest) {
+            if let Some(pooled) = self.corpus.scan_pool(quest) {
                 found.push(pooled);
                 continue;
             }
-            let fills = self.corpus.from_front(quest);
+            let fills = self.corpus.draw_front(quest);
             if fills.iter().any(Option::is_none) {
                 pending.push(Pending::new(index, quest, &fills, self));
             }

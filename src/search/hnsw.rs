@@ -125,7 +125,7 @@ impl Look {
 impl Search for Hnsw<'_> {
     fn find(&self, quests: &[Quest]) -> Vec<Found> {
         let answer = |quest: &Quest| {
-            self.corpus.from_pool(quest).unwrap_or_else(|| self.deepen(quest, self.corpus.from_front(quest)))
+            self.corpus.scan_pool(quest).unwrap_or_else(|| self.deepen(quest, self.corpus.draw_front(quest)))
         };
         quests.iter().map(answer).collect()
     }

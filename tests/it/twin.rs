@@ -41,8 +41,12 @@ impl Asked {
         let margin = if spread > 0.0 && draw.below(2) == 0 { spread } else { 0.2 };
         let margin = if metric == Metric::Cosine { margin.min(1.9) } else { margin };
         let counts = [1, 2, 3, 1_000];
-        let bands: Vec<_> =
-            BANDS.iter().filter_map(|band| (draw.below(2) == 0).then(|| (*band, *draw.one_of(&counts)))).collect();
+        let mut bands = Vec::new();
+        for band in BANDS {
+            if draw.below(2) == 0 {
+                bands.push((band, *draw.one_of(&counts)));
+            }
+        }
         let mut fallback: Vec<&str> =
             BANDS.iter().copied().filter(|band| bands.iter().all(|(b, _)| b != band)).collect();
         if draw.below(2) == 0 {
