@@ -61,9 +61,11 @@ def main():
     write("null-element.parquet", with_value(1, 2, None))
     write("beyond-f32.parquet", with_value(2, 0, 1e39, kind=pa.list_(pa.float64())))
     write("huge-norm.parquet", with_value(2, 0, 1e20))
-    everything = [list(vector) for vector in VECTORS]
-    everything[0], everything[1], everything[2][0], everything[4], everything[6] = None, [1.0], float("nan"), [0.0] * D, None
-    write("many-flaws.parquet", table(everything, ids=["r0", "r1", "r2", "r3", "r4", None, "r6", "r3"]))
+    many = [list(vector) for vector in VECTORS + VECTORS]
+    many[0], many[2][0], many[4], many[6] = None, float("nan"), [0.0] * D, [1.0]
+    ids = [f"r{row}" for row in range(2 * N)]
+    ids[5], ids[7] = None, "r3"
+    write("many-flaws.parquet", table(many, ids, LABELS + LABELS))
     write("all-bad.parquet", table([None] * N))
 
     # Ids and labels.

@@ -85,7 +85,7 @@ def files():
 def other_writers():
     columns = {"id": IDS, "label": LABELS, "embedding": [np.array(vector, np.float32) for vector in VECTORS]}
     pd.DataFrame(columns).to_parquet(HERE / "pandas.parquet")
-    pd.DataFrame(columns).set_index("id").to_parquet(HERE / "pandas-index.parquet")
+    pd.DataFrame(columns).set_index("id").to_parquet(HERE / "pandas-index.parquet", index=True)
     pd.DataFrame(columns).astype({"label": "category"}).to_parquet(HERE / "pandas-category.parquet")
     frame = pl.DataFrame({"id": IDS, "label": LABELS, "embedding": VECTORS})
     frame.write_parquet(HERE / "polars-list.parquet")
