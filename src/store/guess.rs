@@ -15,9 +15,10 @@ pub struct Guess {
 
 /// Texts longer than this on average are to be read, not to name something.
 const NAME_BYTES: f64 = 40.0;
-/// Texts longer than this are for reading or, being short of that, worth carrying when their values are many.
+/// Texts longer than this are worth having beside the triplets.
 const TEXT_BYTES: f64 = 12.0;
 
+/// Likely names, the likeliest first.
 const LABEL_NAMES: [&str; 8] = ["label", "class", "target", "category", "intent", "family", "topic", "y"];
 const ID_NAMES: [&str; 6] = ["id", "key", "uuid", "guid", "pk", "name"];
 
@@ -30,11 +31,14 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
     let id = columns
         .iter()
         .filter(|column| is_unique(column, rows) && column.text_bytes.unwrap_or(0.0) <= NAME_BYTES)
-        .max_by_key(|column| (named(column, &ID_NAMES), std::cmp::Reverse(position(columns, column))));
+        // Of equals the first: `max_by_key` takes the last.
+        .rev()
+        .max_by_key(|column| named(column, &ID_NAMES));
     let label = columns
         .iter()
         .filter(|column| Some(column.name.as_str()) != id.map(|id| id.name.as_str()))
         .filter_map(|column| Some((column, paired_rows(column, rows)?)))
+        .rev()
         .max_by_key(|(column, paired)| (named(column, &LABEL_NAMES), *paired, is_text(&column.data_type)))
         .map(|(column, _)| column.name.clone());
     let id = id.map(|column| column.name.clone());
@@ -47,29 +51,26 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
     Guess { embedding, id, label, carry }
 }
 
-fn position(columns: &[ColumnFacts], column: &ColumnFacts) -> usize {
-    columns.iter().position(|other| other.name == column.name).unwrap_or(columns.len())
-}
-
 fn is_unique(column: &ColumnFacts, rows: u64) -> bool {
     let unique = matches!(column.values, Some(ValueFacts::Counted { distinct, .. }) if distinct == rows);
     unique && column.nulls == 0
 }
 
-/// Rows that share a value with another row, when there are at least two values and most rows do.
+/// Rows that share a value with another row, where there are two values or more, and not too long.
 fn paired_rows(column: &ColumnFacts, rows: u64) -> Option<u64> {
     let Some(ValueFacts::Counted { distinct, single, .. }) = column.values else { return None };
     let paired = rows - column.nulls - single;
     (distinct >= 2 && paired > 0 && column.text_bytes.unwrap_or(0.0) <= NAME_BYTES).then_some(paired)
 }
 
-/// How well a name fits: a whole name better the earlier it is listed, then one whose first or last word is listed.
+/// How well a name fits: the whole name, then its first or last word, earlier names before later ones; 0 not at all.
 fn named(column: &ColumnFacts, names: &[&str]) -> usize {
     let name = column.name.to_lowercase();
-    if let Some(rank) = names.iter().position(|listed| *listed == name) {
-        return 1 + names.len() - rank;
-    }
     let mut words = name.split(|c: char| !c.is_alphanumeric());
     let (first, last) = (words.next(), words.next_back());
-    usize::from([first, last].iter().flatten().any(|word| names.contains(word)))
+    let rank = |word: Option<&str>| names.iter().position(|name| Some(*name) == word).map_or(0, |at| names.len() - at);
+    match rank(Some(&name)) {
+        0 => rank(first).max(rank(last)),
+        whole => names.len() + whole,
+    }
 }

@@ -170,8 +170,7 @@ impl<'a> Preparation<'a> {
             Some(_) => stretch.keeps(stretch.batch.num_columns() - 1)?,
             None => None,
         };
-        let rows = stretch.batch.num_rows();
-        let (mut passed, mut flawed) = (Vec::with_capacity(rows), Vec::new());
+        let (mut passed, mut flawed) = (Vec::with_capacity(digests.len()), Vec::new());
         for (row, &digest) in digests.iter().enumerate() {
             if keeps.as_ref().is_some_and(|keeps| !keeps.value(row)) {
                 continue;
