@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::sqlparser::parser::ParserError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -104,6 +105,10 @@ impl Columns {
         match error.find_root() {
             DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
                 SchemaError::FieldNotFound { field, .. } => self.unknown(&field.flat_name()),
+                other => Fault::Sql(other.to_string()),
+            },
+            DataFusionError::SQL(error, _) => match error.as_ref() {
+                ParserError::ParserError(text) | ParserError::TokenizerError(text) => Fault::Sql(text.clone()),
                 other => Fault::Sql(other.to_string()),
             },
             other => Fault::Sql(other.strip_backtrace()),

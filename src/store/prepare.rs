@@ -29,7 +29,7 @@ pub enum PrepareError {
     Column { path: PathBuf, source: ArrowError },
     #[error("{0}")]
     BadRows(BadRowsFound),
-    #[error("{}: no row is left of {read}: `where` kept {kept}, and {rejected} of these cannot be used", .path.display())]
+    #[error("{}: no row is left of {read}: {}", .path.display(), left_out(*read, *kept, *rejected))]
     NothingLeft { path: PathBuf, read: u64, kept: u64, rejected: u64 },
     #[error("{}: label = {label:?} is null in all {rows} rows; without labels there are no classes", .path.display())]
     NoLabels { path: PathBuf, label: String, rows: u64 },
@@ -41,6 +41,14 @@ pub enum PrepareError {
     NoPairs { path: PathBuf, label: String, classes: usize, rows: u64 },
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
     TooManyRows { path: PathBuf },
+}
+
+fn left_out(read: u64, kept: u64, rejected: u64) -> String {
+    match (read - kept, rejected) {
+        (0, rejected) => format!("{rejected} cannot be used"),
+        (dropped, 0) => format!("`where` drops {dropped}"),
+        (dropped, rejected) => format!("`where` drops {dropped}, and {rejected} cannot be used"),
+    }
 }
 
 /// Rows are numbered in 32 bits, and the last number stands for null.

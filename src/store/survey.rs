@@ -52,7 +52,7 @@ pub enum SurveyError {
     List(#[from] ListError),
     #[error("{}: cannot be read: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: not a complete Parquet file: {source}", .path.display())]
+    #[error("{}: not a complete Parquet file: {source}; write or copy it again", .path.display())]
     Footer { path: PathBuf, source: ParquetError },
     #[error("{}: the store has no rows", .path.display())]
     NoRows { path: PathBuf },

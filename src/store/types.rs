@@ -71,7 +71,7 @@ pub(super) fn describe(data_type: &DataType) -> String {
         plain if plain.is_integer() => "one integer a row".to_owned(),
         plain if plain.is_floating() => "one number a row".to_owned(),
         plain => match list_element(&plain) {
-            Some(element) => format!("lists of {element}"),
+            Some(element) => return format!("lists of {element}"),
             None => return data_type.to_string(),
         },
     };
