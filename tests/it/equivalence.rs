@@ -1,5 +1,6 @@
 //! What must not change the result, and what the result must be whatever was asked.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 
 use arrow::ipc::reader::FileReader;
@@ -190,6 +191,28 @@ fn of_json(row: &serde_json::Value) -> Line {
         band: row["band"].as_str().unwrap().to_owned(),
         fallback: row["fallback"].as_bool().unwrap(),
     }
+}
+
+/// Graphs too thin to find everything: what the run says it missed is what it missed.
+#[test]
+fn approximate_search_measures_its_own_recall() {
+    let room = Room::new();
+    let asked = "mine.bands = { hard = 2, semi-hard = 2 }\nmine.pick = 'nearest'\nmine.margin = 0.02\n\
+                 search.hnsw = { max_connections = 2, ef_construction = 8, ef_search = 8 }\n";
+    let pipeline = |index: &str| {
+        let store = format!("store.path = '{}'\nstore.id = 'id'\n", sample("digits.parquet"));
+        format!("{store}store.embedding = 'embedding'\nstore.label = 'label'\n{asked}search.index = '{index}'\n")
+    };
+    let exact: BTreeSet<Line> = triplets(&room.run("exact", &pipeline("exact"))).into_iter().collect();
+    let out = room.run("hnsw", &pipeline("hnsw"));
+    let found: BTreeSet<Line> = triplets(&out).into_iter().collect();
+    let truth = exact.intersection(&found).count() as f64 / exact.len() as f64;
+    let recall = &manifest(&out)["search"]["recall"];
+    let [low, estimate, high] = ["low", "estimate", "high"].map(|key| recall[key].as_f64().unwrap());
+    assert!(low < estimate && estimate < high && high <= 1.0, "{recall}");
+    assert!((low..=high).contains(&truth), "{truth} of all anchors, told of a sample: {recall}");
+    assert!(truth < 0.999, "nothing was missed, so this proves nothing");
+    room.miner(&["verify", "hnsw", "--full"]).exits(0);
 }
 
 /// The order of rows in the store decides ties and nothing else: what is drawn is keyed by ids.

@@ -116,16 +116,20 @@ fn whole_bands_of_glosses() {
 }
 
 #[test]
-fn the_nearest_few_of_each_band_for_every_pair_of_digits() {
-    agree(
-        "digits.parquet",
-        None,
-        json!({
-            "metric": "cosine", "margin": 0.05, "pick": "nearest",
-            "bands": { "hard": 2, "semi-hard": 3, "easy": 1 },
-            "positives": { "pick": "all" },
-        }),
-    );
+fn the_nearest_few_of_each_band_of_digits() {
+    let all_pairs = (Some(["id % 4 = 1", "row % 4 == 1"]), json!({ "pick": "all" }));
+    let whole_store = (None, json!({ "pick": "nearest", "per_anchor": 3 }));
+    for (filter, positives) in [all_pairs, whole_store] {
+        agree(
+            "digits.parquet",
+            filter,
+            json!({
+                "metric": "cosine", "margin": 0.05, "pick": "nearest",
+                "bands": { "hard": 2, "semi-hard": 3, "easy": 1 },
+                "positives": positives,
+            }),
+        );
+    }
 }
 
 #[test]
