@@ -233,10 +233,8 @@ impl<'a> Parts<'a> {
     fn finish(mut self) -> Result<Vec<Listed>, FormatError> {
         if self.open.is_none() && self.done.is_empty() {
             let mut part = self.part()?;
-            if part.rows() == 0 {
-                // CSV writes its header with the first batch, even an empty one.
-                part.write(&RecordBatch::new_empty(self.schema.clone()))?;
-            }
+            // CSV writes its header with the first batch, even an empty one.
+            part.write(&RecordBatch::new_empty(self.schema.clone()))?;
             self.open = Some(part);
         }
         if let Some(part) = self.open.take() {

@@ -22,7 +22,7 @@ const FLOORS: [(&str, u8); 11] = [
 ];
 
 /// (room, neighbour on its own floor that it may use).
-const BESIDE: [(&str, &str); 3] = [("report", "manifest"), ("cluster", "pipeline"), ("main", "cli")];
+const BESIDE: [(&str, &str); 2] = [("cluster", "pipeline"), ("main", "cli")];
 
 /// The floors without runtime, clock or printing.
 const PURE: u8 = 3;
