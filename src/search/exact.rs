@@ -17,7 +17,7 @@ const ROWS: usize = 1024;
 
 /// Exhaustive search over the whole store.
 pub struct Exact<'s> {
-    corpus: Corpus<'s>,
+    pub(super) corpus: Corpus<'s>,
     ruler: Ruler,
     /// What each row's score starts from: −‖y‖²/2 for the Euclidean metrics, else nothing.
     offsets: Vec<f32>,
