@@ -84,7 +84,7 @@ fn agree(store: &str, filter: Option<[&str; 2]>, mine: Value) {
 /// More than any band holds.
 const WHOLE: u32 = 100_000;
 
-/// Every sixth row with all its positives, and of each pair every negative there is: the whole of the definition.
+/// Every twelfth row with all its positives, and of each pair every negative there is: the whole of the definition.
 #[test]
 fn whole_bands_of_digits() {
     for (metric, margin) in [("cosine", 0.1), ("euclidean", 0.6), ("sqeuclidean", 2.0), ("dot", 3.0)] {
@@ -108,7 +108,7 @@ fn whole_bands_of_glosses() {
             None,
             json!({
                 "metric": "cosine", "margin": 0.2, "pick": "nearest",
-                "bands": { "hard": WHOLE, "semi-hard": WHOLE },
+                "bands": { "hard": WHOLE, "semi-hard": WHOLE, "easy": WHOLE },
                 "positives": { "pick": pick, "per_anchor": 1 },
             }),
         );
