@@ -6,14 +6,14 @@ use super::lottery::Lottery;
 use super::taker::Taker;
 use super::{Fill, Found, Pick, Quest, Relation};
 use crate::kernel::Distance;
-use crate::store::{Code, Prepared, Row};
+use crate::store::{Classes, Prepared, Row};
 
 /// A prepared store, ready to be searched.
 pub(super) struct Corpus<'s> {
     pub store: &'s Prepared,
     pub lottery: Lottery,
     /// Rows by group code, one entry a group column; made when first asked for.
-    pools: Vec<OnceLock<Pool>>,
+    pools: Vec<OnceLock<Classes>>,
 }
 
 impl<'s> Corpus<'s> {
@@ -34,7 +34,7 @@ impl<'s> Corpus<'s> {
             .rules
             .iter()
             .filter(|rule| rule.relation == Relation::Same)
-            .map(|rule| self.pool(rule.group).rows(rule.code))
+            .map(|rule| self.pool(rule.group).members(rule.code))
             .min_by_key(|rows| rows.len())?;
         // Row by row costs about sixteen times what a tile does, and skips the tile's setup.
         if pool.len() > self.store.rows() as usize / 16 + 64 {
@@ -91,41 +91,7 @@ impl<'s> Corpus<'s> {
         }
     }
 
-    fn pool(&self, group: usize) -> &Pool {
-        self.pools[group].get_or_init(|| Pool::new(self.store.group(group)))
-    }
-}
-
-/// Rows by code, ascending: a counting sort.
-struct Pool {
-    /// `rows[starts[c] .. starts[c + 1]]` carry code `c`.
-    starts: Vec<u32>,
-    rows: Vec<Row>,
-}
-
-impl Pool {
-    fn new(codes: &[Code]) -> Self {
-        let classes = codes.iter().filter(|code| !code.is_null()).map(|code| code.index() + 1).max().unwrap_or(0);
-        let mut starts = vec![0u32; classes + 1];
-        for code in codes.iter().filter(|code| !code.is_null()) {
-            starts[code.index() + 1] += 1;
-        }
-        for class in 0..classes {
-            starts[class + 1] += starts[class];
-        }
-        let mut next = starts.clone();
-        let mut rows = vec![Row(0); starts[classes] as usize];
-        for (row, code) in codes.iter().enumerate().filter(|(_, code)| !code.is_null()) {
-            rows[next[code.index()] as usize] = Row(row as u32);
-            next[code.index()] += 1;
-        }
-        Self { starts, rows }
-    }
-
-    fn rows(&self, code: Code) -> &[Row] {
-        if code.is_null() {
-            return &[];
-        }
-        &self.rows[self.starts[code.index()] as usize..self.starts[code.index() + 1] as usize]
+    fn pool(&self, group: usize) -> &Classes {
+        self.pools[group].get_or_init(|| Classes::new(self.store.group(group)))
     }
 }

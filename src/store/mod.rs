@@ -4,6 +4,7 @@
 //! After [`prepare`] no later room meets a NaN, a ragged vector, a null id, or a label that is not a [`Code`].
 
 mod census;
+mod classes;
 mod codes;
 mod draft;
 mod embedding_facts;
@@ -30,6 +31,7 @@ mod types;
 mod vectors;
 
 pub use census::{Census, census};
+pub use classes::Classes;
 pub use draft::WriteError;
 pub use embedding_facts::EmbeddingFacts;
 pub use expression::{ExpressionError, Fault};

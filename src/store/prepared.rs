@@ -11,7 +11,7 @@ use arrow::error::ArrowError;
 use super::layout::{self, Header};
 use super::npy::{Element, Npy, Shape};
 use super::table::Table;
-use super::{Code, Row};
+use super::{Classes, Code, Row};
 use crate::kernel::Metric;
 
 /// A frozen store: `n` rows of `d` values, with ids, classes and groups. Read in place, so cheap to open and to share.
@@ -59,7 +59,7 @@ impl Prepared {
         let labels: Npy<Code> = array(dir, layout::LABELS, rows)?;
         Ok(Self {
             vectors: open_array(&dir.join(layout::VECTORS), Shape { rows, width: Some(header.dims) })?,
-            classes: Classes::of(labels.values(), header.classes).ok_or_else(|| OpenError::Disagrees {
+            classes: Classes::within(labels.values(), header.classes).ok_or_else(|| OpenError::Disagrees {
                 path: dir.join(layout::LABELS),
                 what: "a code beyond the classes",
                 found: labels.values().iter().filter(|c| !c.is_null()).map(|c| u64::from(c.0)).max().unwrap_or(0),
@@ -197,56 +197,4 @@ fn agree(dir: &Path, name: &str, what: &'static str, found: usize, expected: usi
         return Ok(());
     }
     Err(OpenError::Disagrees { path: dir.join(name), what, found: found as u64, expected: expected as u64 })
-}
-
-/// The rows of each class, by counting sort.
-struct Classes {
-    /// Class `c` owns `rows[starts[c]..starts[c + 1]]`.
-    starts: Vec<u32>,
-    rows: Vec<Row>,
-}
-
-impl Classes {
-    /// `None` when a code is beyond the classes.
-    fn of(labels: &[Code], classes: usize) -> Option<Self> {
-        let labelled = || labels.iter().enumerate().filter(|(_, label)| !label.is_null());
-        let mut starts = vec![0u32; classes + 1];
-        for (_, label) in labelled() {
-            *starts.get_mut(label.index() + 1)? += 1;
-        }
-        for class in 0..classes {
-            starts[class + 1] += starts[class];
-        }
-        let mut next = starts.clone();
-        let mut rows = vec![Row(0); starts[classes] as usize];
-        for (row, label) in labelled() {
-            let place = &mut next[label.index()];
-            rows[*place as usize] = Row(row as u32);
-            *place += 1;
-        }
-        Some(Self { starts, rows })
-    }
-
-    fn members(&self, label: Code) -> &[Row] {
-        match (self.starts.get(label.index()), self.starts.get(label.index() + 1)) {
-            (Some(&start), Some(&end)) => &self.rows[start as usize..end as usize],
-            _ => &[],
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn members_are_the_rows_of_a_class_ascending() {
-        let labels = [1, 0, u32::MAX, 1, 2, 1].map(Code);
-        let classes = Classes::of(&labels, 3).unwrap();
-        assert_eq!(classes.members(Code(0)), [Row(1)]);
-        assert_eq!(classes.members(Code(1)), [Row(0), Row(3), Row(5)]);
-        assert_eq!(classes.members(Code(2)), [Row(4)]);
-        assert_eq!(classes.members(Code::NULL), []);
-        assert!(Classes::of(&labels, 2).is_none());
-    }
 }
