@@ -1,11 +1,16 @@
-//! Floor 0. *How far apart are two vectors?* Distances, blocked products and bounded heaps; knows of no other room.
+//! Floor 0. *How far apart are two vectors?* Distances, quantised tiles, blocked products and bounded heaps; knows of no
+//! other room.
 //!
 //! Every function here is pure. What decides a result ([`Metric::distance`]) is one fixed-order sum, identical to the
-//! bit on every machine and at every vector width; what is merely fast ([`tile`]) carries an error bound and decides nothing.
+//! bit on every machine and at every vector width; what is merely fast ([`quantised`], [`product`]) carries an error
+//! bound and decides nothing.
 
 mod distance;
-pub mod tile;
+pub mod product;
+pub mod quantised;
+mod rotation;
 mod topk;
 
-pub use distance::{Distance, Metric};
+pub use distance::{Distance, Measure, Metric};
+pub use rotation::{ROTATION_ERROR, Rotation};
 pub use topk::TopK;

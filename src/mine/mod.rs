@@ -40,7 +40,7 @@ pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Par
 /// do not depend on it.
 pub fn partitions(rows: u32) -> Vec<Vec<Row>> {
     // Enough of them to keep many cores busy and to lose little when interrupted; each large enough for dense blocks.
-    let size = (rows / 256).clamp(256, 16_384);
+    let size = (rows / 128).clamp(512, 16_384);
     (0..rows)
         .step_by(size as usize)
         .map(|first| (first..rows.min(first.saturating_add(size))).map(Row).collect())

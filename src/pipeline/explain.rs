@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::engine::{Control, Engine};
 use super::{scratch, stages};
 use crate::config::Plan;
-use crate::kernel::tile::add_products;
+use crate::kernel::quantised::{Aim, Hits, Query, pack, sweep};
 use crate::manifest::{self, Destination};
 use crate::mine::{self, Ask, PositivePick};
 use crate::search::{self, Hnsw, Index};
@@ -120,18 +120,20 @@ fn estimate(plan: &Plan, census: &Census, d: usize, index: Index, kept: bool, th
     }
 }
 
-/// Distances a second that one thread looks at in blocked products, measured here and now.
+/// Pairs a second that one thread looks at in quantised tiles, measured here and now.
 fn product_rate(d: usize) -> f64 {
-    const ANCHORS: usize = 128;
-    let rows = (1 << 17) / d.max(1) + 64;
-    let (queries, block) = (vec![0.5f32; ANCHORS * d], vec![0.25f32; rows * d]);
-    let mut scores = vec![0.0f32; ANCHORS * rows];
+    const ANCHORS: usize = 96;
+    let vector: Vec<f64> = (0..d).map(|i| (i % 7) as f64 - 3.0).collect();
+    let columns = vec![vector.as_slice(); (1 << 16) / d.max(1) + 64];
+    let (block, query, mut hits) = (pack(&columns, d), Query::new(&vector), Hits::default());
+    let aim = Aim { query: &query, lo: i32::MAX, hi: i32::MAX, gap_lo: 1, gap_hi: 0, offset_scale: 0.0 };
+    let aims = [aim; ANCHORS];
     let (start, mut blocks) = (Instant::now(), 0u64);
     while blocks < 3 || start.elapsed().as_millis() < 30 {
-        add_products(&queries, &block, d, &mut scores);
+        sweep(&aims, &block.bytes, &[], &mut hits);
         blocks += 1;
     }
-    (blocks * (ANCHORS * rows) as u64) as f64 / start.elapsed().as_secs_f64()
+    (blocks * (ANCHORS * columns.len()) as u64) as f64 / start.elapsed().as_secs_f64()
 }
 
 impl fmt::Display for Explanation {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use datafusion::prelude::SessionContext;
 use rayon::prelude::*;
 
@@ -74,19 +75,25 @@ pub fn index<'s>(
 ) -> anyhow::Result<Searcher<'s>> {
     let anchors = store.labels().iter().filter(|label| !label.is_null() && store.members(**label).len() > 1).count();
     let choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64);
+    let unlabelled = plan.mine.negatives.unlabelled;
     watch.stage("index", Some(u64::from(store.rows())), Unit::Rows, |stage| {
         let search: Box<dyn Search + 's> = match choice.index {
             Index::Hnsw => {
                 let key = graph_key(plan, survey);
                 let advance = |rows| stage.advance(rows);
-                Box::new(Hnsw::open(store, &plan.search.hnsw, &scratch.graphs(), &key, &advance)?)
+                Box::new(Hnsw::open(store, &plan.search.hnsw, unlabelled, &scratch.graphs(), &key, &advance)?)
             }
-            Index::Exact | Index::Auto => Box::new(Exact::new(store)),
+            Index::Exact | Index::Auto => Box::new(exact(store, unlabelled)?),
         };
         engine.go_on()?;
         let summary = format!("{}: {}", choice.index.name(), choice.reason);
         Ok((Searcher { choice, search }, summary))
     })
+}
+
+/// Exact search, whose packed rows go beside the store.
+pub fn exact(store: &Prepared, unlabelled: bool) -> anyhow::Result<Exact<'_>> {
+    Exact::new(store, unlabelled).context("cannot write packed rows to the scratch folder")
 }
 
 /// Everything that shapes the graphs of a store.
@@ -135,7 +142,7 @@ pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watc
         return Ok(None);
     }
     watch.stage("recall", None, Unit::Anchors, |_| {
-        let recall = mine::measure(store, index.search.as_ref(), &Exact::new(store), &plan.mine);
+        let recall = mine::measure(store, index.search.as_ref(), &exact(store, plan.mine.negatives.unlabelled)?, &plan.mine);
         let summary = match &recall {
             None => "exact search finds nothing either".into(),
             Some(Recall { sample, overall, .. }) => {

@@ -10,7 +10,7 @@ use crate::config;
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
 use crate::mine::{self, Harvest};
 use crate::report::Unit;
-use crate::search::{Brute, Exact, Index, Search};
+use crate::search::{Brute, Index, Search};
 use crate::store::{self, Prepared, Row};
 
 /// Anchors that are mined again by brute force.
@@ -36,8 +36,9 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
         stage.finish("the store is as it was checked then");
         engine.go_on()?;
 
+        let unlabelled = plan.mine.negatives.unlabelled;
         let search: Box<dyn Search> =
-            if full { Box::new(Exact::new(&prepared)) } else { Box::new(Brute::new(&prepared)) };
+            if full { Box::new(stages::exact(&prepared, unlabelled)?) } else { Box::new(Brute::new(&prepared)) };
         let again = |anchors: &[Row]| {
             let mut harvest = Harvest::default();
             let parts: Vec<Harvest> = anchors

@@ -10,7 +10,7 @@ pub struct Brute<'s>(Corpus<'s>);
 
 impl<'s> Brute<'s> {
     pub fn new(store: &'s Prepared) -> Self {
-        Self(Corpus::new(store))
+        Self(Corpus::new(store, true))
     }
 }
 
@@ -22,7 +22,9 @@ impl Search for Brute<'_> {
             for row in (0..corpus.store.rows()).map(Row) {
                 if quest.admits.admits(corpus.store, row) {
                     let distance = corpus.distance(quest.vector, row);
-                    takers.iter_mut().for_each(|taker| taker.offer(row, distance));
+                    for taker in &mut takers {
+                    taker.offer(row, distance);
+                }
                 }
             }
             takers.into_iter().map(|taker| taker.fill(quest, corpus, true)).collect()

@@ -5,30 +5,68 @@ use std::sync::OnceLock;
 use super::lottery::Lottery;
 use super::taker::Taker;
 use super::{Fill, Found, Pick, Quest, Relation};
-use crate::kernel::Distance;
+use crate::kernel::{Distance, Measure};
 use crate::store::{Classes, Prepared, Row};
 
 /// A prepared store, ready to be searched.
 pub(super) struct Corpus<'s> {
     pub store: &'s Prepared,
+    vectors: &'s [f32],
     pub lottery: Lottery,
+    measure: Measure,
     /// Rows by group code, one entry a group column; made when first asked for.
     pools: Vec<OnceLock<Classes>>,
+    /// Whether quests may admit rows without a label.
+    unlabelled: bool,
 }
 
+/// Of each quest, its windows: filled, or still open.
+pub(super) type Partly = Vec<Vec<Option<Fill>>>;
+
 impl<'s> Corpus<'s> {
-    pub fn new(store: &'s Prepared) -> Self {
+    pub fn new(store: &'s Prepared, unlabelled: bool) -> Self {
         let pools = store.group_names().iter().map(|_| OnceLock::new()).collect();
-        Self { store, lottery: Lottery::new(store.keys()), pools }
+        let measure = Measure::of(store.metric());
+        Self { store, vectors: store.vectors(), lottery: Lottery::new(store.keys()), measure, pools, unlabelled }
+    }
+
+    /// The rows that some quest may admit, ascending.
+    pub fn candidates(&self) -> impl Iterator<Item = Row> {
+        let labels = self.store.labels();
+        (0..self.store.rows()).map(Row).filter(|row| self.unlabelled || !labels[row.index()].is_null())
+    }
+
+    /// Fills what needs no scan. Gives the fills, and which quests have open windows.
+    pub fn without_scan(&self, quests: &[Quest]) -> (Partly, Vec<usize>) {
+        let fill = |quest: &Quest| match self.scan_pool(quest) {
+            Some(pooled) => pooled.into_iter().map(Some).collect(),
+            None => self.draw_front(quest),
+        };
+        let found: Partly = quests.iter().map(fill).collect();
+        let open = (0..quests.len()).filter(|&index| found[index].iter().any(Option::is_none)).collect();
+        (found, open)
     }
 
     /// The distance that decides.
+    #[inline]
     pub fn distance(&self, vector: &[f32], row: Row) -> Distance {
-        self.store.metric().distance(vector, self.store.vector(row))
+        self.measure.distance(vector, self.vector(row))
+    }
+
+    /// The distances that decide, of many rows.
+    pub fn distances(&self, vector: &[f32], rows: &[u32], distances: &mut Vec<f32>) {
+        self.measure.distances(vector, self.vectors, rows, distances);
+    }
+
+    /// A row's vector.
+    #[inline]
+    pub fn vector(&self, row: Row) -> &'s [f32] {
+        let d = self.store.dims();
+        &self.vectors[row.index() * d..][..d]
     }
 
     /// The complete answer where a `Same` rule leaves few rows to look at.
-    pub fn scan_pool(&self, quest: &Quest) -> Option<Found> {
+    fn scan_pool(&self, quest: &Quest) -> Option<Found> {
         let pool = quest
             .admits
             .rules
@@ -44,7 +82,9 @@ impl<'s> Corpus<'s> {
         for &row in pool {
             if quest.admits.admits(self.store, row) {
                 let distance = self.distance(quest.vector, row);
-                takers.iter_mut().for_each(|taker| taker.offer(row, distance));
+                for taker in &mut takers {
+                    taker.offer(row, distance);
+                }
             }
         }
         Some(takers.into_iter().map(|taker| taker.fill(quest, self, true)).collect())
@@ -52,7 +92,7 @@ impl<'s> Corpus<'s> {
 
     /// Fills random windows by walking their keyed order from its front: the very rows a scan would choose, found in a
     /// few steps where admissible rows are common. A window that is still short after a budget of steps stays `None`.
-    pub fn draw_front(&self, quest: &Quest) -> Vec<Option<Fill>> {
+    fn draw_front(&self, quest: &Quest) -> Vec<Option<Fill>> {
         // A step costs about as much as 25 columns of a tile: at most a tenth of the scan it may save.
         let budget = (self.store.rows() / 256).max(64).min(self.store.rows());
         let mut fills: Vec<Option<Fill>> = quest.windows.iter().map(|_| None).collect();
@@ -77,7 +117,9 @@ impl<'s> Corpus<'s> {
             if quest.admits.admits(self.store, row) {
                 let distance = self.distance(quest.vector, row);
                 // Places ascend, so the first rows that fit are the ones to keep.
-                takers.iter_mut().for_each(|(_, taker)| taker.offer(row, distance));
+                for (_, taker) in &mut takers {
+                    taker.offer(row, distance);
+                }
                 if takers.iter().all(|(_, taker)| taker.is_full()) {
                     break;
                 }

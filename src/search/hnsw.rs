@@ -33,18 +33,21 @@ pub struct Hnsw<'s> {
 
 impl<'s> Hnsw<'s> {
     /// Builds the graphs, or reloads those kept in `dir` under the same `key`; tells `on_rows` of each row.
+    /// `unlabelled` as in [`Exact::new`].
     ///
     /// # Errors
     /// When `dir` cannot be written or what it holds cannot be read.
     pub fn open(
         store: &'s Prepared,
         params: &HnswParams,
+        unlabelled: bool,
         dir: &Path,
         key: &str,
         on_rows: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, GraphError> {
         let graphs = graphs::open(store, params, dir, key, on_rows)?;
-        Ok(Self { exact: Exact::new(store), graphs, ef_search: usize::from(params.ef_search) })
+        let exact = Exact::new(store, unlabelled).map_err(|source| GraphError::Keep { path: dir.into(), source })?;
+        Ok(Self { exact, graphs, ef_search: usize::from(params.ef_search) })
     }
 
     /// How many graphs a store of `rows` rows is split into.
@@ -151,23 +154,18 @@ impl Look {
 
 impl Search for Hnsw<'_> {
     fn find(&self, quests: &[Quest]) -> Vec<Found> {
-        let corpus = &self.exact.corpus;
-        let mut found: Vec<Vec<Option<Fill>>> = Vec::with_capacity(quests.len());
+        let (mut found, open) = self.exact.corpus.without_scan(quests);
         // Of the quests to be scanned: which, and their windows still open.
         let mut scanned: Vec<(usize, Vec<Window>)> = Vec::new();
-        for (index, quest) in quests.iter().enumerate() {
-            let mut fills = match corpus.scan_pool(quest) {
-                Some(pooled) => pooled.into_iter().map(Some).collect(),
-                None => corpus.draw_front(quest),
-            };
-            self.glance(quest, &mut fills);
+        for index in open {
+            let (quest, fills) = (&quests[index], &mut found[index]);
+            self.glance(quest, fills);
             if self.wades(quest) {
-                let open = quest.windows.iter().zip(&fills).filter(|(_, fill)| fill.is_none());
+                let open = quest.windows.iter().zip(fills).filter(|(_, fill)| fill.is_none());
                 scanned.push((index, open.map(|(window, _)| *window).collect()));
             } else {
-                self.deepen(quest, &mut fills);
+                self.deepen(quest, fills);
             }
-            found.push(fills);
         }
         let again: Vec<Quest> = scanned.iter().map(|(index, windows)| Quest { windows, ..quests[*index] }).collect();
         for ((index, _), fills) in scanned.iter().zip(self.exact.find(&again)) {

@@ -12,7 +12,10 @@ mod hnsw;
 pub mod lottery;
 mod params;
 mod planner;
+mod ruler;
+mod seeker;
 mod taker;
+mod tiles;
 
 pub use brute::Brute;
 pub use exact::Exact;
@@ -44,6 +47,7 @@ pub struct Window {
 
 impl Window {
     /// Whether a distance lies in it.
+    #[inline]
     pub fn holds(&self, distance: Distance) -> bool {
         distance > self.above && distance <= self.upto
     }
@@ -86,6 +90,7 @@ pub struct Admits<'a> {
 
 impl Admits<'_> {
     /// Whether `row` may be a negative.
+    #[inline]
     pub fn admits(&self, store: &Prepared, row: Row) -> bool {
         let label = store.labels()[row.index()];
         let other = if label.is_null() { self.unlabelled } else { label != self.label };

@@ -24,15 +24,20 @@ impl<'a> Taker<'a> {
         Self { window, order, kept: TopK::new(window.count) }
     }
 
-    /// Takes a row that its quest admits, if it belongs here and is better than what is kept.
-    pub fn offer(&mut self, row: Row, distance: Distance) {
-        if self.window.holds(distance) {
-            let rank = match &self.order {
-                None => distance.ordinal(),
-                Some(order) => order.place(row.0),
-            };
-            self.kept.push(u64::from(rank) << 32 | u64::from(row.0));
+    /// Takes a row that its quest admits, if it belongs here and is better than what is kept. Gives whether
+    /// [`Taker::upto`] may have changed.
+    pub fn offer(&mut self, row: Row, distance: Distance) -> bool {
+        if !self.window.holds(distance) {
+            return false;
         }
+        let rank = match &self.order {
+            None => distance.ordinal(),
+            Some(order) => order.place(row.0),
+        };
+        let key = u64::from(rank) << 32 | u64::from(row.0);
+        let better = self.kept.wants(key);
+        self.kept.push(key);
+        better && self.order.is_none() && self.is_full()
     }
 
     /// Whether the row could be kept if its distance fits: cheaper to ask than the distance itself for a random pick.

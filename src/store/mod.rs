@@ -23,6 +23,7 @@ mod rejects;
 mod row;
 mod scan;
 mod selection;
+mod spill;
 mod survey;
 mod table;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use rejects::{BadRow, BadRowsFound};
 pub use row::{Code, Row};
 pub use scan::ScanError;
 pub use selection::SelectionError;
+pub use spill::Spill;
 pub use survey::{InputFile, Survey, SurveyError, survey};
 
 use std::fs::File;

@@ -77,6 +77,11 @@ impl Prepared {
         })
     }
 
+    /// The folder it lies in.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// n.
     pub fn rows(&self) -> u32 {
         self.header.rows

@@ -1,4 +1,4 @@
-//! Blocked products: fast, and within a known bound of the sum that decides.
+//! Blocked f32 products, and how far a sum of rounded products may be off.
 
 use gemm::{Parallelism, gemm};
 
@@ -51,50 +51,14 @@ pub fn add_products(queries: &[f32], block: &[f32], d: usize, out: &mut [f32]) {
     }
 }
 
-/// Calls `hit` with the index of every score in `lo ..= hi`, ascending.
-///
-/// `hit` returns the new `lo`: as better rows are found, fewer scores are worth a look.
-pub fn scan(scores: &[f32], mut lo: f32, hi: f32, mut hit: impl FnMut(usize) -> f32) {
-    const CHUNK: usize = 64;
-    let arch = pulp::Arch::new();
-    for (chunk_index, chunk) in scores.chunks(CHUNK).enumerate() {
-        // One branch for 64 scores: nearly every chunk of a large store holds nothing of interest.
-        let mask = arch.dispatch(
-            #[inline(always)]
-            || inside(chunk, lo, hi),
-        );
-        let mut rest = mask;
-        while rest != 0 {
-            let lane = rest.trailing_zeros() as usize;
-            rest &= rest - 1;
-            if chunk[lane] >= lo {
-                lo = hit(chunk_index * CHUNK + lane);
-            }
-        }
-    }
-}
-
-/// Bit `i` is set when `lo ≤ chunk[i] ≤ hi`. At most 64 values.
-#[inline(always)]
-fn inside(chunk: &[f32], lo: f32, hi: f32) -> u64 {
-    let mut any = false;
-    for &score in chunk {
-        any |= (score >= lo) & (score <= hi);
-    }
-    if !any {
-        return 0;
-    }
-    let mut mask = 0;
-    for (bit, &score) in chunk.iter().enumerate() {
-        mask |= u64::from((score >= lo) & (score <= hi)) << bit;
-    }
-    mask
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::distance::dot;
+    use crate::kernel::Metric;
+
+    fn dot(x: &[f32], y: &[f32]) -> f32 {
+        -Metric::Dot.distance(x, y).get()
+    }
 
     fn values(n: usize, salt: u64) -> Vec<f32> {
         (0..n as u64).map(|i| ((i * 6_364_136_223 + salt * 1_442_695) % 2_001) as f32 / 1_000.0 - 1.0).collect()
@@ -115,31 +79,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn scan_equals_a_plain_loop() {
-        for n in [0, 1, 63, 64, 65, 500] {
-            let scores = values(n, 3);
-            let (lo, hi) = (-0.25, 0.5);
-            let expected: Vec<usize> = (0..n).filter(|&i| scores[i] >= lo && scores[i] <= hi).collect();
-            let mut found = Vec::new();
-            scan(&scores, lo, hi, |i| {
-                found.push(i);
-                lo
-            });
-            assert_eq!(found, expected, "n = {n}");
-        }
-    }
-
-    #[test]
-    fn scan_stops_offering_what_a_raised_threshold_excludes() {
-        let scores = [0.1, 0.9, 0.2, 0.95, 0.3];
-        let mut found = Vec::new();
-        scan(&scores, 0.0, 1.0, |i| {
-            found.push(i);
-            scores[i]
-        });
-        assert_eq!(found, [0, 1, 3]);
     }
 }

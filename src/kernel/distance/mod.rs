@@ -1,8 +1,12 @@
 //! The distance that decides: one fixed-order f32 kernel a metric.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 /// A distance between two vectors: smaller is nearer, for every metric; never NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,12 +79,7 @@ impl Metric {
     /// Cosine expects both vectors normalised. Finite vectors whose squared norm is at most
     /// [`Metric::MAX_SQUARED_NORM`] give a finite distance.
     pub fn distance(self, x: &[f32], y: &[f32]) -> Distance {
-        Distance::new(match self {
-            Self::Cosine => (1.0 - dot(x, y)).clamp(0.0, 2.0),
-            Self::Euclidean => squared_distance(x, y).sqrt(),
-            Self::SqEuclidean => squared_distance(x, y),
-            Self::Dot => -dot(x, y),
-        })
+        Measure::of(self).distance(x, y)
     }
 
     /// A store with a larger squared norm is refused: `‖x − y‖² ≤ 4·max` and every partial sum must stay finite.
@@ -129,14 +128,80 @@ fn fixed_order(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     sums[0]
 }
 
-/// `x·y`.
-pub(crate) fn dot(x: &[f32], y: &[f32]) -> f32 {
-    fixed_order(x, y, |a, b| a * b)
+/// A metric with its sum for this machine looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    metric: Metric,
+    sums: &'static Sums,
 }
 
-fn squared_distance(x: &[f32], y: &[f32]) -> f32 {
-    fixed_order(x, y, |a, b| (a - b) * (a - b))
+impl Measure {
+    pub fn of(metric: Metric) -> Self {
+        let kinds: &[Sums; 2] = &SUMS;
+        let [products, differences] = kinds;
+        let sums = match metric {
+            Metric::Cosine | Metric::Dot => products,
+            Metric::Euclidean | Metric::SqEuclidean => differences,
+        };
+        Self { metric, sums }
+    }
+
+    /// [`Metric::distance`].
+    #[inline]
+    pub fn distance(&self, x: &[f32], y: &[f32]) -> Distance {
+        self.of_sum((self.sums.one)(x, y))
+    }
+
+    /// The distances of `x` to these rows of `vectors` (row-major, as wide as `x`), in their order.
+    ///
+    /// # Panics
+    /// When a row is not there.
+    pub fn distances(&self, x: &[f32], vectors: &[f32], rows: &[u32], distances: &mut Vec<f32>) {
+        distances.clear();
+        (self.sums.many)(x, vectors, rows, distances);
+        distances.iter_mut().for_each(|sum| *sum = self.of_sum(*sum).get());
+    }
+
+    #[inline]
+    fn of_sum(&self, sum: f32) -> Distance {
+        Distance::new(match self.metric {
+            Metric::Cosine => (1.0 - sum).clamp(0.0, 2.0),
+            Metric::Euclidean => sum.sqrt(),
+            Metric::SqEuclidean => sum,
+            Metric::Dot => -sum,
+        })
+    }
 }
+
+/// One kind of sum, for one kind of machine.
+#[derive(Debug)]
+struct Sums {
+    /// Of two vectors.
+    one: fn(&[f32], &[f32]) -> f32,
+    /// Of a vector and some rows of a matrix, appended in their order.
+    many: fn(&[f32], &[f32], &[u32], &mut Vec<f32>),
+}
+
+/// Products and squared differences: the same operations in the same order, on the registers of this machine.
+static SUMS: LazyLock<[Sums; 2]> = LazyLock::new(|| {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        return wide::SUMS;
+    }
+    fn each(x: &[f32], vectors: &[f32], rows: &[u32], term: impl Fn(f32, f32) -> f32, sums: &mut Vec<f32>) {
+        sums.extend(rows.iter().map(|&row| fixed_order(x, &vectors[row as usize * x.len()..][..x.len()], &term)));
+    }
+    [
+        Sums {
+            one: |x, y| fixed_order(x, y, |a, b| a * b),
+            many: |x, vectors, rows, sums| each(x, vectors, rows, |a, b| a * b, sums),
+        },
+        Sums {
+            one: |x, y| fixed_order(x, y, |a, b| (a - b) * (a - b)),
+            many: |x, vectors, rows, sums| each(x, vectors, rows, |a, b| (a - b) * (a - b), sums),
+        },
+    ]
+});
 
 #[cfg(test)]
 mod tests {
@@ -162,9 +227,26 @@ mod tests {
         for d in 0..140 {
             let x: Vec<f32> = (0..d).map(value).collect();
             let y: Vec<f32> = (0..d).map(|i| value(i + 977)).collect();
-            assert_eq!(dot(&x, &y).to_bits(), reference(&x, &y, |a, b| a * b).to_bits(), "dot, d = {d}");
+            assert_eq!((SUMS[0].one)(&x, &y).to_bits(), reference(&x, &y, |a, b| a * b).to_bits(), "dot, d = {d}");
             let square = |a: f32, b: f32| (a - b) * (a - b);
-            assert_eq!(squared_distance(&x, &y).to_bits(), reference(&x, &y, square).to_bits(), "squared, d = {d}");
+            assert_eq!((SUMS[1].one)(&x, &y).to_bits(), reference(&x, &y, square).to_bits(), "squared, d = {d}");
+        }
+    }
+
+    #[test]
+    fn many_distances_are_those_of_each() {
+        for d in [1, 3, 16, 17, 100] {
+            let vectors: Vec<f32> = (0..11 * d).map(|i| ((i * 7_919) % 1_009) as f32 / 500.0 - 1.0).collect();
+            let x = &vectors[..d];
+            for metric in [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot] {
+                for rows in [&[][..], &[3], &[10, 0, 0, 7], &[9, 8, 7, 6, 5, 4, 3]] {
+                    let each: Vec<f32> =
+                        rows.iter().map(|&r| metric.distance(x, &vectors[r as usize * d..][..d]).get()).collect();
+                    let mut many = vec![1.0];
+                    Measure::of(metric).distances(x, &vectors, rows, &mut many);
+                    assert_eq!(many, each, "{metric:?}, d = {d}, {rows:?}");
+                }
+            }
         }
     }
 

@@ -1,0 +1,202 @@
+//! The store as the quantised kernel reads it: rotated, in blocks of similar scale, int8 in panels.
+
+use std::io;
+use std::ops::Range;
+
+use memmap2::Mmap;
+use rayon::prelude::*;
+
+use crate::kernel::quantised::{self, PANEL, Query, UPWARD};
+use crate::kernel::{Metric, ROTATION_ERROR, Rotation};
+use crate::store::{Code, Prepared, Row, Spill};
+
+/// Columns of a block: with a core's anchors, what its second-level cache holds.
+const BLOCK: usize = 512;
+/// Rows that are sorted by scale before they are cut into blocks: their f32 vectors stay in the caches while a block's
+/// hits are measured.
+const STRETCH: usize = 2_048;
+/// Stretches packed before they are written.
+const WRITE: usize = 64;
+
+/// Rows packed for scanning, in the order given, except that neighbours change places.
+pub(super) struct Tiles {
+    space: Space,
+    blocks: Vec<Block>,
+    /// Of every packed row, its row in the store, and the label there.
+    rows: Vec<Row>,
+    labels: Vec<Code>,
+    /// The blocks' panels; in a file without a name, so that a store may be larger than memory.
+    bytes: Option<Mmap>,
+    /// What each column's score starts from as a fraction of its block's offset, padding included; empty where
+    /// nothing does.
+    offsets: Vec<f32>,
+}
+
+/// Some rows under one scale.
+#[derive(Debug, Clone)]
+pub(super) struct Block {
+    /// Positions among the packed rows.
+    pub rows: Range<usize>,
+    bytes: Range<usize>,
+    offsets: Range<usize>,
+    pub scale: f64,
+    /// Of no row is ‖y − ŷ‖ larger, …
+    pub residual: f64,
+    /// … nor ‖y‖, …
+    pub norm: f64,
+    /// … nor the offset's magnitude, of which the columns' offsets are given as fractions.
+    pub offset: f64,
+}
+
+impl Tiles {
+    /// Packs the rows of each run; no block crosses from one run into the next.
+    ///
+    /// # Errors
+    /// When the packed rows cannot be kept in a file beside the store.
+    pub fn new<'a>(store: &Prepared, runs: impl IntoIterator<Item = &'a [Row]>) -> io::Result<Self> {
+        let space = Space::of(store);
+        let stretches: Vec<&[Row]> = runs.into_iter().flat_map(|run| run.chunks(STRETCH)).collect();
+        let mut tiles = Self { space, blocks: Vec::new(), rows: Vec::new(), labels: Vec::new(), bytes: None, offsets: Vec::new() };
+        let mut spill = Spill::beside(store)?;
+        let mut written = 0;
+        for stretches in stretches.chunks(WRITE) {
+            let packed: Vec<Vec<Packed>> =
+                stretches.par_iter().map(|rows| pack(rows, store, &tiles.space)).collect();
+            for packed in packed.into_iter().flatten() {
+                spill.write(&packed.block.bytes)?;
+                tiles.labels.extend(packed.rows.iter().map(|row| store.labels()[row.index()]));
+                tiles.add(&packed, written);
+                written += packed.block.bytes.len();
+            }
+        }
+        tiles.bytes = spill.finish()?;
+        Ok(tiles)
+    }
+
+    fn add(&mut self, packed: &Packed, written: usize) {
+        let (rows, offsets) = (self.rows.len(), self.offsets.len());
+        self.rows.extend(&packed.rows);
+        self.offsets.extend(&packed.offsets);
+        self.blocks.push(Block {
+            rows: rows..self.rows.len(),
+            bytes: written..written + packed.block.bytes.len(),
+            offsets: offsets..self.offsets.len(),
+            scale: packed.block.scale,
+            residual: packed.block.residual,
+            norm: packed.norm,
+            offset: packed.offset,
+        });
+    }
+
+    /// In the order of the runs.
+    pub fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// The rows of a block, in the order of its columns.
+    pub fn rows(&self, block: &Block) -> &[Row] {
+        &self.rows[block.rows.clone()]
+    }
+
+    /// Their labels.
+    pub fn labels(&self, block: &Block) -> &[Code] {
+        &self.labels[block.rows.clone()]
+    }
+
+    /// The panels of a block.
+    pub fn bytes(&self, block: &Block) -> &[u8] {
+        self.bytes.as_ref().map_or(&[], |bytes| &bytes[block.bytes.clone()])
+    }
+
+    /// The offsets of a block's columns; empty where no metric needs them.
+    pub fn offsets(&self, block: &Block) -> &[f32] {
+        &self.offsets[block.offsets.clone()]
+    }
+
+    /// A vector as a query, and its squared norm in the space of scores.
+    pub fn query(&self, vector: &[f32]) -> (Query, f64) {
+        let placed = self.space.place(vector);
+        let squared_norm = squared_norm(&placed);
+        let mut query = Query::new(&placed);
+        query.residual += ROTATION_ERROR * squared_norm.sqrt() * placed.len() as f64;
+        (query, squared_norm)
+    }
+}
+
+/// The coordinates in which rows are quantised.
+///
+/// The score s of two vectors is x·y for cosine and dot; for the Euclidean metrics, which do not change when everything
+/// moves together, (x − c)·(y − c) − ‖y − c‖²/2 with c the store's mean, so that a common offset costs no precision.
+struct Space {
+    centre: Vec<f64>,
+    rotation: Rotation,
+}
+
+impl Space {
+    fn of(store: &Prepared) -> Self {
+        let centre = match store.metric() {
+            Metric::Cosine | Metric::Dot => Vec::new(),
+            Metric::Euclidean | Metric::SqEuclidean => mean(store),
+        };
+        Self { centre, rotation: Rotation::new(store.dims()) }
+    }
+
+    fn place(&self, vector: &[f32]) -> Vec<f64> {
+        let mut placed: Vec<f64> = vector.iter().copied().map(f64::from).collect();
+        placed.iter_mut().zip(&self.centre).for_each(|(value, centre)| *value -= centre);
+        self.rotation.apply(&mut placed);
+        placed
+    }
+}
+
+/// Any point will do; the mean is the best one. Summed in row order, so that it is the same everywhere.
+fn mean(store: &Prepared) -> Vec<f64> {
+    let mut sums = vec![0.0; store.dims()];
+    for vector in store.vectors().chunks_exact(store.dims()) {
+        sums.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));
+    }
+    sums.iter_mut().for_each(|sum| *sum /= f64::from(store.rows()));
+    sums
+}
+
+fn squared_norm(vector: &[f64]) -> f64 {
+    vector.iter().map(|value| value * value).sum()
+}
+
+struct Packed {
+    rows: Vec<Row>,
+    block: quantised::PackedBlock,
+    offsets: Vec<f32>,
+    offset: f64,
+    norm: f64,
+}
+
+/// Cuts a stretch into blocks of rows whose largest coordinates are alike.
+fn pack(rows: &[Row], store: &Prepared, space: &Space) -> Vec<Packed> {
+    let d = store.dims();
+    let mut placed: Vec<(f64, Row, Vec<f64>)> = rows
+        .iter()
+        .map(|&row| {
+            let vector = space.place(store.vector(row));
+            (quantised::largest(&vector), row, vector)
+        })
+        .collect();
+    placed.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let block = |placed: &[(f64, Row, Vec<f64>)]| {
+        let columns: Vec<&[f64]> = placed.iter().map(|(_, _, vector)| vector.as_slice()).collect();
+        let squares: Vec<f64> = columns.iter().map(|vector| squared_norm(vector)).collect();
+        let most = squares.iter().fold(0.0, |most: f64, square| most.max(*square));
+        let (norm, mut offset, mut offsets) = (most.sqrt() * UPWARD, 0.0, Vec::new());
+        if !space.centre.is_empty() && most > 0.0 {
+            offset = 0.5 * most;
+            offsets.extend(squares.iter().map(|square| (-square / most) as f32));
+        }
+        if !space.centre.is_empty() {
+            offsets.resize(columns.len().next_multiple_of(PANEL), 0.0);
+        }
+        let mut block = quantised::pack(&columns, d);
+        block.residual += ROTATION_ERROR * norm * d as f64;
+        Packed { rows: placed.iter().map(|&(_, row, _)| row).collect(), block, offsets, offset, norm }
+    };
+    placed.chunks(BLOCK).map(block).collect()
+}
