@@ -105,7 +105,11 @@ fn search(spec: &Spec) -> Result<search::Params, Complaint> {
     if !(target_recall > 0.0 && target_recall <= 1.0) {
         return Err(Complaint::new("search.target_recall", "a recall is more than 0 and at most 1"));
     }
-    Ok(search::Params { index: spec.search.index, target_recall, hnsw: spec.search.hnsw })
+    let cells = spec.search.cells;
+    if cells.cells.is_some_and(|cells| !(1..=65_536).contains(&cells)) {
+        return Err(Complaint::new("search.cells.cells", "must be from 1 to 65,536"));
+    }
+    Ok(search::Params { index: spec.search.index, target_recall, cells, hnsw: spec.search.hnsw })
 }
 
 fn mine(spec: &Spec, groups: &[&str]) -> Result<mine::Params, Complaint> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernel::Metric;
 use crate::manifest::{Format, Order};
 use crate::mine::{Band, NegativePick, PositivePick};
-use crate::search::{HnswParams, Index};
+use crate::search::{CellsParams, HnswParams, Index};
 use crate::store::BadRows;
 
 /// A mining job: what to read, what to mine, where to write.
@@ -74,15 +74,16 @@ pub enum Unlabelled {
 #[serde(default, deny_unknown_fields)]
 pub struct SearchSpec {
     pub index: Index,
-    /// The recall that an approximate index is measured against.
+    /// The recall that an approximate index is tuned to, on a sample of anchors.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub target_recall: f64,
+    pub cells: CellsParams,
     pub hnsw: HnswParams,
 }
 
 impl Default for SearchSpec {
     fn default() -> Self {
-        Self { index: Index::Auto, target_recall: 0.95, hnsw: HnswParams::default() }
+        Self { index: Index::Auto, target_recall: 0.95, cells: CellsParams::default(), hnsw: HnswParams::default() }
     }
 }
 

@@ -125,7 +125,8 @@ pub(super) fn inputs() -> Vec<Input> {
 /// What the manifest of a run of this fixture says; `name` makes its fingerprint.
 pub(super) fn facts(name: &str) -> Facts {
     let pipeline = json!({ "name": name, "mine": { "margin": 0.2 } });
-    let search = SearchFacts { index: Index::Exact, reason: None, hnsw: None, shards: None, recall: None };
+    let search =
+        SearchFacts { index: Index::Exact, reason: None, hnsw: None, shards: None, effort: None, recall: None };
     let (program, inputs) = ("0.1.0".to_owned(), inputs());
     Facts { fingerprint: fingerprint(&inputs, &pipeline, &program), program, pipeline, inputs, search }
 }

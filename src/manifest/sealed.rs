@@ -95,6 +95,10 @@ pub struct SearchFacts {
     /// Graphs that were searched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
+    /// The step that an approximate search was tuned to: of cells how gladly they are visited, of graphs how often
+    /// `ef_search` is doubled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<u32>,
     /// Measured on every approximate run; absent from an exact one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recall: Option<Recall>,

@@ -13,7 +13,7 @@ mod suspects;
 pub use band::Band;
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
-pub use recall::{Interval, Recall, measure};
+pub use recall::{Interval, Recall, measure, tune};
 pub use suspects::copies;
 
 use crate::search::Search;

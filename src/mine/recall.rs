@@ -6,8 +6,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{Band, Params, Triplet, mine, positives};
-use crate::search::Search;
 use crate::search::lottery::combine;
+use crate::search::{Search, Tunable};
 use crate::store::{Prepared, Row};
 
 /// A proportion with its 95 % interval.
@@ -28,41 +28,66 @@ pub struct Recall {
     pub bands: Vec<(Band, Interval)>,
 }
 
-/// Anchors measured, at most.
-const SAMPLE: usize = 1_000;
+/// Anchors measured after a run, at most, and tried while tuning. Two samples: what was tuned on one is measured on another.
+const MEASURED: usize = 1_000;
+const TRIED: usize = 512;
+
+/// Takes the least effort at which `search` reaches the target on a seeded sample of anchors, or its greatest one.
+/// What counts are the rows that the pipeline asks for. Gives the effort.
+pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, target: f64) -> u32 {
+    let anchors = sample(store, params, TRIED, 0x7475_6e65);
+    let truth = Mined::new(&anchors, store, search.exact(), params);
+    let (mut low, mut high) = (0, search.efforts() - 1);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        search.set_effort(middle);
+        let reached = truth.found_by(&Mined::new(&anchors, store, search, params), None);
+        // On the safe side by half a standard error, for the next sample is another one.
+        let enough = reached.is_none_or(|share| share.estimate - 0.25 * (share.estimate - share.low) >= target);
+        (low, high) = if enough { (low, middle) } else { (middle + 1, high) };
+    }
+    search.set_effort(low);
+    low
+}
 
 /// Mines a seeded sample of anchors with both searches and compares, triplet by triplet: what counts are the rows the
 /// pipeline asked for, not some generic top-k. `None` when exact mining finds nothing to compare with.
 pub fn measure(store: &Prepared, approximate: &dyn Search, exact: &dyn Search, params: &Params) -> Option<Recall> {
-    let anchors = sample(store, params);
-    let compared: Vec<(Vec<Triplet>, HashSet<Name>)> = anchors
-        .par_chunks(128)
-        .map(|anchors| {
-            let found = mine(anchors, store, approximate, params).triplets.iter().map(name).collect();
-            (mine(anchors, store, exact, params).triplets, found)
-        })
-        .collect();
-    let share = |band: Option<Band>| {
+    let anchors = sample(store, params, MEASURED, 0x7265_6361_6c6c);
+    let truth = Mined::new(&anchors, store, exact, params);
+    let found = Mined::new(&anchors, store, approximate, params);
+    let bands = Band::ALL.into_iter().filter_map(|band| Some((band, truth.found_by(&found, Some(band))?))).collect();
+    Some(Recall { sample: anchors.len() as u32, overall: truth.found_by(&found, None)?, bands })
+}
+
+/// What a search yields for some anchors, by anchor.
+struct Mined(Vec<Triplet>);
+
+impl Mined {
+    fn new(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params) -> Self {
+        let triplets = anchors.par_chunks(128).flat_map_iter(|anchors| mine(anchors, store, search, params).triplets);
+        Self(triplets.collect())
+    }
+
+    /// The share of these triplets, of one band or of all, that another search found.
+    fn found_by(&self, other: &Self, band: Option<Band>) -> Option<Interval> {
+        let found: HashSet<Name> = other.0.iter().map(name).collect();
+        let wanted = self.0.iter().filter(|triplet| band.is_none_or(|band| triplet.band == band));
         // An anchor's triplets succeed and fail together, so the anchor is the unit of the sample.
         let mut clusters: Vec<(f64, f64)> = Vec::new();
-        for (truth, found) in &compared {
-            let wanted = truth.iter().filter(|triplet| band.is_none_or(|band| triplet.band == band));
-            let mut last = None;
-            for triplet in wanted {
-                if last != Some(triplet.anchor) {
-                    clusters.push((0.0, 0.0));
-                    last = Some(triplet.anchor);
-                }
-                if let Some((hits, all)) = clusters.last_mut() {
-                    *hits += f64::from(u8::from(found.contains(&name(triplet))));
-                    *all += 1.0;
-                }
+        let mut last = None;
+        for triplet in wanted {
+            if last != Some(triplet.anchor) {
+                clusters.push((0.0, 0.0));
+                last = Some(triplet.anchor);
+            }
+            if let Some((hits, all)) = clusters.last_mut() {
+                *hits += f64::from(u8::from(found.contains(&name(triplet))));
+                *all += 1.0;
             }
         }
         interval(&clusters)
-    };
-    let bands = Band::ALL.into_iter().filter_map(|band| Some((band, share(Some(band))?))).collect();
-    Some(Recall { sample: anchors.len() as u32, overall: share(None)?, bands })
+    }
 }
 
 /// Anchor, positive, negative.
@@ -72,13 +97,13 @@ fn name(triplet: &Triplet) -> Name {
     (triplet.anchor, triplet.positive, triplet.negative)
 }
 
-/// The anchors whose hashes of (seed, id) are smallest, among those that have a positive.
-fn sample(store: &Prepared, params: &Params) -> Vec<Row> {
-    let ticket = |row: Row| combine(&[params.seed, 0x7265_6361_6c6c, store.keys()[row.index()]]);
-    let mut rows: Vec<(u64, Row)> = (0..store.rows()).map(Row).map(|row| (ticket(row), row)).collect();
+/// The anchors whose hashes of (seed, salt, id) are smallest, among those that have a positive.
+fn sample(store: &Prepared, params: &Params, size: usize, salt: u64) -> Vec<Row> {
+    let ticket = |row: Row| combine(&[params.seed, salt, store.keys()[row.index()]]);
+    let mut rows: Vec<(u64, Row)> = (0..store.rows()).into_par_iter().map(Row).map(|row| (ticket(row), row)).collect();
     rows.par_sort_unstable();
     let chosen = rows.into_iter().map(|(_, row)| row).filter(|&row| positives::choose(row, store, params).is_ok());
-    let mut chosen: Vec<Row> = chosen.take(SAMPLE).collect();
+    let mut chosen: Vec<Row> = chosen.take(size).collect();
     chosen.sort_unstable();
     chosen
 }

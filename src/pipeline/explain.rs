@@ -107,7 +107,7 @@ fn estimate(plan: &Plan, census: &Census, d: usize, index: Index, kept: bool, th
             let build = if kept { 0.0 } else { rows as f64 * INSERT_SECONDS };
             (build + anchors as f64 * ASK_SECONDS) * d as f64 / threads as f64
         }
-        Index::Exact | Index::Auto => anchors as f64 * rows as f64 / (product_rate(d) * threads as f64),
+        Index::Exact | Index::Auto | Index::Cells => anchors as f64 * rows as f64 / (product_rate(d) * threads as f64),
     };
     let graphs = if index == Index::Hnsw { rows * (4 * width + NODE_BYTES) } else { 0 };
     Estimates {

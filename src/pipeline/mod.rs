@@ -51,7 +51,8 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let mut watch = Watch::new(engine.progress());
         let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
-        let index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
+        let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
+        stages::tune(plan, &store, &mut index, &mut watch)?;
         let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
         let recall = stages::measure(plan, &store, &index, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);

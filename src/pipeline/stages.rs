@@ -12,7 +12,7 @@ use crate::config::Plan;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Recall};
 use crate::report::{self, RecallLine, Summary, Unit};
-use crate::search::{self, Choice, Exact, Hnsw, Index, Search};
+use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Survey};
 
 /// Part of every fingerprint: another version may mine other triplets.
@@ -61,10 +61,26 @@ pub fn prepare(
 /// The index of a run, and why it is this one.
 pub struct Searcher<'s> {
     pub choice: Choice,
-    search: Box<dyn Search + 's>,
+    index: Opened<'s>,
+    /// What an approximate search was tuned to.
+    effort: Option<u32>,
 }
 
-/// Chooses the index and opens it: graphs are built, or reloaded where they were kept.
+enum Opened<'s> {
+    Exact(Box<Exact<'s>>),
+    Approximate(Box<dyn Tunable + 's>),
+}
+
+impl Searcher<'_> {
+    fn search(&self) -> &dyn Search {
+        match &self.index {
+            Opened::Exact(search) => search.as_ref(),
+            Opened::Approximate(search) => search.as_ref(),
+        }
+    }
+}
+
+/// Chooses the index and opens it: cells are trained, graphs built or reloaded where they were kept.
 pub fn index<'s>(
     plan: &Plan,
     survey: &Survey,
@@ -77,23 +93,41 @@ pub fn index<'s>(
     let choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64);
     let unlabelled = plan.mine.negatives.unlabelled;
     watch.stage("index", Some(u64::from(store.rows())), Unit::Rows, |stage| {
-        let search: Box<dyn Search + 's> = match choice.index {
+        let index = match choice.index {
             Index::Hnsw => {
                 let key = graph_key(plan, survey);
                 let advance = |rows| stage.advance(rows);
-                Box::new(Hnsw::open(store, &plan.search.hnsw, unlabelled, &scratch.graphs(), &key, &advance)?)
+                let graphs = Hnsw::open(store, &plan.search.hnsw, unlabelled, &scratch.graphs(), &key, &advance)?;
+                Opened::Approximate(Box::new(graphs))
             }
-            Index::Exact | Index::Auto => Box::new(exact(store, unlabelled)?),
+            Index::Cells => {
+                let cells = Cells::new(store, plan.search.cells.cells, unlabelled).context(NO_ROOM)?;
+                Opened::Approximate(Box::new(cells))
+            }
+            Index::Exact | Index::Auto => Opened::Exact(Box::new(exact(store, unlabelled)?)),
         };
         engine.go_on()?;
         let summary = format!("{}: {}", choice.index.name(), choice.reason);
-        Ok((Searcher { choice, search }, summary))
+        Ok((Searcher { choice, index, effort: None }, summary))
     })
 }
 
+/// Tunes an approximate index until a sample of anchors shows the recall that the pipeline asks for.
+pub fn tune(plan: &Plan, store: &Prepared, index: &mut Searcher, watch: &mut Watch) -> anyhow::Result<()> {
+    let Opened::Approximate(search) = &mut index.index else { return Ok(()) };
+    let target = plan.search.target_recall;
+    index.effort = watch.stage("tune", None, Unit::Anchors, |_| {
+        let effort = mine::tune(store, search.as_mut(), &plan.mine, target);
+        Ok((Some(effort), format!("effort {effort} of {} for a recall of {target}", search.efforts() - 1)))
+    })?;
+    Ok(())
+}
+
+const NO_ROOM: &str = "cannot write packed rows to the scratch folder";
+
 /// Exact search, whose packed rows go beside the store.
 pub fn exact(store: &Prepared, unlabelled: bool) -> anyhow::Result<Exact<'_>> {
-    Exact::new(store, unlabelled).context("cannot write packed rows to the scratch folder")
+    Exact::new(store, unlabelled).context(NO_ROOM)
 }
 
 /// Everything that shapes the graphs of a store.
@@ -124,7 +158,7 @@ pub fn mine(
                 let found = if harvests.is_committed(ordinal) {
                     harvests.tally(ordinal)?.triplets()
                 } else {
-                    let harvest = mine::mine(anchors, store, index.search.as_ref(), &plan.mine);
+                    let harvest = mine::mine(anchors, store, index.search(), &plan.mine);
                     harvests.commit(ordinal, &harvest)?;
                     harvest.tally.triplets()
                 };
@@ -138,15 +172,15 @@ pub fn mine(
 
 /// The recall of an approximate search, against the exact one on a sample of anchors.
 pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watch) -> anyhow::Result<Option<Recall>> {
-    if index.choice.index == Index::Exact {
-        return Ok(None);
-    }
+    let Opened::Approximate(search) = &index.index else { return Ok(None) };
     watch.stage("recall", None, Unit::Anchors, |_| {
-        let recall = mine::measure(store, index.search.as_ref(), &exact(store, plan.mine.negatives.unlabelled)?, &plan.mine);
+        let recall = mine::measure(store, search.as_ref(), search.exact(), &plan.mine);
         let summary = match &recall {
             None => "exact search finds nothing either".into(),
             Some(Recall { sample, overall, .. }) => {
-                format!("{:.3} (95 %: {:.3} … {:.3}) on {sample} anchors", overall.estimate, overall.low, overall.high)
+                let missed = if overall.estimate < plan.search.target_recall { "; the target was missed" } else { "" };
+                let (low, high) = (overall.low, overall.high);
+                format!("{:.3} (95 %: {low:.3} … {high:.3}) on {sample} anchors{missed}", overall.estimate)
             }
         };
         Ok((recall, summary))
@@ -162,6 +196,7 @@ pub fn facts(
     index: &Searcher,
     recall: Option<Recall>,
 ) -> Facts {
+    let effort = index.effort;
     let Choice { index, reason } = index.choice.clone();
     let graph = index == Index::Hnsw;
     let search = SearchFacts {
@@ -169,6 +204,7 @@ pub fn facts(
         reason: Some(reason),
         hnsw: graph.then_some(plan.search.hnsw),
         shards: graph.then(|| Hnsw::shards(store.rows())),
+        effort,
         recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
     };
     Facts { program: PROGRAM.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }

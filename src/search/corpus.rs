@@ -53,9 +53,9 @@ impl<'s> Corpus<'s> {
         self.measure.distance(vector, self.vector(row))
     }
 
-    /// The distances that decide, of many rows.
-    pub fn distances(&self, vector: &[f32], rows: &[u32], distances: &mut Vec<f32>) {
-        self.measure.distances(vector, self.vectors, rows, distances);
+    /// The distances that decide, of many rows: of the matrix given, or of the store.
+    pub fn distances(&self, vector: &[f32], matrix: Option<&[f32]>, rows: &[u32], distances: &mut Vec<f32>) {
+        self.measure.distances(vector, matrix.unwrap_or(self.vectors), rows, distances);
     }
 
     /// A row's vector.

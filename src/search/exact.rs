@@ -6,10 +6,10 @@
 
 use std::io;
 
-use super::corpus::Corpus;
+use super::corpus::{Corpus, Partly};
 use super::ruler::Ruler;
-use super::seeker::{self, Seeker};
-use super::tiles::Tiles;
+use super::seeker::{self, Scratch, Seeker, Slack};
+use super::tiles::{Block, Tiles};
 use super::{Found, Quest, Search};
 use crate::store::{Prepared, Row};
 
@@ -21,7 +21,7 @@ const BLOCKS: usize = 16;
 /// Exhaustive search over the whole store.
 pub struct Exact<'s> {
     pub(super) corpus: Corpus<'s>,
-    tiles: Tiles,
+    pub(super) tiles: Tiles,
     ruler: Ruler,
 }
 
@@ -33,19 +33,44 @@ impl<'s> Exact<'s> {
     pub fn new(store: &'s Prepared, unlabelled: bool) -> io::Result<Self> {
         let corpus = Corpus::new(store, unlabelled);
         let rows: Vec<Row> = corpus.candidates().collect();
-        let tiles = Tiles::new(store, [rows.as_slice()])?;
-        Ok(Self { corpus, tiles, ruler: Ruler::new(store) })
+        let tiles = Tiles::new(store, [rows.as_slice()], false)?;
+        Ok(Self::over(corpus, tiles))
+    }
+
+    /// Searches rows that are packed already.
+    pub(super) fn over(corpus: Corpus<'s>, tiles: Tiles) -> Self {
+        let ruler = Ruler::new(corpus.store);
+        Self { corpus, tiles, ruler }
+    }
+
+    /// Seekers for what `found` leaves open.
+    pub(super) fn seekers<'a>(
+        &'a self,
+        quests: &'a [Quest<'a>],
+        found: &Partly,
+        open: &[usize],
+        slack: Slack,
+    ) -> Vec<Seeker<'a>> {
+        let seeker = |&index: &usize| {
+            Seeker::new(index, &quests[index], &found[index], &self.corpus, &self.tiles, &self.ruler, slack)
+        };
+        open.iter().map(seeker).collect()
+    }
+
+    /// Shows a block to some of the seekers.
+    pub(super) fn show(&self, block: &Block, seekers: &mut [Seeker], chosen: &[u32], scratch: &mut Scratch) {
+        seeker::show(block, &self.tiles, seekers, chosen, &self.corpus, &self.ruler, scratch);
     }
 
     /// Shows every block to these seekers.
     fn pass(&self, seekers: &mut [Seeker]) {
         let everyone: Vec<u32> = (0..ANCHORS as u32).collect();
-        let mut scratch = seeker::Scratch::default();
+        let mut scratch = Scratch::default();
         for blocks in self.tiles.blocks().chunks(BLOCKS) {
             for seekers in seekers.chunks_mut(ANCHORS) {
                 let chosen = &everyone[..seekers.len()];
                 for block in blocks {
-                    seeker::show(block, &self.tiles, seekers, chosen, &self.corpus, &self.ruler, &mut scratch);
+                    self.show(block, seekers, chosen, &mut scratch);
                 }
             }
         }
@@ -55,10 +80,7 @@ impl<'s> Exact<'s> {
 impl Search for Exact<'_> {
     fn find(&self, quests: &[Quest]) -> Vec<Found> {
         let (mut found, open) = self.corpus.without_scan(quests);
-        let seeker = |&index: &usize| {
-            Seeker::new(index, &quests[index], &found[index], &self.corpus, &self.tiles, &self.ruler)
-        };
-        let mut seekers: Vec<Seeker> = open.iter().map(seeker).collect();
+        let mut seekers = self.seekers(quests, &found, &open, Slack::Proven);
         self.pass(&mut seekers);
         for seeker in seekers {
             let index = seeker.index;

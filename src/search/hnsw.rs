@@ -10,7 +10,7 @@ use std::path::Path;
 use super::exact::Exact;
 use super::graphs::{self, Graph, GraphError};
 use super::taker::Taker;
-use super::{Fill, Found, Hit, HnswParams, Pick, Quest, Search, Window};
+use super::{Fill, Found, Hit, HnswParams, Pick, Quest, Search, Tunable, Window};
 use crate::kernel::Distance;
 use crate::store::{Prepared, Row};
 
@@ -28,6 +28,8 @@ const WADE: usize = 93_000;
 pub struct Hnsw<'s> {
     exact: Exact<'s>,
     graphs: Vec<Graph>,
+    /// Candidates of the first look: as the pipeline says, and as tuned.
+    floor: u16,
     ef_search: usize,
 }
 
@@ -47,7 +49,12 @@ impl<'s> Hnsw<'s> {
     ) -> Result<Self, GraphError> {
         let graphs = graphs::open(store, params, dir, key, on_rows)?;
         let exact = Exact::new(store, unlabelled).map_err(|source| GraphError::Keep { path: dir.into(), source })?;
-        Ok(Self { exact, graphs, ef_search: usize::from(params.ef_search) })
+        Ok(Self { exact, graphs, floor: params.ef_search, ef_search: usize::from(params.ef_search) })
+    }
+
+    /// Candidates of the first look.
+    pub fn ef_search(&self) -> usize {
+        self.ef_search
     }
 
     /// How many graphs a store of `rows` rows is split into.
@@ -173,5 +180,19 @@ impl Search for Hnsw<'_> {
             open.zip(fills).for_each(|(open, fill)| *open = Some(fill));
         }
         found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
+    }
+}
+
+impl Tunable for Hnsw<'_> {
+    fn efforts(&self) -> u32 {
+        (DEEPEST / usize::from(self.floor)).ilog2() + 1
+    }
+
+    fn set_effort(&mut self, effort: u32) {
+        self.ef_search = (usize::from(self.floor) << effort).min(DEEPEST);
+    }
+
+    fn exact(&self) -> &dyn Search {
+        &self.exact
     }
 }

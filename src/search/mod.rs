@@ -5,6 +5,7 @@
 //! No search ever returns a row outside its window or one that [`Admits`] refuses; only completeness may be approximate.
 
 mod brute;
+mod cells;
 mod corpus;
 mod exact;
 mod graphs;
@@ -18,10 +19,11 @@ mod taker;
 mod tiles;
 
 pub use brute::Brute;
+pub use cells::Cells;
 pub use exact::Exact;
 pub use graphs::GraphError;
 pub use hnsw::Hnsw;
-pub use params::{HnswParams, Index, Params};
+pub use params::{CellsParams, HnswParams, Index, Params};
 pub use planner::{Choice, choose};
 
 use crate::kernel::Distance;
@@ -133,4 +135,16 @@ pub type Found = Vec<Fill>;
 /// The answer to a quest does not depend on the quests beside it, nor on how many threads ask.
 pub trait Search: Send + Sync {
     fn find(&self, quests: &[Quest]) -> Vec<Found>;
+}
+
+/// A search that trades time for recall.
+pub trait Tunable: Search {
+    /// How many steps there are: each costs more than the one before, and misses less.
+    fn efforts(&self) -> u32;
+
+    /// Takes a step, `0 … efforts − 1`.
+    fn set_effort(&mut self, effort: u32);
+
+    /// The search that the same rows are measured against.
+    fn exact(&self) -> &dyn Search;
 }

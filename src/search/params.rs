@@ -11,6 +11,8 @@ pub enum Index {
     Auto,
     /// Every pair is looked at; the result is the one of brute force.
     Exact,
+    /// k-means cells; each anchor visits those that promise enough.
+    Cells,
     /// Hierarchical navigable small worlds (Malkov, Yashunin 2016).
     Hnsw,
 }
@@ -21,6 +23,7 @@ impl Index {
         match self {
             Self::Auto => "auto",
             Self::Exact => "exact",
+            Self::Cells => "cells",
             Self::Hnsw => "hnsw",
         }
     }
@@ -45,11 +48,22 @@ impl Default for HnswParams {
     }
 }
 
+/// Parameters of the cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CellsParams {
+    /// How many cells; twice the square root of the row count by default. At most one a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65536))]
+    pub cells: Option<u32>,
+}
+
 /// The search as a checked pipeline describes it.
 #[derive(Debug, Clone)]
 pub struct Params {
     pub index: Index,
-    /// The recall an approximate index is measured against, 0 < target ≤ 1.
+    /// The recall that an approximate index is tuned to, 0 < target ≤ 1.
     pub target_recall: f64,
+    pub cells: CellsParams,
     pub hnsw: HnswParams,
 }

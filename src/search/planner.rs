@@ -1,6 +1,6 @@
 //! Which index, and why: a pure function of the data's shape, so that the same job gives the same bytes on any machine.
 
-use super::{Hnsw, Index, Params};
+use super::{Cells, Hnsw, Index, Params};
 
 /// The index chosen, and the reason to print.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,10 @@ pub fn choose(params: &Params, rows: u64, anchors: u64) -> Choice {
             let shards = Hnsw::shards(rows.min(u64::from(u32::MAX)) as u32);
             (Index::Hnsw, format!("asked for; {shards} graph{}", if shards == 1 { "" } else { "s" }))
         }
+        Index::Cells => {
+            let cells = params.cells.cells.unwrap_or_else(|| Cells::count(rows.min(u64::from(u32::MAX)) as u32));
+            (Index::Cells, format!("asked for; {cells} cells"))
+        }
         Index::Auto => {
             let exact = anchors as f64 * rows as f64;
             let graph = rows as f64 * INSERT + anchors as f64 * ASK;
@@ -39,11 +43,12 @@ pub fn choose(params: &Params, rows: u64, anchors: u64) -> Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::search::HnswParams;
+    use crate::search::{CellsParams, HnswParams};
 
     #[test]
     fn auto_scans_what_is_small_or_asked_rarely_and_builds_graphs_for_the_rest() {
-        let params = |index| Params { index, target_recall: 0.95, hnsw: HnswParams::default() };
+        let params =
+            |index| Params { index, target_recall: 0.95, cells: CellsParams::default(), hnsw: HnswParams::default() };
         let auto = params(Index::Auto);
         assert_eq!(choose(&auto, 70_000, 70_000).index, Index::Exact);
         assert_eq!(choose(&auto, 10_000_000, 1_000).index, Index::Exact);

@@ -11,10 +11,23 @@ use super::corpus::Corpus;
 use super::ruler::Ruler;
 use super::taker::Taker;
 use super::tiles::{Block, Tiles};
-use super::{Fill, Quest};
-use crate::kernel::quantised::{Aim, Hits, Query, UPWARD, sweep};
+use super::{Fill, Pick, Quest};
 use crate::kernel::Distance;
-use crate::store::Row;
+use crate::kernel::quantised::{Aim, Hits, Query, UPWARD, sweep};
+use crate::store::{Code, Row};
+
+/// How far a product of integers may be from the score it stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slack {
+    /// By Cauchy and Schwarz: nothing is missed.
+    Proven,
+    /// Residuals of rotated vectors point anywhere, so that their products are √d times smaller than their norms' as a
+    /// rule: [`LIKELY`] standard deviations.
+    Likely,
+}
+
+/// Beyond four standard deviations lies one row in sixteen thousand.
+const LIKELY: f64 = 4.0;
 
 /// The windows of one quest that need a scan.
 pub(super) struct Seeker<'a> {
@@ -27,6 +40,7 @@ pub(super) struct Seeker<'a> {
     squared_norm: f64,
     /// At least ‖x̂‖.
     norm: f64,
+    slack: Slack,
     /// All scores of interest …
     span: Span,
     /// … but these, between two windows.
@@ -82,6 +96,7 @@ impl<'a> Seeker<'a> {
         corpus: &'a Corpus,
         tiles: &Tiles,
         ruler: &Ruler,
+        slack: Slack,
     ) -> Self {
         let (query, squared_norm) = tiles.query(quest.vector);
         let open = (0..fills.len()).filter(|&window| fills[window].is_none());
@@ -96,7 +111,7 @@ impl<'a> Seeker<'a> {
         let norm = squared_norm.sqrt() * UPWARD + query.residual;
         let span = Span { lo: f64::NEG_INFINITY, hi: f64::INFINITY };
         let reach = Reach::NOTHING;
-        let mut seeker = Self { index, quest, takers, query, squared_norm, norm, span, gap: None, reach };
+        let mut seeker = Self { index, quest, takers, query, squared_norm, norm, slack, span, gap: None, reach };
         seeker.focus(ruler);
         seeker
     }
@@ -131,7 +146,11 @@ impl<'a> Seeker<'a> {
         }
         // An offset is rounded to f32, scaled in f32 and rounded to an integer; a bound is rounded to an integer, too.
         let rounding = unit * (2.0 + offset * 2.0 * f64::from(f32::EPSILON));
-        let slack = (query.residual * block.norm + self.norm * block.residual) * UPWARD + rounding;
+        let (mine, theirs) = (query.residual * block.norm, self.norm * block.residual);
+        let slack = match self.slack {
+            Slack::Proven => (mine + theirs) * UPWARD,
+            Slack::Likely => LIKELY * ((mine * mine + theirs * theirs).sqrt()) / (query.dims() as f64).sqrt(),
+        } + rounding;
         // A cast saturates, so that a bound no integer reaches excludes nothing.
         let below = |score: f64| ((score - slack) / unit).floor() as i32;
         let beyond = |score: f64| ((score + slack) / unit).ceil() as i32;
@@ -143,12 +162,15 @@ impl<'a> Seeker<'a> {
     }
 
     /// Measures rows whose labels are others', and keeps those that belong somewhere.
-    fn measure(&mut self, rows: &[u32], corpus: &Corpus, ruler: &Ruler, distances: &mut Vec<f32>) {
-        corpus.distances(self.quest.vector, rows, distances);
-        for (&row, &distance) in rows.iter().zip(distances.iter()) {
+    /// `places` are theirs in `tiles.vectors()`, or in the store.
+    fn measure(&mut self, places: &[u32], tiles: &Tiles, corpus: &Corpus, ruler: &Ruler, distances: &mut Vec<f32>) {
+        let gathered = tiles.vectors();
+        corpus.distances(self.quest.vector, gathered, places, distances);
+        for (&place, &distance) in places.iter().zip(distances.iter()) {
             // Nearly all rows end here: a quantised product is not so precise that it could tell.
             if self.reach.holds(distance) {
-                self.keep(Row(row), Distance::new(distance), corpus, ruler);
+                let row = if gathered.is_some() { tiles.all_rows()[place as usize] } else { Row(place) };
+                self.keep(row, Distance::new(distance), corpus, ruler);
             }
         }
     }
@@ -167,6 +189,23 @@ impl<'a> Seeker<'a> {
         }
     }
 
+    /// The query, and ‖x‖² as scores see it.
+    pub fn query(&self) -> (&Query, f64) {
+        (&self.query, self.squared_norm)
+    }
+
+    /// The class whose rows are no negatives.
+    pub fn label(&self) -> Code {
+        self.quest.admits.label
+    }
+
+    /// The windows that may still gain: scores `lo ..= hi`, how many rows are wanted, and whether they are the nearest.
+    pub fn open(&self) -> impl Iterator<Item = (f64, f64, f64, bool)> {
+        self.takers.iter().map(|Wanted { taker, span, .. }| {
+            (span.lo, span.hi, f64::from(taker.window.count), taker.window.pick == Pick::Nearest)
+        })
+    }
+
     /// What each of its windows received.
     pub fn finish(self, corpus: &Corpus, exhaustive: bool) -> impl Iterator<Item = (usize, Fill)> {
         let quest = self.quest;
@@ -178,7 +217,7 @@ impl<'a> Seeker<'a> {
 #[derive(Default)]
 pub(super) struct Scratch {
     hits: Hits,
-    rows: Vec<u32>,
+    places: Vec<u32>,
     distances: Vec<f32>,
 }
 
@@ -196,19 +235,20 @@ pub(super) fn show(
     sweep(&aims, tiles.bytes(block), tiles.offsets(block), &mut scratch.hits);
     drop(aims);
     let (rows, labels) = (tiles.rows(block), tiles.labels(block));
+    let (gathered, first) = (tiles.vectors().is_some(), block.rows.start as u32);
     for (&index, columns) in chosen.iter().zip(scratch.hits.iter()) {
         let seeker = &mut seekers[index as usize];
         let own = seeker.quest.admits.label;
-        scratch.rows.clear();
-        scratch.rows.resize(columns.len(), 0);
+        scratch.places.clear();
+        scratch.places.resize(columns.len(), 0);
         let mut others = 0;
         for &column in columns {
             // Columns that fill up the last panel are no rows.
             let (Some(row), Some(&label)) = (rows.get(column as usize), labels.get(column as usize)) else { break };
-            scratch.rows[others] = row.0;
+            scratch.places[others] = if gathered { first + column } else { row.0 };
             // Without a branch, which would be mispredicted where an anchor's class is near.
             others += usize::from(!label.agrees(own));
         }
-        seeker.measure(&scratch.rows[..others], corpus, ruler, &mut scratch.distances);
+        seeker.measure(&scratch.places[..others], tiles, corpus, ruler, &mut scratch.distances);
     }
 }

@@ -25,8 +25,12 @@ pub(super) struct Tiles {
     /// Of every packed row, its row in the store, and the label there.
     rows: Vec<Row>,
     labels: Vec<Code>,
+    /// Of every run, where its blocks end.
+    ends: Vec<usize>,
     /// The blocks' panels; in a file without a name, so that a store may be larger than memory.
     bytes: Option<Mmap>,
+    /// The f32 vectors in the same order, where neighbours in the store are not neighbours here.
+    vectors: Option<Mmap>,
     /// What each column's score starts from as a fraction of its block's offset, padding included; empty where
     /// nothing does.
     offsets: Vec<f32>,
@@ -49,27 +53,51 @@ pub(super) struct Block {
 }
 
 impl Tiles {
-    /// Packs the rows of each run; no block crosses from one run into the next.
+    /// Packs the rows of each run; no block crosses from one run into the next. `gather` keeps a copy of the f32 vectors
+    /// in this order, too: worth it where runs jump about in the store.
     ///
     /// # Errors
-    /// When the packed rows cannot be kept in a file beside the store.
-    pub fn new<'a>(store: &Prepared, runs: impl IntoIterator<Item = &'a [Row]>) -> io::Result<Self> {
-        let space = Space::of(store);
-        let stretches: Vec<&[Row]> = runs.into_iter().flat_map(|run| run.chunks(STRETCH)).collect();
-        let mut tiles = Self { space, blocks: Vec::new(), rows: Vec::new(), labels: Vec::new(), bytes: None, offsets: Vec::new() };
-        let mut spill = Spill::beside(store)?;
-        let mut written = 0;
+    /// When the packed rows cannot be kept in files beside the store.
+    pub fn new<'a>(store: &Prepared, runs: impl IntoIterator<Item = &'a [Row]>, gather: bool) -> io::Result<Self> {
+        let mut tiles = Self {
+            space: Space::of(store),
+            blocks: Vec::new(),
+            rows: Vec::new(),
+            labels: Vec::new(),
+            ends: Vec::new(),
+            bytes: None,
+            vectors: None,
+            offsets: Vec::new(),
+        };
+        let mut stretches: Vec<&[Row]> = Vec::new();
+        // Of every run, how many stretches it and those before it have.
+        let mut runs_end: Vec<usize> = Vec::new();
+        for run in runs {
+            stretches.extend(run.chunks(STRETCH));
+            runs_end.push(stretches.len());
+        }
+        let (mut panels, mut vectors, mut written) = (Spill::beside(store)?, Spill::beside(store)?, 0);
+        let mut stretches_end: Vec<usize> = Vec::new();
         for stretches in stretches.chunks(WRITE) {
-            let packed: Vec<Vec<Packed>> =
-                stretches.par_iter().map(|rows| pack(rows, store, &tiles.space)).collect();
-            for packed in packed.into_iter().flatten() {
-                spill.write(&packed.block.bytes)?;
-                tiles.labels.extend(packed.rows.iter().map(|row| store.labels()[row.index()]));
-                tiles.add(&packed, written);
-                written += packed.block.bytes.len();
+            let packed: Vec<Vec<Packed>> = stretches.par_iter().map(|rows| pack(rows, store, &tiles.space)).collect();
+            for packed in packed {
+                for packed in packed {
+                    panels.write(&packed.block.bytes)?;
+                    if gather {
+                        packed
+                            .rows
+                            .iter()
+                            .try_for_each(|&row| vectors.write(bytemuck::cast_slice(store.vector(row))))?;
+                    }
+                    tiles.labels.extend(packed.rows.iter().map(|row| store.labels()[row.index()]));
+                    tiles.add(&packed, written);
+                    written += packed.block.bytes.len();
+                }
+                stretches_end.push(tiles.blocks.len());
             }
         }
-        tiles.bytes = spill.finish()?;
+        tiles.ends = runs_end.iter().map(|&end| end.checked_sub(1).map_or(0, |last| stretches_end[last])).collect();
+        (tiles.bytes, tiles.vectors) = (panels.finish()?, vectors.finish()?);
         Ok(tiles)
     }
 
@@ -91,6 +119,22 @@ impl Tiles {
     /// In the order of the runs.
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
+    }
+
+    /// The blocks of a run.
+    pub fn run(&self, run: usize) -> &[Block] {
+        let begin = run.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.blocks[begin..self.ends[run]]
+    }
+
+    /// The f32 vectors in the order of the packed rows; `None` where they are read from the store, by row.
+    pub fn vectors(&self) -> Option<&[f32]> {
+        self.vectors.as_ref().map(|vectors| bytemuck::cast_slice(vectors))
+    }
+
+    /// All packed rows.
+    pub fn all_rows(&self) -> &[Row] {
+        &self.rows
     }
 
     /// The rows of a block, in the order of its columns.
@@ -127,13 +171,18 @@ impl Tiles {
 ///
 /// The score s of two vectors is x·y for cosine and dot; for the Euclidean metrics, which do not change when everything
 /// moves together, (x − c)·(y − c) − ‖y − c‖²/2 with c the store's mean, so that a common offset costs no precision.
-struct Space {
+pub(super) struct Space {
     centre: Vec<f64>,
     rotation: Rotation,
 }
 
 impl Space {
-    fn of(store: &Prepared) -> Self {
+    /// Whether scores have offsets.
+    pub fn is_centred(&self) -> bool {
+        !self.centre.is_empty()
+    }
+
+    pub fn of(store: &Prepared) -> Self {
         let centre = match store.metric() {
             Metric::Cosine | Metric::Dot => Vec::new(),
             Metric::Euclidean | Metric::SqEuclidean => mean(store),
@@ -141,7 +190,8 @@ impl Space {
         Self { centre, rotation: Rotation::new(store.dims()) }
     }
 
-    fn place(&self, vector: &[f32]) -> Vec<f64> {
+    /// A vector in these coordinates.
+    pub fn place(&self, vector: &[f32]) -> Vec<f64> {
         let mut placed: Vec<f64> = vector.iter().copied().map(f64::from).collect();
         placed.iter_mut().zip(&self.centre).for_each(|(value, centre)| *value -= centre);
         self.rotation.apply(&mut placed);
@@ -159,7 +209,7 @@ fn mean(store: &Prepared) -> Vec<f64> {
     sums
 }
 
-fn squared_norm(vector: &[f64]) -> f64 {
+pub(super) fn squared_norm(vector: &[f64]) -> f64 {
     vector.iter().map(|value| value * value).sum()
 }
 

@@ -9,7 +9,7 @@ use parquet::arrow::ArrowWriter;
 use triplet_miner::kernel::{Distance, Metric};
 use triplet_miner::search::lottery::mix;
 use triplet_miner::search::{
-    Admits, Brute, Exact, Found, Hnsw, HnswParams, Pick, Quest, Relation, Rule, Search, Window,
+    Admits, Brute, Cells, Exact, Found, Hnsw, HnswParams, Pick, Quest, Relation, Rule, Search, Tunable, Window,
 };
 use triplet_miner::store::{self, BadRows, Prepared, Row};
 
@@ -169,6 +169,50 @@ fn exact_search_equals_brute_force_on_awkward_stores() {
     }
 }
 
+/// How many of the oracle's rows were found, and how many there are; every row found is checked.
+fn compared(found: &[Found], truth: &[Found], what: &str) -> (usize, usize) {
+    let (mut hits, mut all) = (0, 0);
+    for (found, truth) in found.iter().flatten().zip(truth.iter().flatten()) {
+        assert!(found.hits.is_sorted_by_key(|hit| (hit.distance, hit.row)), "{what}");
+        if found.exhaustive {
+            assert_eq!(found, truth, "{what}: what is called exhaustive is the oracle's answer");
+        }
+        hits += found.hits.iter().filter(|hit| truth.hits.contains(hit)).count();
+        all += truth.hits.len();
+    }
+    (hits, all)
+}
+
+#[test]
+fn cells_emit_nothing_wrong_and_miss_less_with_more_effort() {
+    for metric in METRICS {
+        for (kind, n, d) in [("plain", 3_000, 12), ("lattice", 1_500, 3), ("duplicates", 900, 5), ("plain", 3, 2)] {
+            let seed = 91 + metric as u64;
+            let mut draw = Draw(seed);
+            let dir = tempfile::tempdir().unwrap();
+            let vectors = vectors(kind, n, d, &mut draw);
+            let mut labels = names(n, 9, 12, &mut draw);
+            labels[..2].fill(Some("c0".into()));
+            let groups = names(n, 3, 8, &mut draw);
+            let store = prepared(dir.path(), &vectors, labels, groups, metric);
+            let truth = ask(&Brute::new(&store), &store, seed);
+            let mut cells = Cells::new(&store, None, true).unwrap();
+            assert_eq!(ask(cells.exact(), &store, seed), truth, "{metric:?} {kind}: cells hold every row");
+            let mut last = 0;
+            for effort in [0, 10, 20, cells.efforts() - 1] {
+                cells.set_effort(effort);
+                let found = ask(&cells, &store, seed);
+                let (hits, all) = compared(&found, &truth, &format!("{metric:?} {kind} effort {effort}"));
+                assert!(hits * 100 >= last * 99, "{metric:?} {kind}: {hits} after {last} with more effort");
+                if effort == cells.efforts() - 1 {
+                    assert!(hits * 1_000 >= all * 999, "{metric:?} {kind}: {hits} of {all} with every cell visited");
+                }
+                last = hits;
+            }
+        }
+    }
+}
+
 #[test]
 fn a_graph_emits_nothing_wrong_and_finds_most() {
     for metric in METRICS {
@@ -182,15 +226,7 @@ fn a_graph_emits_nothing_wrong_and_finds_most() {
         let graphs = dir.path().join("graphs");
         let hnsw = Hnsw::open(&store, &HnswParams::default(), true, &graphs, "key", &|_| ()).unwrap();
         let (found, truth) = (ask(&hnsw, &store, seed), ask(&Brute::new(&store), &store, seed));
-        let (mut hits, mut all) = (0, 0);
-        for (found, truth) in found.iter().flatten().zip(truth.iter().flatten()) {
-            assert!(found.hits.is_sorted_by_key(|hit| (hit.distance, hit.row)), "{metric:?}");
-            if found.exhaustive {
-                assert_eq!(found, truth, "{metric:?}: what is called exhaustive is the oracle's answer");
-            }
-            hits += found.hits.iter().filter(|hit| truth.hits.contains(hit)).count();
-            all += truth.hits.len();
-        }
+        let (hits, all) = compared(&found, &truth, &format!("{metric:?}"));
         assert!(hits * 100 >= all * 90, "{metric:?}: {hits} of {all}");
 
         assert!(Hnsw::is_kept(&graphs, "key") && !Hnsw::is_kept(&graphs, "another key"));

@@ -178,9 +178,11 @@ impl Measure {
 struct Sums {
     /// Of two vectors.
     one: fn(&[f32], &[f32]) -> f32,
-    /// Of a vector and some rows of a matrix, appended in their order.
-    many: fn(&[f32], &[f32], &[u32], &mut Vec<f32>),
+    many: Many,
 }
+
+/// Sums of a vector and some rows of a matrix, appended in their order.
+type Many = fn(&[f32], &[f32], &[u32], &mut Vec<f32>);
 
 /// Products and squared differences: the same operations in the same order, on the registers of this machine.
 static SUMS: LazyLock<[Sums; 2]> = LazyLock::new(|| {

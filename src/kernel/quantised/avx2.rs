@@ -27,7 +27,7 @@ pub(super) fn sweep(aims: &[Aim], panels: Panels, slots: &mut Slots) {
 /// `Q` queries by every panel.
 #[target_feature(enable = "avx2")]
 fn tiles<const Q: usize>(aims: &[Aim], panels: Panels, aim: usize, slots: &mut Slots) {
-    let aims: &[Aim; Q] = aims.first_chunk().expect("as many as were counted");
+    let Some(aims) = aims.first_chunk::<Q>() else { return };
     for (panel, offsets, first) in panels.iter() {
         tile(aims, panel, offsets, aim, first, slots);
     }
@@ -65,6 +65,7 @@ fn tile<const Q: usize>(
             let x: [__m256i; Q] = std::array::from_fn(|q| {
                 _mm256_set1_epi32(queries[q].add(group * GROUP).cast::<i32>().read_unaligned())
             });
+            #[expect(clippy::needless_range_loop, reason = "the index addresses memory, too")]
             for part in 0..PARTS {
                 let y = _mm256_xor_si256(_mm256_loadu_si256(columns.add(part * 32).cast()), zero);
                 let magnitude = _mm256_abs_epi8(y);

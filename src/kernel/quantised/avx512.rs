@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Aim, GROUP, PANEL, Panels, REGISTER, Slots, TILE};
+use super::{Aim, GROUP, PANEL, Panels, Query, REGISTER, Slots, TILE};
 
 pub(super) fn sweep(aims: &[Aim], panels: Panels, slots: &mut Slots) {
     #[allow(unsafe_code)]
@@ -19,10 +19,67 @@ pub(super) fn sweep(aims: &[Aim], panels: Panels, slots: &mut Slots) {
     }
 }
 
+/// All sums of up to [`TILE`] queries.
+pub(super) fn products(queries: &[&Query], panels: Panels, sums: &mut [i32]) {
+    #[allow(unsafe_code)]
+    // SAFETY: as above.
+    unsafe {
+        match queries.first_chunk::<TILE>() {
+            Some(queries) => all(*queries, panels, sums),
+            None => queries
+                .iter()
+                .zip(sums.chunks_mut((sums.len() / queries.len().max(1)).max(1)))
+                .for_each(|(query, sums)| all([*query], panels, sums)),
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn all<const Q: usize>(queries: [&Query; Q], panels: Panels, out: &mut [i32]) {
+    let columns = out.len() / Q;
+    for (panel, _, first) in panels.iter() {
+        let mut sums: [Sums; Q] = std::array::from_fn(|q| [_mm512_set1_epi32(queries[q].start); 2]);
+        add(queries, panel, &mut sums);
+        for (q, sums) in sums.iter().enumerate() {
+            let out = &mut out[q * columns + first as usize..][..PANEL];
+            #[allow(unsafe_code)]
+            // SAFETY: the slice above is two registers long.
+            unsafe {
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), sums[0]);
+                _mm512_storeu_si512(out.as_mut_ptr().add(REGISTER).cast(), sums[1]);
+            }
+        }
+    }
+}
+
+/// The sums of one query and one panel.
+type Sums = [__m512i; 2];
+
+/// Adds the products of `Q` queries and one panel.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add<const Q: usize>(queries: [&Query; Q], panel: &[u8], sums: &mut [Sums; Q]) {
+    let queries: [*const i8; Q] = queries.map(|query| query.values.as_ptr());
+    for group in 0..panel.len() / (PANEL * GROUP) {
+        #[allow(unsafe_code)]
+        // SAFETY: a panel holds 128 bytes a group, and a query, as `Variant` asserts, 4 bytes a group.
+        unsafe {
+            let columns = panel.as_ptr().add(group * PANEL * GROUP);
+            let left = _mm512_loadu_si512(columns.cast());
+            let right = _mm512_loadu_si512(columns.add(64).cast());
+            for (query, sums) in queries.iter().zip(sums.iter_mut()) {
+                let x = _mm512_set1_epi32(query.add(group * GROUP).cast::<i32>().read_unaligned());
+                sums[0] = _mm512_dpbusd_epi32(sums[0], left, x);
+                sums[1] = _mm512_dpbusd_epi32(sums[1], right, x);
+            }
+        }
+    }
+}
+
 /// `Q` queries by every panel.
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn tiles<const Q: usize>(aims: &[Aim], panels: Panels, slots: &mut Slots) {
-    let aims: &[Aim; Q] = aims.first_chunk().expect("as many as were counted");
+    let Some(aims) = aims.first_chunk::<Q>() else { return };
     for (panel, offsets, first) in panels.iter() {
         tile(aims, panel, offsets, first, slots);
     }
@@ -30,14 +87,8 @@ fn tiles<const Q: usize>(aims: &[Aim], panels: Panels, slots: &mut Slots) {
 
 /// `Q` queries by one panel.
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn tile<const Q: usize>(
-    aims: &[Aim; Q],
-    panel: &[u8],
-    offsets: Option<&[f32; PANEL]>,
-    first: u32,
-    slots: &mut Slots,
-) {
-    let mut sums = [[_mm512_setzero_si512(); 2]; Q];
+fn tile<const Q: usize>(aims: &[Aim; Q], panel: &[u8], offsets: Option<&[f32; PANEL]>, first: u32, slots: &mut Slots) {
+    let mut sums: [Sums; Q] = [[_mm512_setzero_si512(); 2]; Q];
     for (sums, aim) in sums.iter_mut().zip(aims) {
         *sums = [_mm512_set1_epi32(aim.query.start); 2];
         if let Some(offsets) = offsets {
@@ -50,21 +101,7 @@ fn tile<const Q: usize>(
             }
         }
     }
-    let queries: [*const i8; Q] = std::array::from_fn(|q| aims[q].query.values.as_ptr());
-    for group in 0..panel.len() / (PANEL * GROUP) {
-        #[allow(unsafe_code)]
-        // SAFETY: a panel holds 128 bytes a group, and a query, as `Variant::sweep` asserts, 4 bytes a group.
-        unsafe {
-            let columns = panel.as_ptr().add(group * PANEL * GROUP);
-            let left = _mm512_loadu_si512(columns.cast());
-            let right = _mm512_loadu_si512(columns.add(64).cast());
-            for q in 0..Q {
-                let x = _mm512_set1_epi32(queries[q].add(group * GROUP).cast::<i32>().read_unaligned());
-                sums[q][0] = _mm512_dpbusd_epi32(sums[q][0], left, x);
-                sums[q][1] = _mm512_dpbusd_epi32(sums[q][1], right, x);
-            }
-        }
-    }
+    add(std::array::from_fn(|q| aims[q].query), panel, &mut sums);
     let mut wanted = [[0u16; 2]; Q];
     let mut any = 0;
     for q in 0..Q {

@@ -125,6 +125,11 @@ impl Query {
         let start = values.iter().map(|&step| -128 * i32::from(step)).sum();
         Self { values, start, scale: quantiser.scale, residual }
     }
+
+    /// Coordinates, padding included.
+    pub fn dims(&self) -> usize {
+        self.values.len()
+    }
 }
 
 /// What a query looks for in one block: columns whose sum is in `lo ..= hi`, but not in `gap_lo ..= gap_hi`.
@@ -200,9 +205,19 @@ impl Slots<'_> {
 /// # Panics
 /// When the lengths do not fit each other.
 pub fn sweep(aims: &[Aim], bytes: &[u8], offsets: &[f32], hits: &mut Hits) {
-    static BEST: std::sync::LazyLock<Variant> = std::sync::LazyLock::new(|| Variant::available()[0]);
     BEST.sweep(aims, bytes, offsets, hits);
 }
+
+/// Every sum of some queries with a block's columns, padding included: one row a query, without offsets.
+///
+/// # Panics
+/// When the lengths do not fit each other.
+pub fn products(queries: &[&Query], bytes: &[u8], sums: &mut Vec<i32>) {
+    BEST.products(queries, bytes, sums);
+}
+
+/// The best variant of this machine.
+static BEST: std::sync::LazyLock<Variant> = std::sync::LazyLock::new(|| Variant::available()[0]);
 
 /// A way to do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,6 +271,30 @@ impl Variant {
             }
             let counts = slots.counts;
             hits.close(aims.len(), columns, counts);
+        }
+    }
+
+    /// [`products`] by this variant.
+    fn products(self, queries: &[&Query], bytes: &[u8], sums: &mut Vec<i32>) {
+        sums.clear();
+        let Some(panel_bytes) = queries.first().map(|first| first.values.len() * PANEL).filter(|bytes| *bytes > 0)
+        else {
+            return;
+        };
+        assert!(queries.iter().all(|query| query.values.len() * PANEL == panel_bytes), "queries of one store");
+        assert!(bytes.len().is_multiple_of(panel_bytes), "whole panels");
+        let panels = Panels { bytes, size: panel_bytes, offsets: &[] };
+        let columns = bytes.len() / panel_bytes * PANEL;
+        sums.resize(queries.len() * columns, 0);
+        for (queries, sums) in queries.chunks(TILE).zip(sums.chunks_mut(TILE * columns)) {
+            match self {
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx512Vnni => avx512::products(queries, panels, sums),
+                // One product for each thousand of a sweep: not worth a variant of its own.
+                #[cfg(target_arch = "x86_64")]
+                Self::Avx2 => portable::products(queries, panels, sums),
+                Self::Portable => portable::products(queries, panels, sums),
+            }
         }
     }
 }

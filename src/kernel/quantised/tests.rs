@@ -47,7 +47,8 @@ fn every_variant_equals_the_scalar_reference() {
             let (store, asked) = (values(columns * d, 1), values(queries * d, 2));
             let block = pack(&rows(&store, d), d);
             let asked: Vec<Query> = rows(&asked, d).into_iter().map(Query::new).collect();
-            let offsets: Vec<f32> = values(columns.next_multiple_of(PANEL), 3).iter().map(|o| (o * 1e4) as f32).collect();
+            let offsets: Vec<f32> =
+                values(columns.next_multiple_of(PANEL), 3).iter().map(|o| (o * 1e4) as f32).collect();
             for offsets in [&[][..], &offsets] {
                 // Windows of several widths, and one that admits every column.
                 let bound = (i32::from(i16::MAX) as usize * d.isqrt()) as i32 / 4;
@@ -83,6 +84,25 @@ fn the_reference_is_the_integer_product() {
     let offsets: Vec<f32> = (0..64).map(|i| i as f32 * 100.0 - 3_000.0).collect();
     expected.iter_mut().zip(&offsets).for_each(|(sum, offset)| *sum += *offset as i32);
     sums(Variant::Portable, &query, &block.bytes, &offsets, &expected);
+}
+
+#[test]
+fn all_products_are_those_that_a_sweep_compares() {
+    let d = 33;
+    let (store, asked) = (values(70 * d, 8), values(8 * d, 9));
+    let block = pack(&rows(&store, d), d);
+    let queries: Vec<Query> = rows(&asked, d).into_iter().map(Query::new).collect();
+    let queries: Vec<&Query> = queries.iter().collect();
+    for variant in Variant::available() {
+        for queries in [&queries[..0], &queries[..1], &queries[..6], &queries] {
+            let mut found = Vec::new();
+            variant.products(queries, &block.bytes, &mut found);
+            assert_eq!(found.len(), queries.len() * 96, "{variant:?}");
+            for (query, found) in queries.iter().zip(found.chunks_exact(96)) {
+                sums(variant, query, &block.bytes, &[], found);
+            }
+        }
+    }
 }
 
 #[test]

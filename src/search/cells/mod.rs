@@ -1,0 +1,179 @@
+//! k-means cells: rows that are near each other lie together, and each anchor visits only the cells that promise enough.
+//!
+//! How many rows of a window a cell holds is predicted from the cell's mean and spread (see [`outlook`]). An anchor first
+//! visits a few cells that look best; what it finds there draws its windows in, and of the other cells it visits those
+//! from which a row still costs less to get than a common bound. One bound for all anchors spends the time where it
+//! brings most: it is tuned on a sample of anchors until the recall asked for is reached. Anchors of a partition visit a
+//! cell together, in the same tiles as exact search.
+
+mod cluster;
+mod normal;
+mod outlook;
+
+use std::collections::HashMap;
+use std::io;
+
+use rayon::prelude::*;
+
+use super::corpus::Corpus;
+use super::exact::Exact;
+use super::seeker::{Scratch, Seeker, Slack};
+use super::tiles::{Space, Tiles, squared_norm};
+use super::{Found, Quest, Search, Tunable};
+use crate::store::{Classes, Code, Prepared, Row};
+use cluster::Centres;
+use outlook::{Cell, Outlook, VISITED};
+
+/// Anchors whose visits are planned together: what is known of each cell and anchor must fit in memory.
+const ANCHORS: usize = 2_048;
+/// Rounds of visits after the first: what each finds shows more precisely what is still missing.
+const ROUNDS: usize = 3;
+
+/// Search in cells.
+pub struct Cells<'s> {
+    exact: Exact<'s>,
+    cells: Vec<Cell>,
+    outlook: Outlook,
+    effort: u32,
+}
+
+impl<'s> Cells<'s> {
+    /// How many cells a store of `rows` rows has: √n cells of √n rows balance finding a cell with searching it; twice as
+    /// many measured best.
+    pub fn count(rows: u32) -> u32 {
+        ((2.0 * f64::from(rows).sqrt()) as u32).clamp(1, rows.max(1))
+    }
+
+    /// Trains the cells and packs the store cell by cell. `unlabelled` as in [`Exact::new`].
+    ///
+    /// # Errors
+    /// When the packed rows cannot be kept beside the store.
+    pub fn new(store: &'s Prepared, count: Option<u32>, unlabelled: bool) -> io::Result<Self> {
+        let corpus = Corpus::new(store, unlabelled);
+        let space = Space::of(store);
+        let candidates: Vec<Row> = corpus.candidates().collect();
+        let count = count.unwrap_or_else(|| Self::count(candidates.len() as u32)) as usize;
+        let centres = cluster::train(&corpus, &space, &candidates, count);
+        let codes = cluster::assign(&corpus, &space, &candidates, &centres);
+        let members = Classes::new(&codes);
+        let described: Vec<(Cell, Vec<f64>)> = centres
+            .vectors
+            .into_par_iter()
+            .enumerate()
+            .map(|(cell, centre)| describe(members.members(Code(cell as u32)), centre, store, &space))
+            .collect();
+        let (mut cells, means): (Vec<Cell>, Vec<Vec<f64>>) = described.into_iter().unzip();
+        let runs = (0..cells.len()).map(|cell| members.members(Code(cell as u32)));
+        let tiles = Tiles::new(store, runs, true)?;
+        let outlook = Outlook::new(store, &space, &candidates, codes, &mut cells, Centres::new(means));
+        Ok(Self { exact: Exact::over(corpus, tiles), cells, outlook, effort: 0 })
+    }
+
+    /// How many cells there are.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Never: a store has rows.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Expected rows for each row looked at, below which a cell is not visited.
+    fn bound(&self) -> f32 {
+        if self.effort >= Self::MOST {
+            return 0.0;
+        }
+        let rows: f32 = self.cells.iter().map(|cell| cell.rows).sum();
+        // Half as much with every second step.
+        let half = if self.effort.is_multiple_of(2) { 1.0 } else { std::f32::consts::FRAC_1_SQRT_2 };
+        64.0 / rows * half / (1u32 << (self.effort / 2)) as f32
+    }
+
+    /// The effort at which every cell is visited.
+    const MOST: u32 = 32;
+
+    /// Lets the seekers visit cells.
+    fn visit(&self, seekers: &mut [Seeker]) {
+        let mut sums = self.outlook.products(seekers, &self.cells);
+        let columns = (sums.len() / seekers.len().max(1)).max(1);
+        let store = self.exact.corpus.store;
+        let mut classes: HashMap<Code, Vec<(u32, f32)>> = HashMap::new();
+        let (mut scratch, mut views) = (Scratch::default(), Vec::new());
+        for round in 0..=ROUNDS {
+            // Of each cell, who visits it.
+            let mut visitors: Vec<Vec<u32>> = vec![Vec::new(); self.cells.len()];
+            for (index, (seeker, sums)) in seekers.iter().zip(sums.chunks_exact_mut(columns)).enumerate() {
+                self.outlook.view(seeker, &self.cells, sums, &mut views);
+                let label = seeker.label();
+                let own = classes.entry(label).or_insert_with(|| self.outlook.by_cell(store.members(label)));
+                let chosen = match round {
+                    0 => outlook::best(seeker, &views, sums),
+                    _ => outlook::promising(seeker, &self.cells, &views, sums, own, self.bound()),
+                };
+                for cell in chosen {
+                    sums[cell as usize] = VISITED;
+                    visitors[cell as usize].push(index as u32);
+                }
+            }
+            if visitors.iter().all(Vec::is_empty) {
+                break;
+            }
+            for (cell, visitors) in visitors.iter().enumerate().filter(|(_, visitors)| !visitors.is_empty()) {
+                for block in self.exact.tiles.run(cell) {
+                    self.exact.show(block, seekers, visitors, &mut scratch);
+                }
+            }
+        }
+    }
+}
+
+/// A cell and the mean of its rows.
+fn describe(rows: &[Row], centre: Vec<f64>, store: &Prepared, space: &Space) -> (Cell, Vec<f64>) {
+    if rows.is_empty() {
+        let square = squared_norm(&centre) as f32;
+        return (Cell { rows: 0.0, offset: 0.0, residual: 0.0, square, steepness: 0.0 }, centre);
+    }
+    let count = rows.len() as f64;
+    let (mut mean, mut squares) = (vec![0.0; centre.len()], 0.0);
+    for &row in rows {
+        let vector = space.place(store.vector(row));
+        squares += squared_norm(&vector);
+        mean.iter_mut().zip(&vector).for_each(|(sum, value)| *sum += value);
+    }
+    mean.iter_mut().for_each(|sum| *sum /= count);
+    let (mean_square, square) = (squares / count, squared_norm(&mean));
+    let offset = if space.is_centred() { -0.5 * mean_square } else { 0.0 };
+    let residual = (mean_square - square).max(0.0) as f32;
+    (Cell { rows: count as f32, offset: offset as f32, residual, square: square as f32, steepness: 0.0 }, mean)
+}
+
+impl Search for Cells<'_> {
+    fn find(&self, quests: &[Quest]) -> Vec<Found> {
+        let (mut found, open) = self.exact.corpus.without_scan(quests);
+        for open in open.chunks(ANCHORS) {
+            let mut seekers = self.exact.seekers(quests, &found, open, Slack::Likely);
+            self.visit(&mut seekers);
+            for seeker in seekers {
+                let index = seeker.index;
+                let fills = seeker.finish(&self.exact.corpus, false);
+                fills.for_each(|(window, fill)| found[index][window] = Some(fill));
+            }
+        }
+        found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
+    }
+}
+
+impl Tunable for Cells<'_> {
+    fn efforts(&self) -> u32 {
+        Self::MOST + 1
+    }
+
+    fn set_effort(&mut self, effort: u32) {
+        self.effort = effort;
+    }
+
+    fn exact(&self) -> &dyn Search {
+        &self.exact
+    }
+}
