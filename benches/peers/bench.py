@@ -19,12 +19,14 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent.parent
 MIB = 1 << 20
 
-# File, rows to fetch from a top-k index, and who runs. Where a class has 7,000 rows a graph would have to fetch
+# File, job, rows to fetch from a top-k index, and who runs. Where a class has 7,000 rows a graph would have to fetch
 # thousands as well, which it is not made for.
+TOP_K = ["faiss-flat", "faiss-hnsw", "faiss-ivf", "hnswlib"]
 STORES = {
-    "glove": ("glove100", 64, ["miner-exact", "miner-cells", "faiss-flat", "faiss-hnsw", "faiss-ivf", "hnswlib",
-                               "sentence-transformers", "pytorch-metric-learning", "numpy-product"]),
-    "fashion": ("fashion128", 2048, ["miner-exact", "faiss-flat", "numpy-product"]),
+    "glove": ("glove100", "bands", 64, ["miner-exact", "miner-cells", *TOP_K, "sentence-transformers",
+                                        "pytorch-metric-learning", "numpy-product"]),
+    "nearest": ("glove100", "nearest", 64, ["miner-exact", "miner-cells", *TOP_K]),
+    "fashion": ("fashion128", "bands", 2048, ["miner-exact", "faiss-flat", "numpy-product"]),
 }
 TORCH = {
     "sentence-transformers": "sentence_transformers_top.py",
@@ -116,7 +118,7 @@ class Bench:
     def python(self, script, *arguments):
         return [sys.executable, HERE / script, *arguments]
 
-    def command(self, name, store, path, k, out):
+    def command(self, name, store, path, asked, out):
         pairs = self.out / f"pairs-{store}.parquet"
         if name.startswith("miner-"):
             return self.mine(f"{store}-{name.removeprefix('miner-')}", path, out)
@@ -124,7 +126,7 @@ class Bench:
             return self.python("product.py", path, pairs)
         if name in TORCH:
             return self.python(TORCH[name], path, pairs, out)
-        return self.python("top_k.py", name, path, pairs, out, k)
+        return self.python("top_k.py", name, path, pairs, out, *asked)
 
     def selected(self, store, names):
         only = self.given.only or [""]
@@ -141,7 +143,7 @@ class Bench:
 
     def compare(self, store):
         """Every selected contender on one store, in turn, so that a slow quarter of an hour is shared by all."""
-        file, k, names = STORES[store]
+        file, kind, k, names = STORES[store]
         names = self.selected(store, names)
         if not names:
             return []
@@ -156,16 +158,16 @@ class Bench:
                     continue
                 print(f"{store}/{name}, run {turn + 1}", file=sys.stderr, flush=True)
                 try:
-                    self.run(result, name, store, path, k, exact)
+                    self.run(result, name, store, path, (k, kind), exact)
                 except RuntimeError as error:
                     result["error"] = str(error)
                     print(f"  {error}", file=sys.stderr)
         return list(results.values())
 
-    def run(self, result, name, store, path, k, exact):
+    def run(self, result, name, store, path, asked, exact):
         out = self.runs / f"{store}-{name}"
         shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
-        figures, text = measure(self.command(name, store, path, k, out), self.logs / f"{store}-{name}.txt", self.env)
+        figures, text = measure(self.command(name, store, path, asked, out), self.logs / f"{store}-{name}.txt", self.env)
         if name.startswith("miner-"):
             report = json.loads((out / "report.json").read_text())
             figures["stages"] = {stage["name"]: stage["seconds"] for stage in report["stages"]}
@@ -217,8 +219,8 @@ def markdown(head, rows):
 
 
 def comparison(results):
-    head = ["contender", "seconds", "least", "÷ miner exact", "÷ miner cells", "hard filled", "hard found",
-            "semi-hard filled", "semi-hard found", "peak memory", "versions"]
+    head = ["contender", "seconds", "least", "÷ miner exact", "÷ miner cells", "filled", "found", "hard found",
+            "semi-hard found", "peak memory", "versions"]
     done = {(r["store"], r["contender"]): seconds(r)[0] for r in results if "error" not in r}
     rows = []
     for result in results:
@@ -230,8 +232,8 @@ def comparison(results):
         ratios = [done.get((result["store"], f"miner-{index}")) for index in ("exact", "cells")]
         slots = [""] * 4
         if "recall" in result:
-            slots = [text for band, filled in result["filled"].items()
-                     for text in (f"{filled:,}", f"{100 * result['recall'][band]:.2f} %")]
+            shares = [result["recall_all"], *(result["recall"].get(band) for band in ("hard", "semi-hard"))]
+            slots = [f"{result['filled']:,}", *(f"{100 * share:.2f} %" if share is not None else "" for share in shares)]
         versions = ", ".join(f"{package} {number}" for package, number in result["versions"].items())
         times = [f"{median:.2f}", f"{least:.2f}", *(f"{median / ratio:.2f}" if ratio else "" for ratio in ratios)]
         rows.append([name, *times, *slots, largest(result, "peak_resident"), versions])

@@ -13,8 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-BANDS = ("hard", "semi-hard")
+BANDS = ("hard", "semi-hard", "easy")
 PER_BAND = 4
+# Slots of an anchor and band, at most: all negatives of the job "nearest" may lie in one band.
+SLOTS = 8
 MARGIN = 0.2
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
@@ -61,10 +63,12 @@ class Rows:
 
 
 class Job(Rows):
-    """What is to be mined: for every pair, PER_BAND nearest negatives of each band."""
+    """What is to be mined: for every pair the PER_BAND nearest negatives of the bands hard and semi-hard, or ("nearest")
+    the SLOTS nearest negatives of any band."""
 
-    def __init__(self, store, pairs):
+    def __init__(self, store, pairs, kind):
         super().__init__(store)
+        self.kind = kind
         table = pq.read_table(pairs)
         self.anchor = self.at(table["anchor_id"].to_numpy())
         self.positive = self.at(table["positive_id"].to_numpy())
@@ -76,9 +80,14 @@ class Job(Rows):
         these = slice(start, start + len(found))
         gap = d_an - self.d_ap[these, None]
         negative = (found >= 0) & (self.code[found] != self.code[self.anchor[these], None])
-        for band, inside in enumerate((gap <= 0, (gap > 0) & (gap <= MARGIN))):
+        bands = [gap <= 0, (gap > 0) & (gap <= MARGIN)]
+        if self.kind == "nearest":
+            negative &= np.cumsum(negative, axis=1, dtype=np.int16) <= SLOTS
+            bands.append(gap > MARGIN)
+        for band, inside in enumerate(bands):
             inside &= negative
-            inside &= np.cumsum(inside, axis=1, dtype=np.int16) <= PER_BAND
+            if self.kind == "bands":
+                inside &= np.cumsum(inside, axis=1, dtype=np.int16) <= PER_BAND
             pair, place = np.nonzero(inside)
             self.chosen.append((start + pair, found[pair, place], d_an[pair, place], np.full(len(pair), band, np.int8)))
 

@@ -18,7 +18,7 @@ BATCH = 4096
 def main(store, pairs, out):
     stage = Stages()
     with stage("read"):
-        job = Job(store, pairs)
+        job = Job(store, pairs, "bands")
         # Whole classes in random order: the pair of an anchor stands beside it.
         shuffled = np.random.default_rng(42).permutation(job.code.max() + 1)[job.code[job.anchor]]
         order = np.argsort(shuffled, kind="stable")

@@ -12,7 +12,7 @@ ANCHORS, ROWS = 8192, 32_768
 def main(store, pairs):
     stage = Stages()
     with stage("read"):
-        job = Job(store, pairs)
+        job = Job(store, pairs, "bands")
         anchors = np.ascontiguousarray(job.vectors[job.anchor])
     # Written once, so that the clock does not see the system hand out its pages.
     block = np.ones((ANCHORS, ROWS), np.float32)

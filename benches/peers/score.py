@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from job import BANDS, PER_BAND, Rows
+from job import BANDS, SLOTS, Rows
 
 TIE = 1e-6
 
@@ -37,16 +37,17 @@ def slots(path, anchors):
     table = pq.read_table(path, columns=["anchor_id", "negative_id", "d_an", "band"])
     anchor = np.searchsorted(anchors, table["anchor_id"].to_numpy())
     name = table["band"].combine_chunks()
+    name = name if pa.types.is_dictionary(name.type) else name.dictionary_encode()
     band = np.array([BANDS.index(band) for band in name.dictionary.to_pylist()])[name.indices.to_numpy()]
     group = anchor * len(BANDS) + band
     order = np.argsort(group, kind="stable")
     group = group[order]
     slot = np.arange(len(group)) - np.searchsorted(group, group)
-    shape = len(anchors) * len(BANDS), PER_BAND
+    shape = len(anchors) * len(BANDS), SLOTS
     negative, distance = np.full(shape, -1), np.full(shape, np.nan, np.float32)
     negative[group, slot] = table["negative_id"].to_numpy()[order]
     distance[group, slot] = table["d_an"].to_numpy()[order]
-    return negative.reshape(-1, len(BANDS), PER_BAND), distance.reshape(-1, len(BANDS), PER_BAND)
+    return negative.reshape(-1, len(BANDS), SLOTS), distance.reshape(-1, len(BANDS), SLOTS)
 
 
 def recall(exact, found):
@@ -58,9 +59,10 @@ def recall(exact, found):
     spare = ~same.any(-2, keepdims=True)
     tie = (np.abs(true_d[..., :, None] - seen_d[..., None, :]) <= TIE) & spare
     hit = wanted & (same | tie).any(-1)
+    share = hit.sum((0, 2)) / np.maximum(wanted.sum((0, 2)), 1)
     print(json.dumps({
-        "filled": dict(zip(BANDS, (seen >= 0).sum((0, 2)).tolist())),
-        "recall": dict(zip(BANDS, (hit.sum((0, 2)) / wanted.sum((0, 2))).tolist())),
+        "filled": int((seen >= 0).sum()),
+        "recall": {band: float(share[i]) for i, band in enumerate(BANDS) if wanted[:, i].any()},
         "recall_all": float(hit.sum() / wanted.sum()),
     }))
 

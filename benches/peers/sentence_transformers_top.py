@@ -39,7 +39,7 @@ class Embedded:
 def main(store, pairs, out):
     stage = Stages()
     with stage("read"):
-        job = Job(store, pairs)
+        job = Job(store, pairs, "bands")
     with stage("mine"):
         text = np.arange(len(job.vectors)).astype(str)
         mined = mine_hard_negatives(

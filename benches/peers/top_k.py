@@ -1,4 +1,4 @@
-"""Contenders that fetch the k nearest rows of every anchor and choose from them: top_k.py NAME STORE PAIRS OUT K."""
+"""Contenders that fetch the k nearest rows of every anchor and choose from them: top_k.py NAME STORE PAIRS OUT K KIND."""
 import sys
 
 import numpy as np
@@ -58,10 +58,10 @@ def hnswlib_graph(vectors):
 BUILD = {"faiss-flat": faiss_flat, "faiss-hnsw": faiss_hnsw, "faiss-ivf": faiss_ivf, "hnswlib": hnswlib_graph}
 
 
-def main(name, store, pairs, out, k):
+def main(name, store, pairs, out, k, kind):
     stage = Stages()
     with stage("read"):
-        job = Job(store, pairs)
+        job = Job(store, pairs, kind)
     with stage("build"):
         search = BUILD[name](job.vectors)
     for start in range(0, len(job.anchor), BATCH):
@@ -75,4 +75,4 @@ def main(name, store, pairs, out, k):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:5], k=int(sys.argv[5]))
+    main(*sys.argv[1:5], k=int(sys.argv[5]), kind=sys.argv[6])

@@ -42,8 +42,8 @@ pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, target:
         let middle = low + (high - low) / 2;
         search.set_effort(middle);
         let reached = truth.found_by(&Mined::new(&anchors, store, search, params), None);
-        // On the safe side by half a standard error, for the next sample is another one.
-        let enough = reached.is_none_or(|share| share.estimate - 0.25 * (share.estimate - share.low) >= target);
+        // On the safe side by a standard error, for the next sample is another one.
+        let enough = reached.is_none_or(|share| share.estimate - 0.5 * (share.estimate - share.low) >= target);
         (low, high) = if enough { (low, middle) } else { (middle + 1, high) };
     }
     search.set_effort(low);

@@ -59,7 +59,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             Destination::Current => "already there and current: a run has nothing to do",
             Destination::Replaceable => "replaces an older output",
         };
-        let choice = search::choose(&plan.search, census.kept, census.anchors);
+        let choice = search::choose(&plan.search, census.kept, census.anchors, survey.dims());
         let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
         let kept = choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, &survey));
         let estimates = estimate(plan, &census, survey.dims(), choice.index, kept, engine.threads());

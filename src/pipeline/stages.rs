@@ -90,7 +90,7 @@ pub fn index<'s>(
     watch: &mut Watch,
 ) -> anyhow::Result<Searcher<'s>> {
     let anchors = store.labels().iter().filter(|label| !label.is_null() && store.members(**label).len() > 1).count();
-    let choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64);
+    let choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64, store.dims());
     let unlabelled = plan.mine.negatives.unlabelled;
     watch.stage("index", Some(u64::from(store.rows())), Unit::Rows, |stage| {
         let index = match choice.index {

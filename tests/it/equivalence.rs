@@ -60,7 +60,7 @@ fn exact_mining_is_what_the_definitions_say() {
 
 #[test]
 fn threads_and_repetition_change_no_byte() {
-    for (seed, index) in [(1, "exact"), (2, "hnsw")] {
+    for (seed, index) in [(1, "exact"), (2, "hnsw"), (3, "cells")] {
         let mut draw = Draw(seed);
         let rows = awkward(&mut draw);
         let outputs = ["1", "2", "2"].map(|threads| {
@@ -87,7 +87,7 @@ fn threads_change_no_byte_on_the_sample() {
          mine.bands = {{ hard = 2, semi-hard = 2 }}\nmine.fallback = ['easy']\noutput.order = 'random'\noutput.path = 'out'\n",
         sample("glosses.parquet")
     );
-    for index in ["exact", "hnsw"] {
+    for index in ["exact", "hnsw", "cells"] {
         let outputs = ["1", "2"].map(|threads| {
             let room = Room::new();
             room.write("p.toml", &format!("{pipeline}search.index = '{index}'\n"));
@@ -193,26 +193,36 @@ fn of_json(row: &serde_json::Value) -> Line {
     }
 }
 
-/// Graphs too thin to find everything: what the run says it missed is what it missed.
+/// Graphs too thin, and cells visited too rarely, to find everything: what the run says it missed is what it missed.
 #[test]
 fn approximate_search_measures_its_own_recall() {
     let room = Room::new();
     let asked = "mine.bands = { hard = 2, semi-hard = 2 }\nmine.pick = 'nearest'\nmine.margin = 0.02\n\
                  search.hnsw = { max_connections = 2, ef_construction = 8, ef_search = 8 }\n";
-    let pipeline = |index: &str| {
+    let pipeline = |index: &str, target: f64| {
         let store = format!("store.path = '{}'\nstore.id = 'id'\n", sample("digits.parquet"));
-        format!("{store}store.embedding = 'embedding'\nstore.label = 'label'\n{asked}search.index = '{index}'\n")
+        let search = format!("search.index = '{index}'\nsearch.target_recall = {target}\n");
+        format!("{store}store.embedding = 'embedding'\nstore.label = 'label'\n{asked}{search}")
     };
-    let exact: BTreeSet<Line> = triplets(&room.run("exact", &pipeline("exact"))).into_iter().collect();
-    let out = room.run("hnsw", &pipeline("hnsw"));
-    let found: BTreeSet<Line> = triplets(&out).into_iter().collect();
-    let truth = exact.intersection(&found).count() as f64 / exact.len() as f64;
-    let recall = &manifest(&out)["search"]["recall"];
-    let [low, estimate, high] = ["low", "estimate", "high"].map(|key| recall[key].as_f64().unwrap());
-    assert!(low < estimate && estimate < high && high <= 1.0, "{recall}");
-    assert!((low..=high).contains(&truth), "{truth} of all anchors, told of a sample: {recall}");
-    assert!(truth < 0.999, "nothing was missed, so this proves nothing");
-    room.miner(&["verify", "hnsw", "--full"]).exits(0);
+    let exact: BTreeSet<Line> = triplets(&room.run("exact", &pipeline("exact", 0.95))).into_iter().collect();
+    for (index, targets) in [("hnsw", [0.5, 0.9]), ("cells", [0.7, 0.97])] {
+        let mut efforts = Vec::new();
+        for target in targets {
+            let name = format!("{index}-{target}");
+            let out = room.run(&name, &pipeline(index, target));
+            let found: BTreeSet<Line> = triplets(&out).into_iter().collect();
+            let truth = exact.intersection(&found).count() as f64 / exact.len() as f64;
+            let recall = &manifest(&out)["search"]["recall"];
+            let [low, estimate, high] = ["low", "estimate", "high"].map(|key| recall[key].as_f64().unwrap());
+            assert!(low < estimate && estimate < high && high <= 1.0, "{name}: {recall}");
+            assert!((low..=high).contains(&truth), "{name}: {truth} of all anchors, told of a sample: {recall}");
+            assert!(high >= target, "{name}: tuned to less than was asked for: {recall}");
+            assert!(truth < 0.9999, "{name}: nothing was missed, so this proves nothing");
+            efforts.push(manifest(&out)["search"]["effort"].as_u64().unwrap());
+            room.miner(&["verify", &name, "--full"]).exits(0);
+        }
+        assert!(efforts[0] <= efforts[1], "{index}: more recall takes no less effort: {efforts:?}");
+    }
 }
 
 /// The order of rows in the store decides ties and nothing else: what is drawn is keyed by ids.

@@ -27,7 +27,7 @@ use outlook::{Cell, Outlook, VISITED};
 /// Anchors whose visits are planned together: what is known of each cell and anchor must fit in memory.
 const ANCHORS: usize = 2_048;
 /// Rounds of visits after the first: what each finds shows more precisely what is still missing.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 
 /// Search in cells.
 pub struct Cells<'s> {
@@ -99,7 +99,7 @@ impl<'s> Cells<'s> {
         let columns = (sums.len() / seekers.len().max(1)).max(1);
         let store = self.exact.corpus.store;
         let mut classes: HashMap<Code, Vec<(u32, f32)>> = HashMap::new();
-        let (mut scratch, mut views) = (Scratch::default(), Vec::new());
+        let (mut scratch, mut views, bound) = (Scratch::default(), Vec::new(), self.bound());
         for round in 0..=ROUNDS {
             // Of each cell, who visits it.
             let mut visitors: Vec<Vec<u32>> = vec![Vec::new(); self.cells.len()];
@@ -109,7 +109,7 @@ impl<'s> Cells<'s> {
                 let own = classes.entry(label).or_insert_with(|| self.outlook.by_cell(store.members(label)));
                 let chosen = match round {
                     0 => outlook::best(seeker, &views, sums),
-                    _ => outlook::promising(seeker, &self.cells, &views, sums, own, self.bound()),
+                    _ => outlook::promising(seeker, &self.cells, &views, sums, own, bound),
                 };
                 for cell in chosen {
                     sums[cell as usize] = VISITED;
