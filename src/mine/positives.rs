@@ -2,7 +2,7 @@
 
 use super::{Params, PositivePick, Reason};
 use crate::kernel::{Distance, TopK};
-use crate::search::lottery::combine;
+use crate::search::lottery::{Shuffle, combine};
 use crate::search::{Relation, Rule};
 use crate::store::{Prepared, Row};
 
@@ -18,8 +18,8 @@ pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<V
     }
     let asked = &params.positives;
     let rules = rules(anchor, store, &asked.same, &asked.different);
-    let admitted =
-        members.iter().copied().filter(|&row| row != anchor && rules.iter().all(|rule| rule.holds(store, row)));
+    let admits = |row: Row| row != anchor && rules.iter().all(|rule| rule.holds(store, row));
+    let admitted = members.iter().copied().filter(|&row| admits(row));
     let measure = |row: Row| params.metric.distance(store.vector(anchor), store.vector(row));
     let fits = |distance: Distance| {
         asked.min_distance.is_none_or(|min| distance.get() >= min)
@@ -27,7 +27,7 @@ pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<V
     };
     let rows: Vec<Row> = match asked.pick {
         PositivePick::All => admitted.filter(|&row| fits(measure(row))).collect(),
-        PositivePick::Random => random(anchor, store, params, admitted, |row| fits(measure(row))),
+        PositivePick::Random => random(anchor, store, params, admits, |row| fits(measure(row))),
         PositivePick::Nearest | PositivePick::Hardest => {
             let mut best = TopK::new(asked.per_anchor);
             for (row, distance) in admitted.map(|row| (row, measure(row))).filter(|&(_, distance)| fits(distance)) {
@@ -46,25 +46,18 @@ pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<V
     Ok(chosen)
 }
 
-/// The first admissible members in an order that only (seed, ids) decide.
+/// The first admissible members in a keyed order that only (seed, ids) decide: a few steps, however large the class.
 fn random(
     anchor: Row,
     store: &Prepared,
     params: &Params,
-    admitted: impl Iterator<Item = Row>,
+    admits: impl Fn(Row) -> bool,
     fits: impl Fn(Row) -> bool,
 ) -> Vec<Row> {
-    let keys = store.keys();
-    let own = combine(&[params.seed, keys[anchor.index()]]);
-    let wanted = params.positives.per_anchor as usize;
-    let mut tickets: Vec<(u64, Row)> = admitted.map(|row| (combine(&[own, keys[row.index()]]), row)).collect();
-    if params.positives.min_distance.is_none() && params.positives.max_distance.is_none() && tickets.len() > wanted {
-        // No distance can disqualify a member, so the first ones are known without a sort.
-        tickets.select_nth_unstable(wanted);
-        tickets.truncate(wanted);
-    }
-    tickets.sort_unstable();
-    tickets.into_iter().map(|(_, row)| row).filter(|&row| fits(row)).take(wanted).collect()
+    let members = store.ranked_members(store.labels()[anchor.index()]);
+    let order = Shuffle::new(combine(&[params.seed, store.keys()[anchor.index()]]), members.len() as u32);
+    let drawn = (0..members.len() as u32).map(|place| members[order.forward(place) as usize]);
+    drawn.filter(|&row| admits(row) && fits(row)).take(params.positives.per_anchor as usize).collect()
 }
 
 /// The constraints of an anchor on a pair's other member.

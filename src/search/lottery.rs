@@ -83,7 +83,7 @@ const fn inverse(odd: u64) -> u64 {
 
 /// A keyed permutation of `0 … n − 1`: invertible rounds on the next power of two, repeated until the value lands
 /// below `n` (cycle walking, Black and Rogaway 2002; under two steps on average).
-struct Shuffle {
+pub struct Shuffle {
     n: u64,
     mask: u64,
     shift: u32,
@@ -91,13 +91,15 @@ struct Shuffle {
 }
 
 impl Shuffle {
-    fn new(key: u64, n: u32) -> Self {
+    /// The permutation that `key` decides.
+    pub fn new(key: u64, n: u32) -> Self {
         let bits = u64::BITS - u64::from(n.saturating_sub(1)).leading_zeros();
         let keys = std::array::from_fn(|round| mix(key.wrapping_add((round as u64 + 1).wrapping_mul(FACTOR))));
         Self { n: u64::from(n), mask: (1u64 << bits) - 1, shift: bits.div_ceil(2).max(1), keys }
     }
 
-    fn forward(&self, place: u32) -> u32 {
+    /// What stands at a place, `0 … n − 1`.
+    pub fn forward(&self, place: u32) -> u32 {
         let mut x = u64::from(place);
         loop {
             for key in self.keys {

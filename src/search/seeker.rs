@@ -41,6 +41,8 @@ pub(super) struct Seeker<'a> {
     /// At least ‖x̂‖.
     norm: f64,
     slack: Slack,
+    /// Whether many hits will be of the anchor's own class.
+    large_class: bool,
     /// All scores of interest …
     span: Span,
     /// … but these, between two windows.
@@ -111,7 +113,10 @@ impl<'a> Seeker<'a> {
         let norm = squared_norm.sqrt() * UPWARD + query.residual;
         let span = Span { lo: f64::NEG_INFINITY, hi: f64::INFINITY };
         let reach = Reach::NOTHING;
-        let mut seeker = Self { index, quest, takers, query, squared_norm, norm, slack, span, gap: None, reach };
+        let class = corpus.store.members(quest.admits.label).len();
+        let large_class = class > corpus.store.rows() as usize / LARGE_CLASS;
+        let mut seeker =
+            Self { index, quest, takers, query, squared_norm, norm, slack, large_class, span, gap: None, reach };
         seeker.focus(ruler);
         seeker
     }
@@ -161,14 +166,21 @@ impl<'a> Seeker<'a> {
         Aim { query, lo, hi, gap_lo, gap_hi, offset_scale: offset as f32 }
     }
 
-    /// Measures rows whose labels are others', and keeps those that belong somewhere.
+    /// Measures rows, and keeps those that belong somewhere.
     /// `places` are theirs in `tiles.vectors()`, or in the store.
     fn measure(&mut self, places: &[u32], tiles: &Tiles, corpus: &Corpus, ruler: &Ruler, distances: &mut Vec<f32>) {
         let gathered = tiles.vectors();
         corpus.distances(self.quest.vector, gathered, places, distances);
-        for (&place, &distance) in places.iter().zip(distances.iter()) {
+        for (places, distances) in places.chunks(GLANCE).zip(distances.chunks(GLANCE)) {
             // Nearly all rows end here: a quantised product is not so precise that it could tell.
-            if self.reach.holds(distance) {
+            let any = distances.iter().fold(false, |any, &distance| any | self.reach.holds(distance));
+            if !any {
+                continue;
+            }
+            for (&place, &distance) in places.iter().zip(distances) {
+                if !self.reach.holds(distance) {
+                    continue;
+                }
                 let row = if gathered.is_some() { tiles.all_rows()[place as usize] } else { Row(place) };
                 self.keep(row, Distance::new(distance), corpus, ruler);
             }
@@ -221,6 +233,11 @@ pub(super) struct Scratch {
     distances: Vec<f32>,
 }
 
+/// Distances compared by one branch.
+const GLANCE: usize = 16;
+/// A class with one row in so many of the store is worth looking for among the hits.
+const LARGE_CLASS: usize = 256;
+
 /// Shows a block to some seekers.
 pub(super) fn show(
     block: &Block,
@@ -238,16 +255,22 @@ pub(super) fn show(
     let (gathered, first) = (tiles.vectors().is_some(), block.rows.start as u32);
     for (&index, columns) in chosen.iter().zip(scratch.hits.iter()) {
         let seeker = &mut seekers[index as usize];
-        let own = seeker.quest.admits.label;
         scratch.places.clear();
-        scratch.places.resize(columns.len(), 0);
-        let mut others = 0;
-        for &column in columns {
-            // Columns that fill up the last panel are no rows.
-            let (Some(row), Some(&label)) = (rows.get(column as usize), labels.get(column as usize)) else { break };
-            scratch.places[others] = if gathered { first + column } else { row.0 };
-            // Without a branch, which would be mispredicted where an anchor's class is near.
-            others += usize::from(!label.agrees(own));
+        // Columns that fill up the last panel are no rows; they come last.
+        let columns = &columns[..columns.partition_point(|&column| (column as usize) < rows.len())];
+        if gathered {
+            scratch.places.extend(columns.iter().map(|column| first + column));
+        } else {
+            scratch.places.extend(columns.iter().map(|&column| rows[column as usize].0));
+        }
+        let mut others = columns.len();
+        if seeker.large_class {
+            // Rows of the anchor's own class need not be measured. Without a branch, which would be mispredicted.
+            others = 0;
+            for (index, &column) in columns.iter().enumerate() {
+                scratch.places[others] = scratch.places[index];
+                others += usize::from(!labels[column as usize].agrees(seeker.quest.admits.label));
+            }
         }
         seeker.measure(&scratch.places[..others], tiles, corpus, ruler, &mut scratch.distances);
     }

@@ -36,6 +36,15 @@ impl Classes {
         codes.iter().all(|code| code.is_null() || code.index() < classes).then(|| Self::new(codes))
     }
 
+    /// The same rows, of each code in the order of their keys, ties by row.
+    pub(super) fn ranked(&self, keys: &[u64]) -> Self {
+        let mut rows = self.rows.clone();
+        for bounds in self.starts.windows(2) {
+            rows[bounds[0] as usize..bounds[1] as usize].sort_unstable_by_key(|&row| (keys[row.index()], row));
+        }
+        Self { starts: self.starts.clone(), rows }
+    }
+
     /// The rows that carry `code`; none for null or a code that no row carries.
     pub fn members(&self, code: Code) -> &[Row] {
         match (self.starts.get(code.index()), self.starts.get(code.index() + 1)) {

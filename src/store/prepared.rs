@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -27,6 +28,7 @@ pub struct Prepared {
     label_values: ArrayRef,
     rejected: RecordBatch,
     classes: Classes,
+    ranked: OnceLock<Classes>,
 }
 
 /// Why a prepared store cannot be opened, or a column of it not be read.
@@ -72,6 +74,7 @@ impl Prepared {
             ids,
             label_values: whole(layout::LABEL_VALUES, label_values)?.column(0).clone(),
             rejected: whole(layout::REJECTED, table(layout::REJECTED)?)?,
+            ranked: OnceLock::new(),
             dir: dir.to_owned(),
             header,
         })
@@ -125,6 +128,11 @@ impl Prepared {
     /// The rows of a class, ascending; none for [`Code::NULL`].
     pub fn members(&self, label: Code) -> &[Row] {
         self.classes.members(label)
+    }
+
+    /// The same rows in an order that their ids alone decide.
+    pub fn ranked_members(&self, label: Code) -> &[Row] {
+        self.ranked.get_or_init(|| self.classes.ranked(self.keys())).members(label)
     }
 
     /// Constraint names, in the pipeline's order.
