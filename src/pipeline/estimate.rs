@@ -1,0 +1,52 @@
+//! What a run will take. Constants were measured on two AVX-512 cores, but for the speed of the scan, which is measured
+//! on the machine that is asked.
+
+use super::budget::Budget;
+use super::job::Job;
+use super::machine;
+use crate::config::Plan;
+use crate::mine::NegativePick;
+use crate::report::Estimates;
+use crate::search::Index;
+
+/// Bytes a second that Parquet is decoded and checked at, measured on zstd-compressed f32.
+const READ_RATE: f64 = 180e6;
+/// Seconds that inserting a row into a graph, and asking it once, take for each dimension of a vector, on one core.
+const INSERT_SECONDS: f64 = 9e-6;
+const ASK_SECONDS: f64 = 3e-6;
+/// Seconds that a row of an anchor's class takes to be considered as its positive.
+const POSITIVE_SECONDS: f64 = 2e-9;
+/// Triplets laid out, encoded and compressed in a second.
+const WRITE_RATE: f64 = 1.5e6;
+/// What a graph holds for a row beside its vector.
+const NODE_BYTES: u64 = 2_600;
+/// One triplet in the scratch folder, and (compressed, without what stands beside the vectors) in the output.
+const SCRATCH_TRIPLET: u64 = 22;
+const OUTPUT_TRIPLET: u64 = 26;
+
+/// Estimates a job's time, memory and disk.
+pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
+    let (rows, anchors, threads) = (job.rows as f64, job.anchors as f64, job.threads as f64);
+    let scan = |share: f64| anchors * rows * share * machine::pair_seconds(job.dims) / threads;
+    let search = match job.index {
+        Index::Exact | Index::Auto => scan(1.0),
+        Index::Hnsw => {
+            let insert = if job.kept { 0.0 } else { rows * INSERT_SECONDS };
+            (insert + anchors * ASK_SECONDS) * job.dims as f64 / threads
+        }
+    };
+    let triplets = job.triplets();
+    let graphs = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE_BYTES) } else { 0 };
+    let positives = job.same_class as f64 * POSITIVE_SECONDS / threads;
+    Estimates {
+        triplets_at_most: triplets,
+        seconds: 0.05 + job.plain_bytes as f64 / READ_RATE + positives + search + triplets as f64 / WRITE_RATE,
+        at_most: plan.mine.pick == NegativePick::Random,
+        memory_bytes: Budget::of(job).least(),
+        // The prepared store, packed rows, harvests, and the output before it is sealed.
+        scratch_bytes: job.rows * (5 * job.dims as u64 + 32 + job.beside_bytes)
+            + triplets * (SCRATCH_TRIPLET + OUTPUT_TRIPLET)
+            + graphs,
+        output_bytes: triplets * OUTPUT_TRIPLET,
+    }
+}
