@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
+
 use super::job::Job;
 use super::machine;
 use crate::config::Plan;
@@ -34,14 +36,14 @@ const SLOT: u64 = 16 + 16 + 24 + 56 + 32;
 /// Of a thread in a scan: the hits of 256 anchors in a block of 512 rows.
 const HITS: u64 = 256 * 512 * 4;
 /// Of a row in a graph, beside its vector.
-const NODE: u64 = 2_600;
+pub const NODE: u64 = 2_600;
 /// Triplets laid out at once, those of one row group being encoded, and what a triplet's own columns take.
 const LAID_OUT: u64 = 1 << 15;
 const ROW_GROUP: u64 = 1 << 17;
 const TRIPLET: u64 = 112;
 /// Of a row while copies are looked for, and while it waits to be listed as unmined.
 const LISTED_ROW: u64 = 40;
-/// What a sort needs, on each thread, to spill the rest.
+/// What a sort needs to spill the rest.
 const SORT: u64 = 16 << 20;
 
 /// The most that each stage holds, in bytes, but for sorts, which take what is left.
@@ -75,7 +77,7 @@ impl Budget {
         let graph = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
         let tables = tables(job) + graph;
         let small = BASE + coders(job);
-        let sort = if job.sorts { job.threads * SORT } else { 0 };
+        let sort = if job.sorts { SORT } else { 0 };
         // A row of the table that is written has what stands beside the vectors of three rows of the store.
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + 3 * job.beside_bytes);
         Self {
@@ -94,7 +96,7 @@ impl Budget {
 
     /// What `memory` leaves to the sorts of the last stage.
     pub fn sorts(&self, job: &Job, memory: u64) -> u64 {
-        let set_apart = if job.sorts { job.threads * SORT } else { 0 };
+        let set_apart = if job.sorts { SORT } else { 0 };
         set_apart + memory.saturating_sub(self.writing)
     }
 
@@ -112,7 +114,10 @@ impl Budget {
         if needed <= memory {
             return Ok(());
         }
-        let size = format!("{}MiB", memory >> 20);
+        let size = match memory % (1 << 20) {
+            0 => format!("{}MiB", memory >> 20),
+            _ => ByteSize(memory).to_string(),
+        };
         let given = match asked {
             true => format!("run.memory = \"{size}\""),
             false => format!("run.memory is not set, and three quarters of this machine's are {size}"),

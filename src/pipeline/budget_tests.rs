@@ -72,6 +72,6 @@ fn more_of_anything_never_needs_less() {
 fn sorts_take_what_is_left() {
     let sorted = Job { sorts: true, ..job() };
     let budget = Budget::of(&sorted);
-    assert_eq!(budget.sorts(&sorted, budget.writing), 2 * SORT);
-    assert_eq!(budget.sorts(&sorted, budget.writing + 5), 2 * SORT + 5);
+    assert_eq!(budget.sorts(&sorted, budget.writing), SORT);
+    assert_eq!(budget.sorts(&sorted, budget.writing + 5), SORT + 5);
 }

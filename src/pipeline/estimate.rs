@@ -1,7 +1,7 @@
 //! What a run will take. Constants were measured on two AVX-512 cores, but for the speed of the scan, which is measured
 //! on the machine that is asked.
 
-use super::budget::Budget;
+use super::budget::{Budget, NODE};
 use super::job::Job;
 use super::machine;
 use crate::config::Plan;
@@ -16,10 +16,9 @@ const INSERT_SECONDS: f64 = 9e-6;
 const ASK_SECONDS: f64 = 3e-6;
 /// Seconds that a row of an anchor's class takes to be considered as its positive.
 const POSITIVE_SECONDS: f64 = 2e-9;
-/// Triplets laid out, encoded and compressed in a second.
+/// Triplets written in a second, and bytes of what is carried along.
 const WRITE_RATE: f64 = 1.5e6;
-/// What a graph holds for a row beside its vector.
-const NODE_BYTES: u64 = 2_600;
+const CARRY_RATE: f64 = 600e6;
 /// One triplet in the scratch folder, and (compressed, without what stands beside the vectors) in the output.
 const SCRATCH_TRIPLET: u64 = 22;
 const OUTPUT_TRIPLET: u64 = 26;
@@ -36,17 +35,22 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
         }
     };
     let triplets = job.triplets();
-    let graphs = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE_BYTES) } else { 0 };
+    // What stands beside the vectors of three rows; it repeats from triplet to triplet, and compresses well.
+    let carried = triplets * 3 * job.beside_bytes;
+    let write = triplets as f64 / WRITE_RATE + carried as f64 / CARRY_RATE;
+    let output_bytes = triplets * OUTPUT_TRIPLET + carried / 8;
+    let graphs = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
     let positives = job.same_class as f64 * POSITIVE_SECONDS / threads;
     Estimates {
         triplets_at_most: triplets,
-        seconds: 0.05 + job.plain_bytes as f64 / READ_RATE + positives + search + triplets as f64 / WRITE_RATE,
+        seconds: 0.05 + job.plain_bytes as f64 / READ_RATE + positives + search + write,
         at_most: plan.mine.pick == NegativePick::Random,
         memory_bytes: Budget::of(job).least(),
         // The prepared store, packed rows, harvests, and the output before it is sealed.
         scratch_bytes: job.rows * (5 * job.dims as u64 + 32 + job.beside_bytes)
-            + triplets * (SCRATCH_TRIPLET + OUTPUT_TRIPLET)
+            + triplets * SCRATCH_TRIPLET
+            + output_bytes
             + graphs,
-        output_bytes: triplets * OUTPUT_TRIPLET,
+        output_bytes,
     }
 }

@@ -66,7 +66,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
         let recall = stages::measure(plan, &store, &index, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
-        let session = stages::sorter(plan, &job, &scratch, &engine)?;
+        let session = stages::sorter(plan, &job, &scratch)?;
         let (mine, output) = (&plan.mine, &plan.output);
         let material = Material { store: &store, harvests: &harvests, mine, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;

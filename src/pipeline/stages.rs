@@ -181,9 +181,10 @@ pub fn facts(
 const UNTOLD_SORTS: u64 = 1 << 30;
 
 /// The query engine that sorts triplets, in what the last stage leaves of the memory.
-pub fn sorter(plan: &Plan, job: &Job, scratch: &Scratch, engine: &Engine) -> anyhow::Result<SessionContext> {
+pub fn sorter(plan: &Plan, job: &Job, scratch: &Scratch) -> anyhow::Result<SessionContext> {
     let memory = budget::given(plan).map_or(UNTOLD_SORTS, |memory| Budget::of(job).sorts(job, memory));
-    let means = store::Means { threads: engine.threads(), memory, spill: Some(scratch.sorts()) };
+    // One stream: a merge of several finds no memory left where each has sorted as much as it may.
+    let means = store::Means { threads: 1, memory, spill: Some(scratch.sorts()) };
     store::session(&means, manifest::KEYED_ROW).context("cannot spill sorts to the scratch folder")
 }
 
