@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
-use triplet_miner::config::{self, ConfigError, Plan};
+use triplet_miner::config::{self, ConfigError, Plan, Run};
 
 #[derive(Debug, clap::Args)]
 pub struct PipelineFile {
@@ -18,5 +18,31 @@ pub struct PipelineFile {
 impl PipelineFile {
     pub fn load(&self) -> Result<Plan, ConfigError> {
         config::load(&self.file, &self.set)
+    }
+}
+
+/// What a run may use of the machine: keys of `[run]`, with flags of their own.
+#[derive(Debug, clap::Args)]
+pub struct Means {
+    /// Threads to work with; 0 takes every core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1_024))]
+    threads: Option<u16>,
+    /// Anonymous memory to work in, at most, as in 4GiB; 0 takes three quarters of the machine's
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<Size>,
+}
+
+/// Bytes, where any were said.
+#[derive(Debug, Clone, Copy)]
+struct Size(Option<u64>);
+
+fn size(text: &str) -> Result<Size, String> {
+    config::parse_size(text).map(Size)
+}
+
+impl Means {
+    pub fn apply(&self, run: &mut Run) {
+        run.threads = self.threads.map_or(run.threads, usize::from);
+        run.memory = self.memory.map_or(run.memory, |Size(bytes)| bytes);
     }
 }

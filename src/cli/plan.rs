@@ -6,7 +6,7 @@ use triplet_miner::pipeline::{self, Control};
 use triplet_miner::report::Silent;
 
 use super::output;
-use super::pipeline_file::PipelineFile;
+use super::pipeline_file::{Means, PipelineFile};
 use super::status::Status;
 
 /// Check a pipeline against its data, and say what a run will do and take; write nothing
@@ -15,13 +15,16 @@ use super::status::Status;
 pub struct Args {
     #[command(flatten)]
     pipeline: PipelineFile,
+    #[command(flatten)]
+    means: Means,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {
-    let plan = args.pipeline.load()?;
+    let mut plan = args.pipeline.load()?;
+    args.means.apply(&mut plan.run);
     // Nothing is written, so a signal may end the process as it stands.
     let control = Control { progress: &Silent, interrupted: &AtomicBool::new(false) };
     let explanation = pipeline::explain(&plan, &control)?;

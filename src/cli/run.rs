@@ -4,7 +4,7 @@ use serde::Serialize;
 use triplet_miner::pipeline::{self, Control, Outcome};
 use triplet_miner::report::Summary;
 
-use super::pipeline_file::PipelineFile;
+use super::pipeline_file::{Means, PipelineFile};
 use super::status::Status;
 use super::{output, progress, signals};
 
@@ -20,9 +20,8 @@ pub struct Args {
     /// Replace an older output of the miner at the same place
     #[arg(long)]
     overwrite: bool,
-    /// Threads to work with; 0 takes every core
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1_024))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    means: Means,
     /// Show no progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -40,7 +39,7 @@ Examples:
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     plan.output.overwrite |= args.overwrite;
-    plan.run.threads = args.threads.map_or(plan.run.threads, usize::from);
+    args.means.apply(&mut plan.run);
 
     let progress = progress::choose(args.quiet);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };

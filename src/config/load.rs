@@ -32,7 +32,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         if spec.mine.positives.pick != PositivePick::All {
             spec.mine.positives.per_anchor.get_or_insert(1);
         }
-        let plan = plan::check(&spec, file.parent().unwrap_or(Path::new("")))?;
+        let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
         paths::apart(&plan.store.path, &plan.output.path)?;
         Ok(plan)
     });
@@ -58,7 +58,7 @@ pub fn restore(pipeline: &Value, store: &Path, output: &Path) -> Result<Plan, Co
         message,
     };
     let spec: Spec = serde_path_to_error::deserialize(pipeline).map_err(|error| complain(wrong_type(&error)))?;
-    let mut plan = plan::check(&spec, Path::new("")).map_err(complain)?;
+    let mut plan = plan::check(&spec, &output.join("manifest.json"), Path::new("")).map_err(complain)?;
     plan.store.path = store.into();
     plan.output.path = output.into();
     Ok(plan)

@@ -7,9 +7,11 @@ mod load;
 mod paths;
 mod plan;
 mod schema;
+mod size;
 mod spec;
 
 pub use error::{ConfigError, Place};
 pub use load::{load, restore};
 pub use plan::{Plan, Run};
 pub use schema::json_schema;
+pub use size::parse_size;

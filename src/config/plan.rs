@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::{Complaint, nearest};
 use super::paths::{path, seen_from};
+use super::size::parse_size;
 use super::spec::{BandsSpec, Spec, StoreSpec, Unlabelled};
 use crate::kernel::Metric;
 use crate::mine::{Ask, Band, PositivePick};
@@ -14,6 +15,8 @@ use crate::{manifest, mine, search, store};
 /// A pipeline, checked, every default filled in.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The file it was read from.
+    pub file: PathBuf,
     pub name: String,
     pub store: store::Params,
     pub search: search::Params,
@@ -32,12 +35,14 @@ pub struct Plan {
 pub struct Run {
     /// 0: all cores.
     pub threads: usize,
+    /// Bytes of anonymous memory; none: three quarters of the machine's.
+    pub memory: Option<u64>,
     /// The folder that holds the scratch folder.
     pub work: PathBuf,
 }
 
-/// Checks values and combinations; paths are relative to `base`.
-pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
+/// Checks values and combinations of the spec in `file`; paths are relative to `base`.
+pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Complaint> {
     let store_path = path(base, "store.path", &spec.store.path)?;
     let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
@@ -51,12 +56,13 @@ pub(super) fn check(spec: &Spec, base: &Path) -> Result<Plan, Complaint> {
         work => path(base, "run.work", work)?,
     };
     Ok(Plan {
+        file: file.to_path_buf(),
         name: spec.name.clone().unwrap_or_default(),
         store: store(&spec.store, store_path, mine.metric)?,
         search: search(spec)?,
         mine,
         output: output(spec, output_path)?,
-        run: Run { threads: threads(spec.run.threads)?, work },
+        run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
         store_from_output,
     })
@@ -67,6 +73,10 @@ fn threads(threads: usize) -> Result<usize, Complaint> {
         0..=1_024 => Ok(threads),
         _ => Err(Complaint::new("run.threads", "must be at most 1,024; 0 takes every core")),
     }
+}
+
+fn memory(memory: &str) -> Result<Option<u64>, Complaint> {
+    parse_size(memory).map_err(|expected| Complaint::new("run.memory", expected))
 }
 
 fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Params, Complaint> {

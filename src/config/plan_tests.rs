@@ -71,8 +71,8 @@ fn values_that_make_no_sense_are_refused() {
         ("search.hnsw.max_connections=256", "p.toml: search.hnsw.max_connections = 256: must be from 2 to 255"),
         ("search.hnsw.ef_search=4", "p.toml: search.hnsw.ef_search = 4: must be from 8 to 4096"),
         (
-            "search.index=cells",
-            "p.toml: search.index = \"cells\": unknown variant `cells`, expected one of `auto`, `exact`, `hnsw`",
+            "search.index=ivf",
+            "p.toml: search.index = \"ivf\": unknown variant `ivf`, expected one of `auto`, `exact`, `cells`, `hnsw`",
         ),
         ("output.rows_per_file=0", "p.toml: output.rows_per_file = 0: must be at least 1"),
         ("output.path=data", "p.toml: output.path = \"data\": would replace the store, data/a.parquet"),
@@ -86,6 +86,11 @@ fn values_that_make_no_sense_are_refused() {
         ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),
         ("mine.seed=-1", "p.toml: mine.seed = -1: invalid value: integer `-1`, expected a whole number, 0 or more"),
         ("run.threads=1025", "p.toml: run.threads = 1025: must be at most 1,024; 0 takes every core"),
+        (
+            "run.memory=plenty",
+            "p.toml: run.memory = \"plenty\": expected a size such as \"4GiB\" or \"512MB\"; 0 takes three quarters of the machine's",
+        ),
+        ("run.memory=4", "p.toml: run.memory = 4: invalid type: integer `4`, expected a string"),
         ("run.work=~/x", "p.toml: run.work = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
         (
             "mine.fallback=['easy', 'hrd']",

@@ -202,6 +202,8 @@ pub struct RunSpec {
     /// 0: all cores.
     #[schemars(range(max = 1024))]
     pub threads: usize,
+    /// Anonymous memory of every stage, at most, as in "4GiB"; mapped files do not count. "0": three quarters of the machine's.
+    pub memory: String,
     /// Folder for scratch. Default: beside the output.
     pub work: String,
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Builder, ListBuilder, RecordBatch, StringArray, UInt64Array};
-use datafusion::prelude::{SessionConfig, SessionContext};
 use serde_json::json;
 
 use super::{Draft, Facts, Format, Harvests, Input, Order, Params, SearchFacts, fingerprint};
@@ -146,7 +145,8 @@ pub(super) fn draft_of(
     mined: impl Fn(&[Row]) -> Harvest,
 ) -> Draft {
     let scratch = tempfile::tempdir().unwrap();
-    let session = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(threads));
+    let means = store::Means { threads, memory: 64 << 20, spill: Some(scratch.path().join("spill")) };
+    let session = store::session(&means, super::KEYED_ROW).unwrap();
     let (harvests, mine) = (harvests(scratch.path(), store, mined), mine_params());
     let material = super::Material { store, harvests: &harvests, mine: &mine, output, session: &session };
     block_on(threads, super::write(&folder.join("staging"), &material, facts(name), &|_| {})).unwrap()

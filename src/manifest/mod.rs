@@ -26,7 +26,7 @@ pub use format::{ColumnError, FormatError};
 pub use gather::GatherError;
 pub use harvest::{HarvestError, Harvests};
 pub use layout::NameError;
-pub use order::OrderError;
+pub use order::{KEYED_ROW, OrderError};
 pub use params::{Format, Order, Params};
 pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current};
 pub use sealed::{BandCounts, Column, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts};

@@ -94,6 +94,9 @@ fn ascending(gap: f64) -> u64 {
     if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
 
+/// Bytes of a triplet on its way through a sort.
+pub const KEYED_ROW: u64 = 30;
+
 fn keyed_schema() -> SchemaRef {
     let mut fields = SCHEMA.fields().to_vec();
     fields.push(Arc::new(Field::new("key", DataType::UInt64, false)));

@@ -36,11 +36,16 @@ pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Par
     harvest
 }
 
+/// Rows of a partition.
+pub fn partition_rows(rows: u32) -> u32 {
+    // Enough of them to keep many cores busy and to lose little when interrupted; each large enough for dense blocks.
+    (rows / 128).clamp(512, 16_384)
+}
+
 /// The partitions of a store: the units of work, of retry and of checkpoint. A function of the row count alone; results
 /// do not depend on it.
 pub fn partitions(rows: u32) -> Vec<Vec<Row>> {
-    // Enough of them to keep many cores busy and to lose little when interrupted; each large enough for dense blocks.
-    let size = (rows / 128).clamp(512, 16_384);
+    let size = partition_rows(rows);
     (0..rows)
         .step_by(size as usize)
         .map(|first| (first..rows.min(first.saturating_add(size))).map(Row).collect())

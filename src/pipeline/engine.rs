@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::report::{Progress, Stage, StageTime, Unit};
+use crate::report::{Progress, Stage, StageTime, Unit, Watermark};
 
 /// What steers a run from outside.
 pub struct Control<'a> {
@@ -63,16 +63,26 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// Times the stages of a run, and shows each while it lasts.
+/// Times the stages of a run, shows each while it lasts, and watches their memory.
 pub struct Watch<'a> {
     progress: &'a dyn Progress,
     start: Instant,
     times: Vec<StageTime>,
+    memory: Watermark,
+}
+
+/// What the stages took.
+pub struct Taken {
+    pub stages: Vec<StageTime>,
+    /// Since the watch was started.
+    pub seconds: f64,
+    /// Most anonymous memory since then, where the system tells.
+    pub memory: Option<u64>,
 }
 
 impl<'a> Watch<'a> {
     pub fn new(progress: &'a dyn Progress) -> Self {
-        Self { progress, start: Instant::now(), times: Vec::new() }
+        Self { progress, start: Instant::now(), times: Vec::new(), memory: Watermark::begin() }
     }
 
     /// Runs one stage. `work` reports its advance, and says in a few words what came of it.
@@ -91,8 +101,8 @@ impl<'a> Watch<'a> {
         Ok(result)
     }
 
-    /// The stages so far, and the seconds since the start.
-    pub fn times(self) -> (Vec<StageTime>, f64) {
-        (self.times, self.start.elapsed().as_secs_f64())
+    /// Stops.
+    pub fn end(self) -> Taken {
+        Taken { stages: self.times, seconds: self.start.elapsed().as_secs_f64(), memory: self.memory.end() }
     }
 }

@@ -1,11 +1,16 @@
 //! Floor 6. *What happens, in which order?* The job, stage by stage.
 
+mod budget;
 mod engine;
+mod estimate;
 mod explain;
+mod job;
+mod machine;
 mod scratch;
 mod stages;
 mod verify;
 
+pub use budget::TooLittleMemory;
 pub use engine::{Control, Interrupted};
 pub use explain::{Explanation, explain};
 pub use scratch::{Scratch, ScratchError};
@@ -14,10 +19,13 @@ pub use verify::verify;
 use std::path::PathBuf;
 
 use crate::config::Plan;
-use crate::manifest::{self, Destination};
+use crate::manifest::{self, Destination, Material};
 use crate::report::{self, Summary};
 use crate::store;
+use budget::Budget;
 use engine::{Engine, Watch};
+use estimate::estimate;
+use job::appraise;
 
 /// What a run came to.
 pub struct Outcome {
@@ -49,6 +57,9 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         }
 
         let mut watch = Watch::new(engine.progress());
+        let job = appraise(plan, &survey, &engine)?.job;
+        Budget::of(&job).check(plan, job.threads)?;
+        let estimates = estimate(plan, &job);
         let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
@@ -56,8 +67,11 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
         let recall = stages::measure(plan, &store, &index, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
-        let draft = stages::write(plan, &store, &harvests, facts, &scratch, &engine, &mut watch)?;
-        let summary = Some(stages::seal(plan, draft, watch)?);
+        let session = stages::sorter(plan, &job, &scratch)?;
+        let (mine, output) = (&plan.mine, &plan.output);
+        let material = Material { store: &store, harvests: &harvests, mine, output, session: &session };
+        let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
+        let summary = Some(stages::seal(plan, draft, watch, estimates)?);
         scratch.remove()?;
         Ok(Outcome { path, already: false, summary })
     })

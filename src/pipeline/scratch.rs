@@ -4,7 +4,7 @@
 //! .NAME.miner/            beside the output, or in run.work
 //!   lock                  held by the run that works here; released by the system when that process ends
 //!   graphs/               search graphs, kept for the next run on the same store
-//!   run-FINGERPRINT/      store/, partitions/, output/ of this very run; removed when it is sealed
+//!   run-FINGERPRINT/      store/, partitions/, sorts/, output/ of this very run; removed when it is sealed
 //! ```
 
 use std::fs::{self, File, TryLockError};
@@ -60,6 +60,11 @@ impl Scratch {
     /// Where the partitions' harvests go.
     pub fn partitions(&self) -> PathBuf {
         self.run.join("partitions")
+    }
+
+    /// Where sorts put what memory cannot hold.
+    pub fn sorts(&self) -> PathBuf {
+        self.run.join("sorts")
     }
 
     /// Where the output grows until it is sealed.

@@ -7,11 +7,13 @@ use datafusion::prelude::SessionContext;
 use rayon::prelude::*;
 
 use super::Scratch;
-use super::engine::{Engine, Watch};
+use super::budget::{self, Budget};
+use super::engine::{Engine, Taken, Watch};
+use super::job::Job;
 use crate::config::Plan;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Recall};
-use crate::report::{self, RecallLine, Summary, Unit};
+use crate::report::{self, Estimates, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Survey};
 
@@ -210,21 +212,28 @@ pub fn facts(
     Facts { program: PROGRAM.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }
 }
 
+/// For sorts, where neither the plan nor the system says how much memory there is.
+const UNTOLD_SORTS: u64 = 1 << 30;
+
+/// The query engine that sorts triplets, in what the last stage leaves of the memory.
+pub fn sorter(plan: &Plan, job: &Job, scratch: &Scratch) -> anyhow::Result<SessionContext> {
+    let memory = budget::given(plan).map_or(UNTOLD_SORTS, |memory| Budget::of(job).sorts(job, memory));
+    // One stream: a merge of several finds no memory left where each has sorted as much as it may.
+    let means = store::Means { threads: 1, memory, spill: Some(scratch.sorts()) };
+    store::session(&means, manifest::KEYED_ROW).context("cannot spill sorts to the scratch folder")
+}
+
 /// Writes the triplets in their order, and what stands beside them.
 pub fn write(
-    plan: &Plan,
-    store: &Arc<Prepared>,
-    harvests: &Harvests,
+    material: &Material,
     facts: Facts,
     scratch: &Scratch,
     engine: &Engine,
     watch: &mut Watch,
 ) -> anyhow::Result<Draft> {
     watch.stage("write", None, Unit::Triplets, |stage| {
-        let session = SessionContext::new();
-        let material = Material { store, harvests, mine: &plan.mine, output: &plan.output, session: &session };
         let advance = |rows| stage.advance(rows);
-        let draft = engine.wait(manifest::write(&scratch.output(), &material, facts, &advance))?;
+        let draft = engine.wait(manifest::write(&scratch.output(), material, facts, &advance))?;
         engine.go_on()?;
         let summary = format!("{} files", draft.manifest().parts.len());
         Ok((draft, summary))
@@ -232,10 +241,10 @@ pub fn write(
 }
 
 /// Puts the report beside the result, and the result in its place.
-pub fn seal(plan: &Plan, draft: Draft, watch: Watch) -> anyhow::Result<Summary> {
+pub fn seal(plan: &Plan, draft: Draft, watch: Watch, estimates: Estimates) -> anyhow::Result<Summary> {
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
-    let (stages, seconds) = watch.times();
+    let Taken { stages, seconds, memory } = watch.end();
     let summary = Summary {
         name: plan.name.clone(),
         output: plan.output.path.clone(),
@@ -254,7 +263,9 @@ pub fn seal(plan: &Plan, draft: Draft, watch: Watch) -> anyhow::Result<Summary> 
         recall: sealed.search.recall.as_ref().map(recall_line),
         stages,
         seconds,
-        peak_memory: report::peak_memory(),
+        peak_memory: memory,
+        output_bytes: Some(sealed.parts.iter().map(|part| part.bytes).sum()),
+        estimates: Some(estimates),
     };
     summary.write(draft.folder())?;
     draft.seal()?;

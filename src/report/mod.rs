@@ -1,9 +1,11 @@
 //! Floor 4. *How did it go?* Progress while a run works, its figures afterwards.
 
+mod estimate;
+mod memory;
 mod progress;
 mod summary;
 
+pub use estimate::Estimates;
+pub use memory::Watermark;
 pub use progress::{Progress, Silent, Stage, Unit};
-pub use summary::{
-    BandLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, peak_memory, read, thousands,
-};
+pub use summary::{BandLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, read, thousands};

@@ -10,6 +10,7 @@ use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::Estimates;
 use crate::mine::{Ask, Band, Reason, Tally};
 
 /// Where the figures of a run lie inside its output.
@@ -47,9 +48,15 @@ pub struct Summary {
     pub stages: Vec<StageTime>,
     /// Wall time of the whole run.
     pub seconds: f64,
-    /// Largest resident memory of the process, in bytes, where the system tells.
+    /// Most anonymous memory of the process, in bytes, as sampled where the system tells; mapped files do not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
+    /// Bytes of the triplets' files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_bytes: Option<u64>,
+    /// What was expected before the work began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimates: Option<Estimates>,
 }
 
 /// One band of the triplets.
@@ -103,14 +110,6 @@ pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
     };
     let line = |(band, filled)| BandLine { band, asked: asked(band), filled };
     Band::ALL.into_iter().zip(tally.bands).map(line).collect()
-}
-
-/// Peak resident memory of this process so far, in bytes.
-pub fn peak_memory() -> Option<u64> {
-    // Only Linux keeps the figure in a file.
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Reads the figures of a finished output.
@@ -179,8 +178,19 @@ impl fmt::Display for Summary {
         }
         let stages: Vec<String> = self.stages.iter().map(|s| format!("{} {}", s.name, duration(s.seconds))).collect();
         line(f, "time", format_args!("{} ({})", duration(self.seconds), stages.join(", ")))?;
-        let memory = self.peak_memory.map(|bytes| format!(", {} at most", ByteSize(bytes))).unwrap_or_default();
-        write!(f, "  {:<11} {} anchors/s{memory}", "rate", thousands(self.rate() as u64))
+        let space: Vec<String> = [(self.peak_memory, "anonymous memory at most"), (self.output_bytes, "of triplets")]
+            .into_iter()
+            .filter_map(|(bytes, what)| Some(format!("{} {what}", ByteSize(bytes?))))
+            .collect();
+        if !space.is_empty() {
+            line(f, "space", space.join(", "))?;
+        }
+        if let Some(Estimates { seconds, at_most, memory_bytes, output_bytes, .. }) = self.estimates {
+            let upper = if at_most { "at most " } else { "" };
+            let (seconds, memory, output) = (duration(seconds), ByteSize(memory_bytes), ByteSize(output_bytes));
+            line(f, "expected", format_args!("{upper}{seconds}, {memory} memory, {output} of triplets"))?;
+        }
+        write!(f, "  {:<11} {} anchors/s", "rate", thousands(self.rate() as u64))
     }
 }
 
@@ -258,6 +268,15 @@ mod tests {
             ],
             seconds: 61.1,
             peak_memory: Some(123 << 20),
+            output_bytes: Some(60_000),
+            estimates: Some(Estimates {
+                triplets_at_most: 3_960,
+                seconds: 50.0,
+                at_most: true,
+                memory_bytes: 130 << 20,
+                scratch_bytes: 1,
+                output_bytes: 80_000,
+            }),
         }
     }
 
@@ -277,7 +296,9 @@ glosses → /out/glosses
   search      hnsw
   recall      0.968 (0.961 … 0.974) of 1,000 anchors, target 0.95
   time        1 min 01 s (read 0.10 s, mine 1 min 01 s)
-  rate        21 anchors/s, 123.0 MiB at most";
+  space       123.0 MiB anonymous memory at most, 58.6 KiB of triplets
+  expected    at most 50.00 s, 130.0 MiB memory, 78.1 KiB of triplets
+  rate        21 anchors/s";
         assert_eq!(summary().to_string(), expected);
     }
 
@@ -292,11 +313,5 @@ glosses → /out/glosses
     #[test]
     fn shares_are_never_rounded_up_to_all() {
         assert_eq!(share(999_999, 1_000_000), " of 1,000,000 asked (99.9 %)");
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn memory_is_told_on_linux() {
-        assert!(peak_memory().is_some_and(|bytes| bytes > 1 << 20));
     }
 }

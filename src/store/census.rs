@@ -28,6 +28,10 @@ pub struct Census {
     pub unlabelled: u64,
     /// Rows kept that share their class with another.
     pub anchors: u64,
+    /// Of all anchors together, the rows of their classes.
+    pub same_class: u64,
+    /// Of all distinct labels together.
+    pub label_bytes: u64,
 }
 
 /// Reads labels and `where`, no vectors.
@@ -38,7 +42,7 @@ pub async fn census(params: &Params, survey: &Survey) -> Result<Census, PrepareE
     let (label, data_type) = &survey.selection.label;
     let mut expressions = vec![label.clone()];
     expressions.extend(survey.selection.filter.clone());
-    let mut scan = Scan::new(&survey.files, expressions, 1);
+    let mut scan = Scan::new(&survey.files, expressions, 1)?;
     let mut kept = 0;
     let unfit = |source| PrepareError::Column { path: params.path.clone(), source };
     let mut count = ClassCount::new(data_type.clone()).map_err(unfit)?;
@@ -55,6 +59,8 @@ pub async fn census(params: &Params, survey: &Survey) -> Result<Census, PrepareE
         singletons: count.singletons(),
         unlabelled: count.nulls,
         anchors: kept - count.nulls - count.singletons(),
+        same_class: count.rows.iter().filter(|&&rows| rows > 1).map(|rows| rows * rows).sum(),
+        label_bytes: count.coder.bytes() as u64,
     };
     let labelled = kept - count.nulls;
     Usable { read: census.rows, kept, passed: kept, labelled, classes: count.classes() }.check(params)?;

@@ -57,6 +57,11 @@ impl Coder {
         self.codes.len()
     }
 
+    /// Bytes of the distinct values, as they are told apart.
+    pub fn bytes(&self) -> usize {
+        self.codes.keys().map(|value| value.len()).sum()
+    }
+
     /// The distinct values, in the order of their codes.
     pub fn into_values(self) -> Result<ArrayRef, ArrowError> {
         if self.values.is_empty() {

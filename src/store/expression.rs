@@ -8,7 +8,8 @@ use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::sqlparser::parser::ParserError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
-use datafusion::prelude::{SessionConfig, SessionContext};
+
+use super::session::{Means, session};
 
 /// A column name or an SQL expression that cannot be used: `label = "lable": …`.
 #[derive(Debug)]
@@ -59,10 +60,7 @@ impl Columns {
     /// # Errors
     /// Two columns have the same name.
     pub fn new(schema: &Schema) -> Result<Self, DataFusionError> {
-        // Columns are called as the files call them: `Id` is not `id`.
-        let config = SessionConfig::new().set_bool("datafusion.sql_parser.enable_ident_normalization", false);
-        let state = SessionContext::new_with_config(config).state();
-        Ok(Self { state, schema: DFSchema::try_from(schema.clone())? })
+        Ok(Self { state: session(&Means::SCAN, 1)?.state(), schema: DFSchema::try_from(schema.clone())? })
     }
 
     /// A column by its name.

@@ -83,7 +83,7 @@ pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         let look = Look::begin(field.name(), field.data_type());
         looks.push(look.map_err(|source| fault(path, field.name(), source))?);
     }
-    let mut scan = Scan::new(&files, expressions, dims);
+    let mut scan = Scan::new(&files, expressions, (dims * size_of::<f64>()) as u64)?;
     while let Some(stretch) = scan.next().await? {
         for (look, column) in looks.iter_mut().zip(stretch.batch.columns()) {
             look.add(column).map_err(|source| fault(&stretch.file.path, &look.name, source))?;

@@ -23,6 +23,7 @@ mod rejects;
 mod row;
 mod scan;
 mod selection;
+mod session;
 mod spill;
 mod survey;
 mod table;
@@ -46,6 +47,7 @@ pub use rejects::{BadRow, BadRowsFound};
 pub use row::{Code, Row};
 pub use scan::ScanError;
 pub use selection::SelectionError;
+pub use session::{Means, session};
 pub use spill::Spill;
 pub use survey::{InputFile, Survey, SurveyError, survey};
 

@@ -67,7 +67,7 @@ pub async fn prepare(
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<(), PrepareError> {
     let mut preparation = Preparation::begin(params, survey, dir)?;
-    let mut scan = Scan::new(&survey.files, survey.selection.expressions(), survey.dims());
+    let mut scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes())?;
     while let Some(stretch) = scan.next().await? {
         preparation.add(&stretch)?;
         on_rows(stretch.batch.num_rows() as u64);

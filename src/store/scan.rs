@@ -22,9 +22,10 @@ use datafusion::object_store::{ObjectMeta, path::Path as ObjectPath};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::common::spawn_buffered;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use super::session::{Means, batch_rows, session};
 use super::survey::InputFile;
 
 /// A stretch of rows of one file.
@@ -59,6 +60,8 @@ pub enum ScanError {
     Read { path: PathBuf, source: DataFusionError },
     #[error("{}: cannot be read: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("the query engine cannot be started: {}", .0.strip_backtrace())]
+    Engine(DataFusionError),
     #[error("{}: the file changed while it was being read; run again when it rests", .path.display())]
     Changed { path: PathBuf },
 }
@@ -71,21 +74,26 @@ pub(super) struct Scan<'a> {
     open: VecDeque<(&'a InputFile, u64, SendableRecordBatchStream)>,
 }
 
-/// A batch stays near this size, whatever the dimensions; a few are in flight.
-const BATCH_BYTES: usize = 16 << 20;
 /// Batches decoded ahead of the reader, for each open file.
 const AHEAD: usize = 2;
 /// The file being read, and the next.
 const OPEN_FILES: usize = 2;
 
+/// What a scan of `files` files holds at most: of each open one, the batches ahead, one being made and one being read.
+pub(super) fn in_flight(files: usize, row_bytes: u64) -> u64 {
+    open_files(files) * (AHEAD as u64 + 2) * batch_rows(row_bytes) * row_bytes
+}
+
+/// Of `files` files, those open at a time.
+pub(super) fn open_files(files: usize) -> u64 {
+    files.min(OPEN_FILES) as u64
+}
+
 impl<'a> Scan<'a> {
-    /// `dims` only decides how many rows are read at once.
-    pub fn new(files: &'a [InputFile], expressions: Vec<Expr>, dims: usize) -> Self {
-        let rows = (BATCH_BYTES / (size_of::<f32>() * dims.max(1))).clamp(64, 65_536);
-        // One partition a file: rows come in the file's order.
-        let config = SessionConfig::new().with_target_partitions(1).with_batch_size(rows);
-        let context = SessionContext::new_with_config(config);
-        Self { context, expressions, waiting: files.iter(), open: VecDeque::new() }
+    /// `row_bytes` only decides how many rows are read at once.
+    pub fn new(files: &'a [InputFile], expressions: Vec<Expr>, row_bytes: u64) -> Result<Self, ScanError> {
+        let context = session(&Means::SCAN, row_bytes).map_err(ScanError::Engine)?;
+        Ok(Self { context, expressions, waiting: files.iter(), open: VecDeque::new() })
     }
 
     /// The next rows, or `None` after the last.

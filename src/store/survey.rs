@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use super::Params;
 use super::files::{self, ListError, Listed};
+use super::scan;
 use super::selection::{Selection, SelectionError};
 use super::types::same_values;
 
@@ -42,6 +43,9 @@ pub struct Survey {
     pub schema: SchemaRef,
     pub(super) selection: Selection,
     dims: usize,
+    /// What a row and a row group hold in the columns that are read, at most.
+    row_bytes: u64,
+    row_group_bytes: u64,
     fingerprint: String,
 }
 
@@ -78,8 +82,11 @@ pub async fn survey(params: &Params) -> Result<Survey, SurveyError> {
         .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
     check_agreement(&files, &selection)?;
     let dims = values_per_row(&files, &params.embedding);
+    let (row_bytes, row_group_bytes) = read_sizes(&files, &selection);
+    // Vectors may be encoded in less than they take.
+    let row_bytes = row_bytes.max((dims * size_of::<f32>()) as u64);
     let fingerprint = fingerprint(&files)?;
-    Ok(Survey { files, schema, selection, dims, fingerprint })
+    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, fingerprint })
 }
 
 impl Survey {
@@ -96,6 +103,16 @@ impl Survey {
     /// Values a vector, as the footers tell it: exact unless vectors are null or ragged.
     pub fn dims(&self) -> usize {
         self.dims
+    }
+
+    /// Bytes of a row in memory, as far as the footers tell.
+    pub fn row_bytes(&self) -> u64 {
+        self.row_bytes
+    }
+
+    /// Bytes that reading holds at most: row groups as they lie on the disk, and batches on their way.
+    pub fn reading_bytes(&self) -> u64 {
+        scan::in_flight(self.files.len(), self.row_bytes) + scan::open_files(self.files.len()) * self.row_group_bytes
     }
 
     /// Of the content of all files, in order, and the values of partition folders: BLAKE3, in hex.
@@ -207,6 +224,20 @@ pub(super) fn values_per_row(files: &[InputFile], column: &str) -> usize {
         rows += file.rows;
     }
     (values as f64 / rows.max(1) as f64).round() as usize
+}
+
+/// Of the columns that are read: mean bytes a row before compression, and bytes of the largest row group after it.
+fn read_sizes(files: &[InputFile], selection: &Selection) -> (u64, u64) {
+    let used = selection.columns_used();
+    let (mut rows, mut plain, mut largest) = (0, 0, 0);
+    for group in files.iter().flat_map(|file| file.metadata.row_groups()) {
+        let chunks = || group.columns().iter().filter(|chunk| used.contains(&chunk.column_path().parts()[0]));
+        rows += group.num_rows();
+        plain += chunks().map(|chunk| chunk.uncompressed_size()).sum::<i64>();
+        largest = chunks().map(|chunk| chunk.compressed_size()).sum::<i64>().max(largest);
+    }
+    let bytes = |size: i64| u64::try_from(size).unwrap_or(0);
+    (bytes(plain) / bytes(rows).max(1), bytes(largest))
 }
 
 fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {

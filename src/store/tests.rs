@@ -293,6 +293,8 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         singletons: 0,
         unlabelled: 0,
         anchors: 15_000,
+        same_class: 3 * 5_000 * 5_000,
+        label_bytes: 3 * 10,
     };
     assert_eq!(census, expected);
 }

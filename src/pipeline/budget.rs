@@ -1,0 +1,175 @@
+//! Anonymous memory by formula: what each stage holds at most. Mapped files, the prepared store and the packed rows among
+//! them, do not count: the system takes their pages back when it needs them.
+
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+
+use super::job::Job;
+use super::machine;
+use crate::config::Plan;
+use crate::kernel::quantised::padded;
+use crate::mine::partition_rows;
+use crate::search::Index;
+
+/// The program itself, about 10 MiB, and what its allocator keeps of batches given back.
+const BASE: u64 = 24 << 20;
+/// Of a table of ids already seen: a digest, a place, and a slot of a hash table that is at worst half empty.
+const SEEN_ROW: u64 = 40;
+/// Of a distinct label beside its own bytes (kept twice): a slot in a hash table and the allocations.
+const CODED: u64 = 112;
+/// Of a row in every search: its place in two keyed orders, its label's list, and its partition's.
+const INDEXED_ROW: u64 = 8 + 4 + 4;
+/// Of a packed row: its number, its label and its offset.
+const PACKED_ROW: u64 = 4 + 4 + 4;
+/// Rows that are packed before they are written (`search/tiles.rs`: so many stretches of so many rows) …
+const PACKING: u64 = 64 * STRETCH;
+/// … and those that one thread rotates in f64 at a time.
+const STRETCH: u64 = 2_048;
+/// Of an anchor on its way: its quest and its seeker, beside the quantised vector.
+const ANCHOR: u64 = 560;
+/// Of a pair: itself, twice; of a window: as asked for, as filled and its taker; of a slot: in a heap, as a hit, as a
+/// triplet in a list that grows by doubling, and once more as columns.
+const PAIR: u64 = 96;
+const WINDOW: u64 = 280;
+const SLOT: u64 = 16 + 16 + 24 + 56 + 32;
+/// Of a thread in a scan: the hits of 256 anchors in a block of 512 rows.
+const HITS: u64 = 256 * 512 * 4;
+/// Rows of the sample a cell (`search/cells/cluster.rs`), and anchors whose visits are planned together.
+const SAMPLE: u64 = 48;
+const VISITS: u64 = 2_048;
+/// Of a row in a graph, beside its vector.
+pub const NODE: u64 = 2_600;
+/// Triplets laid out at once, those of one row group being encoded, and what a triplet's own columns take.
+const LAID_OUT: u64 = 1 << 15;
+const ROW_GROUP: u64 = 1 << 17;
+const TRIPLET: u64 = 112;
+/// Of a row while copies are looked for, and while it waits to be listed as unmined.
+const LISTED_ROW: u64 = 40;
+/// What a sort needs to spill the rest.
+const SORT: u64 = 16 << 20;
+
+/// The most that each stage holds, in bytes, but for sorts, which take what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    pub reading: u64,
+    pub indexing: u64,
+    pub mining: u64,
+    pub writing: u64,
+}
+
+/// There is too little memory for a job.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: {given}: this job needs at least {needed} MiB ({stage}: {why}); give it that{}", .file.display(),
+    if *.threads > 1 { ", or fewer threads" } else { "" }
+)]
+pub struct TooLittleMemory {
+    file: PathBuf,
+    given: String,
+    needed: u64,
+    stage: &'static str,
+    why: &'static str,
+    threads: u64,
+}
+
+impl Budget {
+    pub fn of(job: &Job) -> Self {
+        let packing = PACKING.min(job.rows) * (padded(job.dims) as u64 + 64)
+            + job.threads * STRETCH.min(job.rows) * (8 * job.dims as u64 + 64);
+        let graph = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
+        let tables = tables(job) + graph;
+        let small = BASE + coders(job);
+        let sort = if job.sorts { SORT } else { 0 };
+        // A row of the table that is written has what stands beside the vectors of three rows of the store.
+        let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + 3 * job.beside_bytes);
+        Self {
+            reading: small + job.reading_bytes + job.rows * SEEN_ROW,
+            // Beside the tables a copy of the row numbers, and keys while they are sorted.
+            indexing: small + tables + job.rows * 16 + packing.max(training(job)),
+            mining: small + tables + job.threads * partition(job),
+            writing: small + tables + job.rows * LISTED_ROW + written + sort,
+        }
+    }
+
+    /// The least that would do.
+    pub fn least(&self) -> u64 {
+        self.stages().into_iter().map(|(bytes, ..)| bytes).max().unwrap_or(0)
+    }
+
+    /// What `memory` leaves to the sorts of the last stage.
+    pub fn sorts(&self, job: &Job, memory: u64) -> u64 {
+        let set_apart = if job.sorts { SORT } else { 0 };
+        set_apart + memory.saturating_sub(self.writing)
+    }
+
+    /// Whether the job fits into what the plan, or else the machine, gives.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self, plan: &Plan, threads: u64) -> Result<(), TooLittleMemory> {
+        let Some(memory) = given(plan) else { return Ok(()) };
+        self.fits(memory, plan.run.memory.is_some(), &plan.file, threads)
+    }
+
+    fn fits(&self, memory: u64, asked: bool, file: &Path, threads: u64) -> Result<(), TooLittleMemory> {
+        let (needed, stage, why) = self.stages().into_iter().max_by_key(|(bytes, ..)| *bytes).unwrap_or_default();
+        if needed <= memory {
+            return Ok(());
+        }
+        let size = match memory % (1 << 20) {
+            0 => format!("{}MiB", memory >> 20),
+            _ => ByteSize(memory).to_string(),
+        };
+        let given = match asked {
+            true => format!("run.memory = \"{size}\""),
+            false => format!("run.memory is not set, and three quarters of this machine's are {size}"),
+        };
+        Err(TooLittleMemory { file: file.into(), given, needed: needed.div_ceil(1 << 20), stage, why, threads })
+    }
+
+    fn stages(&self) -> [(u64, &'static str, &'static str); 4] {
+        [
+            (self.reading, "reading", "ids already seen, labels, row groups and batches on their way"),
+            (self.indexing, "indexing", "keyed orders, row numbers, rows being packed or linked"),
+            (self.mining, "mining", "the tables of all rows, and a partition's candidates on each thread"),
+            (self.writing, "writing", "the tables of all rows, a row group being encoded, and the sort"),
+        ]
+    }
+}
+
+/// The memory that a run may take; `None` where neither the plan nor the system tells.
+pub fn given(plan: &Plan) -> Option<u64> {
+    plan.run.memory.or_else(machine::memory)
+}
+
+/// What a search keeps of all rows; cells know each row's.
+fn tables(job: &Job) -> u64 {
+    let cell = if job.index == Index::Cells { 4 + 4 } else { 0 };
+    job.rows * (INDEXED_ROW + PACKED_ROW + cell + 4 * job.groups) + 8 * job.classes
+}
+
+/// Of cells while they are trained: the sample, placed, quantised and summed, and the centres.
+fn training(job: &Job) -> u64 {
+    let sample = (SAMPLE * job.cells).min(job.rows);
+    (sample * 2 + job.cells * 3) * (8 * job.dims as u64 + 64)
+}
+
+/// Distinct labels, told apart when they are counted and again when rows are prepared, and of each group as many values.
+/// They lie in pieces so small that the allocator keeps most of them to the end.
+fn coders(job: &Job) -> u64 {
+    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes)
+}
+
+/// One partition being mined.
+fn partition(job: &Job) -> u64 {
+    // Cells plan the visits of so many anchors together.
+    let planned = VISITS.min(job.anchors) * job.cells * 4;
+    let anchors = u64::from(partition_rows(job.rows.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
+    let pair = PAIR + job.windows * WINDOW + job.slots * SLOT;
+    anchors * (ANCHOR + padded(job.dims) as u64 + job.pairs * pair) + 16 * job.largest_class + HITS + planned
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! Refusals, word for word, and how the formulas move.
+
+use super::*;
+
+fn job() -> Job {
+    Job {
+        rows: 200_000,
+        dims: 32,
+        beside_bytes: 12,
+        reading_bytes: 20 << 20,
+        plain_bytes: 200_000 * 140,
+        anchors: 200_000,
+        classes: 1_000,
+        label_bytes: 8_000,
+        largest_class: 300,
+        same_class: 200_000 * 200,
+        groups: 0,
+        pairs: 1,
+        windows: 2,
+        slots: 8,
+        sorts: false,
+        index: Index::Exact,
+        cells: 0,
+        kept: false,
+        threads: 2,
+    }
+}
+
+fn told(memory: u64, asked: bool, threads: u64) -> Option<String> {
+    Budget::of(&job()).fits(memory, asked, Path::new("pipelines/a.toml"), threads).err().map(|error| error.to_string())
+}
+
+#[test]
+fn too_little_is_refused_with_the_least_that_would_do() {
+    let least = Budget::of(&job()).least();
+    let needed = least.div_ceil(1 << 20);
+    let (asked, stage) =
+        ("pipelines/a.toml: run.memory = \"16MiB\"", "the tables of all rows, a row group being encoded, and the sort");
+    assert_eq!(
+        told(16 << 20, true, 2).unwrap(),
+        format!("{asked}: this job needs at least {needed} MiB (writing: {stage}); give it that, or fewer threads")
+    );
+    assert!(told(16 << 20, true, 1).unwrap().ends_with("; give it that"));
+    assert!(
+        told(16 << 20, false, 1)
+            .unwrap()
+            .contains("run.memory is not set, and three quarters of this machine's are 16MiB: ")
+    );
+    assert_eq!(told(needed << 20, true, 2), None, "what is named is enough");
+    assert!(told(least - 1, true, 2).is_some());
+}
+
+#[test]
+fn more_of_anything_never_needs_less() {
+    let base = Budget::of(&job()).least();
+    let larger: [fn(&mut Job); 7] = [
+        |job| job.rows *= 8,
+        |job| job.dims *= 64,
+        |job| job.pairs *= 64,
+        |job| job.slots *= 64,
+        |job| job.threads *= 8,
+        |job| job.sorts = true,
+        |job| job.index = Index::Hnsw,
+    ];
+    for (place, grow) in larger.into_iter().enumerate() {
+        let mut job = job();
+        grow(&mut job);
+        assert!(Budget::of(&job).least() > base, "change {place}");
+    }
+}
+
+#[test]
+fn sorts_take_what_is_left() {
+    let sorted = Job { sorts: true, ..job() };
+    let budget = Budget::of(&sorted);
+    assert_eq!(budget.sorts(&sorted, budget.writing), SORT);
+    assert_eq!(budget.sorts(&sorted, budget.writing + 5), SORT + 5);
+}

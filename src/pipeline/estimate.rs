@@ -1,0 +1,74 @@
+//! What a run will take. Constants were measured on two AVX-512 cores, but for the speed of the scan, which is measured
+//! on the machine that is asked.
+
+use super::budget::{Budget, NODE};
+use super::job::Job;
+use super::machine;
+use crate::config::Plan;
+use crate::mine::{NegativePick, PositivePick};
+use crate::report::Estimates;
+use crate::search::Index;
+
+/// Bytes a second that Parquet is decoded and checked at, measured on zstd-compressed f32.
+const READ_RATE: f64 = 180e6;
+/// Seconds that inserting a row into a graph, and asking it once, take for each dimension of a vector, on one core.
+const INSERT_SECONDS: f64 = 9e-6;
+const ASK_SECONDS: f64 = 3e-6;
+/// Seconds that a row of an anchor's class takes to be measured as its positive.
+const POSITIVE_SECONDS: f64 = 1e-8;
+/// Triplets written in a second, and bytes of what is carried along.
+const WRITE_RATE: f64 = 1.5e6;
+const CARRY_RATE: f64 = 600e6;
+/// One triplet in the scratch folder, and (compressed, without what stands beside the vectors) in the output.
+const SCRATCH_TRIPLET: u64 = 22;
+const OUTPUT_TRIPLET: u64 = 26;
+
+/// The share of all pairs that cells leave to be looked at: from a twentieth, where the rows asked for are the nearest,
+/// to most of them, where they lie in the crowd. Nothing but searching tells.
+const VISITED: f64 = 0.4;
+/// Seconds that training and planning take for each product of a vector and a cell's mean.
+const CELL_SECONDS: f64 = 2e-9;
+
+/// Seconds that cells take beside what is looked at in them: a row meets every cell when it is assigned, an anchor when its
+/// visits are planned.
+fn cells(job: &Job) -> f64 {
+    let training = 48.0 * 8.0 * job.cells as f64;
+    let products = (training + job.rows as f64) * job.dims as f64 / 100.0 + 8.0 * job.anchors as f64;
+    products * job.cells as f64 * CELL_SECONDS
+}
+
+/// Estimates a job's time, memory and disk.
+pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
+    let (rows, anchors, threads) = (job.rows as f64, job.anchors as f64, job.threads as f64);
+    let scan = |share: f64| anchors * rows * share * machine::pair_seconds(job.dims) / threads;
+    let search = match job.index {
+        Index::Exact | Index::Auto => scan(1.0),
+        Index::Cells => cells(job) / threads + scan(VISITED),
+        Index::Hnsw => {
+            let insert = if job.kept { 0.0 } else { rows * INSERT_SECONDS };
+            (insert + anchors * ASK_SECONDS) * job.dims as f64 / threads
+        }
+    };
+    let triplets = job.triplets();
+    // What stands beside the vectors of three rows; it repeats from triplet to triplet, and compresses well.
+    let carried = triplets * 3 * job.beside_bytes;
+    let write = triplets as f64 / WRITE_RATE + carried as f64 / CARRY_RATE;
+    let output_bytes = triplets * OUTPUT_TRIPLET + carried / 8;
+    let graphs = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
+    let positives = match plan.mine.positives.pick {
+        PositivePick::Random => 0.0,
+        _ => job.same_class as f64 * POSITIVE_SECONDS / threads,
+    };
+    Estimates {
+        triplets_at_most: triplets,
+        seconds: 0.05 + job.plain_bytes as f64 / READ_RATE + positives + search + write,
+        at_most: plan.mine.pick == NegativePick::Random,
+        memory_bytes: Budget::of(job).least(),
+        // The prepared store, packed rows, harvests, and the output before it is sealed.
+        scratch_bytes: job.rows * (5 * job.dims as u64 + 32 + job.beside_bytes)
+            + triplets * SCRATCH_TRIPLET
+            + output_bytes
+            + graphs,
+        output_bytes,
+    }
+}

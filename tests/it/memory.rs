@@ -1,0 +1,72 @@
+//! `run.memory`: what is too little is refused before any work, what is enough is kept to, and no byte depends on it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Draw, Room, Rows, STORE, sample, tree};
+
+fn glosses(extra: &str) -> String {
+    format!(
+        "store.path = '{}'\nstore.id = 'id'\nstore.embedding = 'embedding'\nstore.label = 'label'\nstore.carry = ['text']\n\
+         mine.positives.pick = 'all'\nmine.bands = {{ any = 16 }}\noutput.order = 'random'\noutput.path = 'out'\n{extra}",
+        sample("glosses.parquet")
+    )
+}
+
+/// Mebibytes that a refusal says would do.
+fn least(told: &str) -> u64 {
+    let rest = told.split_once("needs at least ").unwrap_or_else(|| panic!("{told}")).1;
+    rest.split_once(" MiB").unwrap().0.parse().unwrap()
+}
+
+#[test]
+fn too_little_is_refused_before_any_work() {
+    let room = Room::new();
+    room.write("p.toml", &glosses("run.memory = '8MiB'\n"));
+    for args in [&["run", "p.toml"][..], &["plan", "p.toml"], &["run", "p.toml", "--memory", "8MiB", "--threads", "1"]]
+    {
+        let refused = room.miner(args).exits(2);
+        assert!(
+            refused.stderr.starts_with("error: p.toml: run.memory = \"8MiB\": this job needs"),
+            "{}",
+            refused.stderr
+        );
+        assert_eq!(refused.stderr.contains("or fewer threads"), !args.contains(&"--threads"), "{}", refused.stderr);
+    }
+    assert_eq!(fs::read_dir(room.path(".")).unwrap().count(), 1, "only the pipeline is there");
+    room.miner(&["run", "p.toml", "--memory", "plenty"]).exits(2);
+    room.miner(&["plan", "p.toml", "--memory", "0"]).exits(0);
+}
+
+#[test]
+fn little_and_much_memory_give_the_same_bytes() {
+    let outputs = [None, Some("64GiB")].map(|memory| {
+        let room = Room::new();
+        room.write("p.toml", &glosses("run.memory = '8MiB'\n"));
+        let least = format!("{}MiB", least(&room.miner(&["plan", "p.toml"]).exits(2).stderr));
+        room.miner(&["run", "p.toml", "--quiet", "--memory", memory.unwrap_or(&least)]).exits(0);
+        tree(&room.path("out"))
+    });
+    assert!(outputs[0] == outputs[1]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_keeps_to_the_least_it_asks_for() {
+    let (n, d) = (200_000, 32);
+    let mut draw = Draw(7);
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..d).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|_| Some(format!("class-{}", draw.below(20_000)))).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    drop(rows);
+    room.write("p.toml", &format!("{STORE}mine.bands = {{ any = 4 }}\noutput.order = 'random'\noutput.path = 'out'\n"));
+    let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
+    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
+    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    assert!(peak * 10 <= (least << 20) * 11, "{peak} bytes of {least} MiB");
+}
