@@ -144,8 +144,7 @@ pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watc
         return Ok(None);
     }
     watch.stage("recall", None, Unit::Anchors, |_| {
-        let recall =
-            mine::measure(store, index.search.as_ref(), &exact(store, plan.mine.negatives.unlabelled)?, &plan.mine);
+        let recall = mine::measure(store, index.search.as_ref(), &exact(store, plan.mine.negatives.unlabelled)?, &plan.mine);
         let summary = match &recall {
             None => "exact search finds nothing either".into(),
             Some(Recall { sample, overall, .. }) => {

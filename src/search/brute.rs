@@ -23,8 +23,8 @@ impl Search for Brute<'_> {
                 if quest.admits.admits(corpus.store, row) {
                     let distance = corpus.distance(quest.vector, row);
                     for taker in &mut takers {
-                        taker.offer(row, distance);
-                    }
+                    taker.offer(row, distance);
+                }
                 }
             }
             takers.into_iter().map(|taker| taker.fill(quest, corpus, true)).collect()

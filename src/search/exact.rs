@@ -55,8 +55,9 @@ impl<'s> Exact<'s> {
 impl Search for Exact<'_> {
     fn find(&self, quests: &[Quest]) -> Vec<Found> {
         let (mut found, open) = self.corpus.without_scan(quests);
-        let seeker =
-            |&index: &usize| Seeker::new(index, &quests[index], &found[index], &self.corpus, &self.tiles, &self.ruler);
+        let seeker = |&index: &usize| {
+            Seeker::new(index, &quests[index], &found[index], &self.corpus, &self.tiles, &self.ruler)
+        };
         let mut seekers: Vec<Seeker> = open.iter().map(seeker).collect();
         self.pass(&mut seekers);
         for seeker in seekers {

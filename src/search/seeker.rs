@@ -12,8 +12,8 @@ use super::ruler::Ruler;
 use super::taker::Taker;
 use super::tiles::{Block, Tiles};
 use super::{Fill, Quest};
-use crate::kernel::Distance;
 use crate::kernel::quantised::{Aim, Hits, Query, UPWARD, sweep};
+use crate::kernel::Distance;
 use crate::store::Row;
 
 /// The windows of one quest that need a scan.

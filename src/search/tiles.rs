@@ -56,12 +56,12 @@ impl Tiles {
     pub fn new<'a>(store: &Prepared, runs: impl IntoIterator<Item = &'a [Row]>) -> io::Result<Self> {
         let space = Space::of(store);
         let stretches: Vec<&[Row]> = runs.into_iter().flat_map(|run| run.chunks(STRETCH)).collect();
-        let mut tiles =
-            Self { space, blocks: Vec::new(), rows: Vec::new(), labels: Vec::new(), bytes: None, offsets: Vec::new() };
+        let mut tiles = Self { space, blocks: Vec::new(), rows: Vec::new(), labels: Vec::new(), bytes: None, offsets: Vec::new() };
         let mut spill = Spill::beside(store)?;
         let mut written = 0;
         for stretches in stretches.chunks(WRITE) {
-            let packed: Vec<Vec<Packed>> = stretches.par_iter().map(|rows| pack(rows, store, &tiles.space)).collect();
+            let packed: Vec<Vec<Packed>> =
+                stretches.par_iter().map(|rows| pack(rows, store, &tiles.space)).collect();
             for packed in packed.into_iter().flatten() {
                 spill.write(&packed.block.bytes)?;
                 tiles.labels.extend(packed.rows.iter().map(|row| store.labels()[row.index()]));

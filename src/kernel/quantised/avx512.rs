@@ -30,7 +30,13 @@ fn tiles<const Q: usize>(aims: &[Aim], panels: Panels, slots: &mut Slots) {
 
 /// `Q` queries by one panel.
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn tile<const Q: usize>(aims: &[Aim; Q], panel: &[u8], offsets: Option<&[f32; PANEL]>, first: u32, slots: &mut Slots) {
+fn tile<const Q: usize>(
+    aims: &[Aim; Q],
+    panel: &[u8],
+    offsets: Option<&[f32; PANEL]>,
+    first: u32,
+    slots: &mut Slots,
+) {
     let mut sums = [[_mm512_setzero_si512(); 2]; Q];
     for (sums, aim) in sums.iter_mut().zip(aims) {
         *sums = [_mm512_set1_epi32(aim.query.start); 2];

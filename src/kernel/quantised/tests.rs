@@ -47,8 +47,7 @@ fn every_variant_equals_the_scalar_reference() {
             let (store, asked) = (values(columns * d, 1), values(queries * d, 2));
             let block = pack(&rows(&store, d), d);
             let asked: Vec<Query> = rows(&asked, d).into_iter().map(Query::new).collect();
-            let offsets: Vec<f32> =
-                values(columns.next_multiple_of(PANEL), 3).iter().map(|o| (o * 1e4) as f32).collect();
+            let offsets: Vec<f32> = values(columns.next_multiple_of(PANEL), 3).iter().map(|o| (o * 1e4) as f32).collect();
             for offsets in [&[][..], &offsets] {
                 // Windows of several widths, and one that admits every column.
                 let bound = (i32::from(i16::MAX) as usize * d.isqrt()) as i32 / 4;
