@@ -39,7 +39,7 @@ const HITS: u64 = 256 * 512 * 4;
 const SAMPLE: u64 = 48;
 const VISITS: u64 = 2_048;
 /// Of a row in a graph, beside its vector.
-pub const NODE: u64 = 2_600;
+pub const NODE: u64 = 2_800;
 /// Triplets laid out at once, those of one row group being encoded, and what a triplet's own columns take.
 const LAID_OUT: u64 = 1 << 15;
 const ROW_GROUP: u64 = 1 << 17;
@@ -87,7 +87,7 @@ impl Budget {
             reading: small + job.reading_bytes + job.rows * SEEN_ROW,
             // Beside the tables a copy of the row numbers, and keys while they are sorted.
             indexing: small + tables + job.rows * 16 + packing.max(training(job)),
-            mining: small + tables + job.threads * partition(job),
+            mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
             writing: small + tables + job.rows * LISTED_ROW + written + sort,
         }
     }
@@ -167,7 +167,8 @@ fn partition(job: &Job) -> u64 {
     let planned = VISITS.min(job.anchors) * job.cells * 4;
     let anchors = u64::from(partition_rows(job.rows.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
     let pair = PAIR + job.windows * WINDOW + job.slots * SLOT;
-    anchors * (ANCHOR + padded(job.dims) as u64 + job.pairs * pair) + 16 * job.largest_class + HITS + planned
+    let anchor = job.pairs.saturating_mul(pair).saturating_add(ANCHOR + padded(job.dims) as u64);
+    anchors.saturating_mul(anchor).saturating_add(16 * job.largest_class + HITS + planned)
 }
 
 #[cfg(test)]

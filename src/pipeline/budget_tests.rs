@@ -70,6 +70,13 @@ fn more_of_anything_never_needs_less() {
 }
 
 #[test]
+fn asking_for_everything_overflows_nothing() {
+    let rows = u64::from(u32::MAX);
+    let job = Job { rows, anchors: rows, largest_class: rows, pairs: rows, slots: rows, threads: 1_024, ..job() };
+    assert!(Budget::of(&job).least() > 1 << 60);
+}
+
+#[test]
 fn sorts_take_what_is_left() {
     let sorted = Job { sorts: true, ..job() };
     let budget = Budget::of(&sorted);

@@ -9,19 +9,23 @@ use crate::mine::{NegativePick, PositivePick};
 use crate::report::Estimates;
 use crate::search::Index;
 
+/// Counting labels, and beginning and ending each stage.
+const START_SECONDS: f64 = 0.05;
 /// Bytes a second that Parquet is decoded and checked at, measured on zstd-compressed f32.
 const READ_RATE: f64 = 180e6;
-/// Seconds that inserting a row into a graph, and asking it once, take for each dimension of a vector, on one core.
-const INSERT_SECONDS: f64 = 9e-6;
-const ASK_SECONDS: f64 = 3e-6;
+/// Seconds that inserting a row into a graph takes on one core, at all and for each dimension; and asking it once.
+const INSERT_SECONDS: f64 = 740e-6;
+const INSERT_DIMENSION_SECONDS: f64 = 3.2e-6;
+const ASK_SECONDS: f64 = 300e-6;
+const ASK_DIMENSION_SECONDS: f64 = 0.6e-6;
 /// Seconds that a row of an anchor's class takes to be measured as its positive.
 const POSITIVE_SECONDS: f64 = 1e-8;
 /// Triplets written in a second, and bytes of what is carried along.
 const WRITE_RATE: f64 = 1.5e6;
 const CARRY_RATE: f64 = 600e6;
 /// One triplet in the scratch folder, and (compressed, without what stands beside the vectors) in the output.
-const SCRATCH_TRIPLET: u64 = 22;
-const OUTPUT_TRIPLET: u64 = 26;
+const SCRATCH_TRIPLET: f64 = 22.0;
+const OUTPUT_TRIPLET: f64 = 26.0;
 
 /// The share of all pairs that cells leave to be looked at: from a twentieth, where the rows asked for are the nearest,
 /// to most of them, where they lie in the crowd. Nothing but searching tells.
@@ -39,36 +43,34 @@ fn cells(job: &Job) -> f64 {
 
 /// Estimates a job's time, memory and disk.
 pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
-    let (rows, anchors, threads) = (job.rows as f64, job.anchors as f64, job.threads as f64);
-    let scan = |share: f64| anchors * rows * share * machine::pair_seconds(job.dims) / threads;
-    let search = match job.index {
-        Index::Exact | Index::Auto => scan(1.0),
-        Index::Cells => cells(job) / threads + scan(VISITED),
+    let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
+    let scan = |share: f64| anchors * rows * share * machine::pair_seconds(job.dims);
+    let (search, graphs) = match job.index {
+        Index::Exact | Index::Auto => (scan(1.0), 0.0),
+        Index::Cells => (cells(job) + scan(VISITED), rows * 4.0 * d),
         Index::Hnsw => {
-            let insert = if job.kept { 0.0 } else { rows * INSERT_SECONDS };
-            (insert + anchors * ASK_SECONDS) * job.dims as f64 / threads
+            let insert = if job.kept { 0.0 } else { INSERT_SECONDS + d * INSERT_DIMENSION_SECONDS };
+            let ask = ASK_SECONDS + d * ASK_DIMENSION_SECONDS;
+            (rows * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
         }
     };
-    let triplets = job.triplets();
+    let triplets = job.triplets() as f64;
     // What stands beside the vectors of three rows; it repeats from triplet to triplet, and compresses well.
-    let carried = triplets * 3 * job.beside_bytes;
-    let write = triplets as f64 / WRITE_RATE + carried as f64 / CARRY_RATE;
-    let output_bytes = triplets * OUTPUT_TRIPLET + carried / 8;
-    let graphs = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
+    let carried = triplets * 3.0 * job.beside_bytes as f64;
+    let output = triplets * OUTPUT_TRIPLET + carried / 8.0;
+    // The prepared store and the packed rows, harvests, and the output before it is sealed.
+    let scratch = rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + triplets * SCRATCH_TRIPLET + output + graphs;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
-        _ => job.same_class as f64 * POSITIVE_SECONDS / threads,
+        _ => job.same_class as f64 * POSITIVE_SECONDS,
     };
+    let (read, write) = (job.plain_bytes as f64 / READ_RATE, triplets / WRITE_RATE + carried / CARRY_RATE);
     Estimates {
-        triplets_at_most: triplets,
-        seconds: 0.05 + job.plain_bytes as f64 / READ_RATE + positives + search + write,
+        triplets_at_most: job.triplets(),
+        seconds: START_SECONDS + read + (positives + search) / threads + write,
         at_most: plan.mine.pick == NegativePick::Random,
         memory_bytes: Budget::of(job).least(),
-        // The prepared store, packed rows, harvests, and the output before it is sealed.
-        scratch_bytes: job.rows * (5 * job.dims as u64 + 32 + job.beside_bytes)
-            + triplets * SCRATCH_TRIPLET
-            + output_bytes
-            + graphs,
-        output_bytes,
+        scratch_bytes: scratch as u64,
+        output_bytes: output as u64,
     }
 }
