@@ -118,6 +118,12 @@ class Bench:
     def python(self, script, *arguments):
         return [sys.executable, HERE / script, *arguments]
 
+    def clear(self, out):
+        """Nothing of an earlier run is left: neither its output nor, of an interrupted one, the work that is gone on with."""
+        scratch = out.with_name(f".{out.name}.miner")
+        for path in (out, scratch):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
     def command(self, name, store, path, asked, out):
         pairs = self.out / f"pairs-{store}.parquet"
         if name.startswith("miner-"):
@@ -148,7 +154,7 @@ class Bench:
         if not names:
             return []
         path, exact = self.stored(file), self.out / f"exact-{store}"
-        shutil.rmtree(exact, ignore_errors=True)
+        self.clear(exact)
         ask(self.mine(f"{store}-exact", path, exact))
         ask(self.python("score.py", "pairs", path, exact / "triplets", self.out / f"pairs-{store}.parquet"))
         results = {name: {"store": store, "contender": name, "runs": []} for name in names}
@@ -166,7 +172,7 @@ class Bench:
 
     def run(self, result, name, store, path, asked, exact):
         out = self.runs / f"{store}-{name}"
-        shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+        self.clear(out)
         figures, text = measure(self.command(name, store, path, asked, out), self.logs / f"{store}-{name}.txt", self.env)
         if name.startswith("miner-"):
             report = json.loads((out / "report.json").read_text())
@@ -192,7 +198,7 @@ class Bench:
             result = {"rows": rows, "runs": []}
             for _ in range(self.given.repeat or 1):
                 out = self.runs / "growth"
-                shutil.rmtree(out, ignore_errors=True)
+                self.clear(out)
                 figures, _ = measure(self.mine("growth", path, out), self.logs / f"growth-{rows}.txt", self.env)
                 result["runs"].append(figures)
                 result["report"] = json.loads((out / "report.json").read_text())

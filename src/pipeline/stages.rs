@@ -273,6 +273,6 @@ pub fn seal(plan: &Plan, draft: Draft, watch: Watch, estimates: Estimates) -> an
 }
 
 fn recall_line(recall: &manifest::Recall) -> RecallLine {
-    let manifest::Recall { target, sample, overall, .. } = *recall;
-    RecallLine { target, sample, estimate: overall.estimate, low: overall.low, high: overall.high }
+    let manifest::Recall { target, sample, overall, bands } = recall.clone();
+    RecallLine { target, sample, estimate: overall.estimate, low: overall.low, high: overall.high, bands }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
-use crate::mine::{Ask, Band, Reason, Tally};
+use crate::mine::{Ask, Band, Interval, Reason, Tally};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -71,7 +71,7 @@ pub struct BandLine {
 }
 
 /// Measured recall, with its 95 % interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecallLine {
     pub target: f64,
     /// Anchors that were searched exactly.
@@ -79,6 +79,9 @@ pub struct RecallLine {
     pub estimate: f64,
     pub low: f64,
     pub high: f64,
+    /// By band that exact search finds anything in.
+    #[serde(default)]
+    pub bands: BTreeMap<Band, Interval>,
 }
 
 /// How long a stage took.
@@ -167,14 +170,20 @@ impl fmt::Display for Summary {
             Some(reason) => line(f, "search", format_args!("{}: {reason}", self.index))?,
             None => line(f, "search", &self.index)?,
         }
-        if let Some(RecallLine { target, sample, estimate, low, high }) = self.recall {
+        if let Some(RecallLine { target, sample, estimate, low, high, bands }) = &self.recall {
             let verdict = if estimate < target { "BELOW the target" } else { "target" };
-            let sample = thousands(sample);
+            let sample = thousands(*sample);
             line(
                 f,
                 "recall",
                 format_args!("{estimate:.3} ({low:.3} … {high:.3}) of {sample} anchors, {verdict} {target}"),
             )?;
+            let band = |(band, Interval { estimate, low, high }): (&Band, &Interval)| {
+                format!("{} {estimate:.3} ({low:.3} … {high:.3})", band.name())
+            };
+            if bands.len() > 1 {
+                line(f, "", bands.iter().map(band).collect::<Vec<_>>().join(", "))?;
+            }
         }
         let stages: Vec<String> = self.stages.iter().map(|s| format!("{} {}", s.name, duration(s.seconds))).collect();
         line(f, "time", format_args!("{} ({})", duration(self.seconds), stages.join(", ")))?;
@@ -246,6 +255,10 @@ mod tests {
     fn summary() -> Summary {
         let tally = Tally { anchors: 1_320, pairs: 1_320, asked: 3_960, bands: [870, 2_640, 10], ..Tally::default() };
         let ask = Ask::Bands(vec![(Band::SemiHard, 2), (Band::Hard, 1)]);
+        let bands = BTreeMap::from([
+            (Band::Hard, Interval { estimate: 0.991, low: 0.985, high: 0.995 }),
+            (Band::SemiHard, Interval { estimate: 0.945, low: 0.93, high: 0.957 }),
+        ]);
         Summary {
             name: "glosses".to_owned(),
             output: PathBuf::from("/out/glosses"),
@@ -261,7 +274,7 @@ mod tests {
             suspects: 3,
             index: "hnsw".to_owned(),
             reason: None,
-            recall: Some(RecallLine { target: 0.95, sample: 1_000, estimate: 0.968, low: 0.961, high: 0.974 }),
+            recall: Some(RecallLine { target: 0.95, sample: 1_000, estimate: 0.968, low: 0.961, high: 0.974, bands }),
             stages: vec![
                 StageTime { name: "read".to_owned(), seconds: 0.1 },
                 StageTime { name: "mine".to_owned(), seconds: 61.0 },
@@ -295,6 +308,7 @@ glosses → /out/glosses
   suspects    3 near-duplicates across classes
   search      hnsw
   recall      0.968 (0.961 … 0.974) of 1,000 anchors, target 0.95
+              hard 0.991 (0.985 … 0.995), semi-hard 0.945 (0.930 … 0.957)
   time        1 min 01 s (read 0.10 s, mine 1 min 01 s)
   space       123.0 MiB anonymous memory at most, 58.6 KiB of triplets
   expected    at most 50.00 s, 130.0 MiB memory, 78.1 KiB of triplets
