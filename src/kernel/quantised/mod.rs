@@ -2,8 +2,8 @@
 //!
 //! A vector x becomes integers q with one scale s, x ≈ s·q. A tile multiplies six queries by thirty-two columns at a
 //! time in exact integer arithmetic, and compares each product with its query's bounds while it is still in a register.
-//! Every variant gives the same integers as [`portable`], so which one a machine has never changes a result; how far
-//! s·t·(q·r) may be from x·y is the caller's to bound, from the residuals that [`Quantiser`] and [`Query`] measure.
+//! Every variant gives the same integers as the portable one, so which one a machine has never changes a result; how far
+//! s·t·(q·r) may be from x·y is the caller's to bound, from the residuals that [`pack`] and [`Query`] measure.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -290,9 +290,8 @@ impl Variant {
             match self {
                 #[cfg(target_arch = "x86_64")]
                 Self::Avx512Vnni => avx512::products(queries, panels, sums),
-                // One product for each thousand of a sweep: not worth a variant of its own.
                 #[cfg(target_arch = "x86_64")]
-                Self::Avx2 => portable::products(queries, panels, sums),
+                Self::Avx2 => avx2::products(queries, panels, sums),
                 Self::Portable => portable::products(queries, panels, sums),
             }
         }

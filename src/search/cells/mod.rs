@@ -69,16 +69,6 @@ impl<'s> Cells<'s> {
         Ok(Self { exact: Exact::over(corpus, tiles), cells, outlook, effort: 0 })
     }
 
-    /// How many cells there are.
-    pub fn len(&self) -> usize {
-        self.cells.len()
-    }
-
-    /// Never: a store has rows.
-    pub fn is_empty(&self) -> bool {
-        self.cells.is_empty()
-    }
-
     /// Expected rows for each row looked at, below which a cell is not visited.
     fn bound(&self) -> f32 {
         if self.effort >= Self::MOST {
