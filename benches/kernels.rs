@@ -20,7 +20,7 @@ fn sweeps(c: &mut Criterion) {
         // Two standard deviations of a sum of products of integers evenly spread over −127 … 127.
         let rare = (2.0 * 127.0 * 127.0 / 3.0 * (d as f64).sqrt()) as i32;
         for (name, lo) in [("none", i32::MAX), ("some", rare)] {
-            let aim = |query| Aim { query, lo, hi: i32::MAX, gap_lo: 1, gap_hi: 0, offset_scale: 0.0 };
+            let aim = |query| Aim { lo, ..Aim::everything(query) };
             let aims: Vec<Aim> = queries.iter().map(aim).collect();
             group.throughput(Throughput::Elements((rows.len() * aims.len()) as u64));
             group.bench_function(BenchmarkId::new(name, d), |b| b.iter(|| sweep(&aims, &block.bytes, &[], &mut hits)));

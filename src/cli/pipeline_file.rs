@@ -23,7 +23,7 @@ impl PipelineFile {
 
 /// What a run may use of the machine: keys of `[run]`, with flags of their own.
 #[derive(Debug, clap::Args)]
-pub struct Means {
+pub struct RunFlags {
     /// Threads to work with; 0 takes every core
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1_024))]
     threads: Option<u16>,
@@ -40,7 +40,7 @@ fn size(text: &str) -> Result<Size, String> {
     config::parse_size(text).map(Size)
 }
 
-impl Means {
+impl RunFlags {
     pub fn apply(&self, run: &mut Run) {
         run.threads = self.threads.map_or(run.threads, usize::from);
         run.memory = self.memory.map_or(run.memory, |Size(bytes)| bytes);

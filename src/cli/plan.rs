@@ -6,7 +6,7 @@ use triplet_miner::pipeline::{self, Control};
 use triplet_miner::report::Silent;
 
 use super::output;
-use super::pipeline_file::{Means, PipelineFile};
+use super::pipeline_file::{PipelineFile, RunFlags};
 use super::status::Status;
 
 /// Check a pipeline against its data, and say what a run will do and take; write nothing
@@ -16,7 +16,7 @@ pub struct Args {
     #[command(flatten)]
     pipeline: PipelineFile,
     #[command(flatten)]
-    means: Means,
+    run: RunFlags,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -24,7 +24,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
-    args.means.apply(&mut plan.run);
+    args.run.apply(&mut plan.run);
     // Nothing is written, so a signal may end the process as it stands.
     let control = Control { progress: &Silent, interrupted: &AtomicBool::new(false) };
     let explanation = pipeline::explain(&plan, &control)?;

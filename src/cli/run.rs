@@ -4,7 +4,7 @@ use serde::Serialize;
 use triplet_miner::pipeline::{self, Control, Outcome};
 use triplet_miner::report::Summary;
 
-use super::pipeline_file::{Means, PipelineFile};
+use super::pipeline_file::{PipelineFile, RunFlags};
 use super::status::Status;
 use super::{output, progress, signals};
 
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long)]
     overwrite: bool,
     #[command(flatten)]
-    means: Means,
+    run: RunFlags,
     /// Show no progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -39,7 +39,7 @@ Examples:
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     plan.output.overwrite |= args.overwrite;
-    args.means.apply(&mut plan.run);
+    args.run.apply(&mut plan.run);
 
     let progress = progress::choose(args.quiet);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };

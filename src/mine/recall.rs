@@ -41,7 +41,7 @@ pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, target:
     while low < high {
         let middle = low + (high - low) / 2;
         search.set_effort(middle);
-        let reached = truth.found_by(&Mined::new(&anchors, store, search, params), None);
+        let reached = truth.found_by(&Mined::new(&anchors, store, search, params).names(), None);
         // On the safe side by a standard error, for the next sample is another one.
         let enough = reached.is_none_or(|share| share.estimate - 0.5 * (share.estimate - share.low) >= target);
         (low, high) = if enough { (low, middle) } else { (middle + 1, high) };
@@ -55,7 +55,7 @@ pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, target:
 pub fn measure(store: &Prepared, approximate: &dyn Search, exact: &dyn Search, params: &Params) -> Option<Recall> {
     let anchors = sample(store, params, MEASURED, 0x7265_6361_6c6c);
     let truth = Mined::new(&anchors, store, exact, params);
-    let found = Mined::new(&anchors, store, approximate, params);
+    let found = Mined::new(&anchors, store, approximate, params).names();
     let bands = Band::ALL.into_iter().filter_map(|band| Some((band, truth.found_by(&found, Some(band))?))).collect();
     Some(Recall { sample: anchors.len() as u32, overall: truth.found_by(&found, None)?, bands })
 }
@@ -69,9 +69,12 @@ impl Mined {
         Self(triplets.collect())
     }
 
+    fn names(&self) -> HashSet<Name> {
+        self.0.iter().map(name).collect()
+    }
+
     /// The share of these triplets, of one band or of all, that another search found.
-    fn found_by(&self, other: &Self, band: Option<Band>) -> Option<Interval> {
-        let found: HashSet<Name> = other.0.iter().map(name).collect();
+    fn found_by(&self, found: &HashSet<Name>, band: Option<Band>) -> Option<Interval> {
         let wanted = self.0.iter().filter(|triplet| band.is_none_or(|band| triplet.band == band));
         // An anchor's triplets succeed and fail together, so the anchor is the unit of the sample.
         let mut clusters: Vec<(f64, f64)> = Vec::new();

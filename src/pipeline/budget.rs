@@ -11,6 +11,7 @@ use crate::config::Plan;
 use crate::kernel::quantised::padded;
 use crate::mine::partition_rows;
 use crate::search::Index;
+use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHORS, STRETCH, WRITE};
 
 /// The program itself, about 10 MiB, and what its allocator keeps of batches given back.
 const BASE: u64 = 24 << 20;
@@ -22,10 +23,10 @@ const CODED: u64 = 112;
 const INDEXED_ROW: u64 = 8 + 4 + 4;
 /// Of a packed row: its number, its label and its offset.
 const PACKED_ROW: u64 = 4 + 4 + 4;
-/// Rows that are packed before they are written (`search/tiles.rs`: so many stretches of so many rows) …
-const PACKING: u64 = 64 * STRETCH;
+/// Rows that are packed before they are written …
+const PACKING: u64 = WRITE as u64 * PLACED;
 /// … and those that one thread rotates in f64 at a time.
-const STRETCH: u64 = 2_048;
+const PLACED: u64 = STRETCH as u64;
 /// Of an anchor on its way: its quest and its seeker, beside the quantised vector.
 const ANCHOR: u64 = 560;
 /// Of a pair: itself, twice; of a window: as asked for, as filled and its taker; of a slot: in a heap, as a hit, as a
@@ -33,11 +34,8 @@ const ANCHOR: u64 = 560;
 const PAIR: u64 = 96;
 const WINDOW: u64 = 280;
 const SLOT: u64 = 16 + 16 + 24 + 56 + 32;
-/// Of a thread in a scan: the hits of 256 anchors in a block of 512 rows.
-const HITS: u64 = 256 * 512 * 4;
-/// Rows of the sample a cell (`search/cells/cluster.rs`), and anchors whose visits are planned together.
-const SAMPLE: u64 = 48;
-const VISITS: u64 = 2_048;
+/// Of a thread in a scan: the hits of the anchors that are shown a block.
+const HITS: u64 = (SHOWN_ANCHORS * BLOCK * size_of::<u32>()) as u64;
 /// Of a row in a graph, beside its vector.
 pub const NODE: u64 = 2_800;
 /// Triplets laid out at once, those of one row group being encoded, and what a triplet's own columns take.
@@ -76,7 +74,7 @@ pub struct TooLittleMemory {
 impl Budget {
     pub fn of(job: &Job) -> Self {
         let packing = PACKING.min(job.rows) * (padded(job.dims) as u64 + 64)
-            + job.threads * STRETCH.min(job.rows) * (8 * job.dims as u64 + 64);
+            + job.threads * PLACED.min(job.rows) * (8 * job.dims as u64 + 64);
         let graph = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
         let tables = tables(job) + graph;
         let small = BASE + coders(job);
@@ -151,7 +149,7 @@ fn tables(job: &Job) -> u64 {
 
 /// Of cells while they are trained: the sample, placed, quantised and summed, and the centres.
 fn training(job: &Job) -> u64 {
-    let sample = (SAMPLE * job.cells).min(job.rows);
+    let sample = (SAMPLE_OF_A_CELL as u64 * job.cells).min(job.rows);
     (sample * 2 + job.cells * 3) * (8 * job.dims as u64 + 64)
 }
 
@@ -164,7 +162,7 @@ fn coders(job: &Job) -> u64 {
 /// One partition being mined.
 fn partition(job: &Job) -> u64 {
     // Cells plan the visits of so many anchors together.
-    let planned = VISITS.min(job.anchors) * job.cells * 4;
+    let planned = (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
     let anchors = u64::from(partition_rows(job.rows.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
     let pair = PAIR + job.windows * WINDOW + job.slots * SLOT;
     let anchor = job.pairs.saturating_mul(pair).saturating_add(ANCHOR + padded(job.dims) as u64);

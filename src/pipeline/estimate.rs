@@ -8,6 +8,7 @@ use crate::config::Plan;
 use crate::mine::{NegativePick, PositivePick};
 use crate::report::Estimates;
 use crate::search::Index;
+use crate::search::sizes::{SAMPLE_OF_A_CELL, TRAINING_ROUNDS};
 
 /// Counting labels, and beginning and ending each stage.
 const START_SECONDS: f64 = 0.05;
@@ -29,14 +30,14 @@ const OUTPUT_TRIPLET: f64 = 26.0;
 
 /// The share of all pairs that cells leave to be looked at: from a twentieth, where the rows asked for are the nearest,
 /// to most of them, where they lie in the crowd. Nothing but searching tells.
-const VISITED: f64 = 0.4;
+const SHARE_VISITED: f64 = 0.4;
 /// Seconds that training and planning take for each product of a vector and a cell's mean.
 const CELL_SECONDS: f64 = 2e-9;
 
 /// Seconds that cells take beside what is looked at in them: a row meets every cell when it is assigned, an anchor when its
 /// visits are planned.
 fn cells(job: &Job) -> f64 {
-    let training = 48.0 * 8.0 * job.cells as f64;
+    let training = (SAMPLE_OF_A_CELL * TRAINING_ROUNDS) as f64 * job.cells as f64;
     let products = (training + job.rows as f64) * job.dims as f64 / 100.0 + 8.0 * job.anchors as f64;
     products * job.cells as f64 * CELL_SECONDS
 }
@@ -47,7 +48,7 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let scan = |share: f64| anchors * rows * share * machine::pair_seconds(job.dims);
     let (search, graphs) = match job.index {
         Index::Exact | Index::Auto => (scan(1.0), 0.0),
-        Index::Cells => (cells(job) + scan(VISITED), rows * 4.0 * d),
+        Index::Cells => (cells(job) + scan(SHARE_VISITED), rows * 4.0 * d),
         Index::Hnsw => {
             let insert = if job.kept { 0.0 } else { INSERT_SECONDS + d * INSERT_DIMENSION_SECONDS };
             let ask = ASK_SECONDS + d * ASK_DIMENSION_SECONDS;

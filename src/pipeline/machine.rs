@@ -54,7 +54,7 @@ pub fn pair_seconds(d: usize) -> f64 {
     let vector: Vec<f64> = (0..d).map(|i| (i % 7) as f64 - 3.0).collect();
     let columns = vec![vector.as_slice(); (1 << 16) / d + 64];
     let (block, query, mut hits) = (pack(&columns, d), Query::new(&vector), Hits::default());
-    let aim = Aim { query: &query, lo: i32::MAX, hi: i32::MAX, gap_lo: 1, gap_hi: 0, offset_scale: 0.0 };
+    let aim = Aim { lo: i32::MAX, ..Aim::everything(&query) };
     let aims = [aim; ANCHORS];
     let tile = seconds(|| sweep(&aims, &block.bytes, &[], &mut hits)) / (ANCHORS * columns.len()) as f64;
 

@@ -92,7 +92,7 @@ pub fn index<'s>(
     watch: &mut Watch,
 ) -> anyhow::Result<Searcher<'s>> {
     let anchors = store.labels().iter().filter(|label| !label.is_null() && store.members(**label).len() > 1).count();
-    let choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64, store.dims());
+    let mut choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64, store.dims());
     let unlabelled = plan.mine.negatives.unlabelled;
     watch.stage("index", Some(u64::from(store.rows())), Unit::Rows, |stage| {
         let index = match choice.index {
@@ -104,6 +104,7 @@ pub fn index<'s>(
             }
             Index::Cells => {
                 let cells = Cells::new(store, plan.search.cells.cells, unlabelled).context(NO_ROOM)?;
+                choice.reason += &format!("; {} cells", cells.cells());
                 Opened::Approximate(Box::new(cells))
             }
             Index::Exact | Index::Auto => Opened::Exact(Box::new(exact(store, unlabelled)?)),

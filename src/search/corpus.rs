@@ -11,7 +11,6 @@ use crate::store::{Classes, Prepared, Row};
 /// A prepared store, ready to be searched.
 pub(super) struct Corpus<'s> {
     pub store: &'s Prepared,
-    vectors: &'s [f32],
     pub lottery: Lottery,
     measure: Measure,
     /// Rows by group code, one entry a group column; made when first asked for.
@@ -23,11 +22,16 @@ pub(super) struct Corpus<'s> {
 /// Of each quest, its windows: filled, or still open.
 pub(super) type Partly = Vec<Vec<Option<Fill>>>;
 
+/// The answers; a window that is still open stays empty.
+pub(super) fn settled(found: Partly) -> Vec<Found> {
+    found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
+}
+
 impl<'s> Corpus<'s> {
     pub fn new(store: &'s Prepared, unlabelled: bool) -> Self {
         let pools = store.group_names().iter().map(|_| OnceLock::new()).collect();
         let measure = Measure::of(store.metric());
-        Self { store, vectors: store.vectors(), lottery: Lottery::new(store.keys()), measure, pools, unlabelled }
+        Self { store, lottery: Lottery::new(store.keys()), measure, pools, unlabelled }
     }
 
     /// The rows that some quest may admit, ascending.
@@ -50,19 +54,12 @@ impl<'s> Corpus<'s> {
     /// The distance that decides.
     #[inline]
     pub fn distance(&self, vector: &[f32], row: Row) -> Distance {
-        self.measure.distance(vector, self.vector(row))
+        self.measure.distance(vector, self.store.vector(row))
     }
 
     /// The distances that decide, of many rows: of the matrix given, or of the store.
     pub fn distances(&self, vector: &[f32], matrix: Option<&[f32]>, rows: &[u32], distances: &mut Vec<f32>) {
-        self.measure.distances(vector, matrix.unwrap_or(self.vectors), rows, distances);
-    }
-
-    /// A row's vector.
-    #[inline]
-    pub fn vector(&self, row: Row) -> &'s [f32] {
-        let d = self.store.dims();
-        &self.vectors[row.index() * d..][..d]
+        self.measure.distances(vector, matrix.unwrap_or(self.store.vectors()), rows, distances);
     }
 
     /// The complete answer where a `Same` rule leaves few rows to look at.

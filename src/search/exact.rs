@@ -6,15 +6,15 @@
 
 use std::io;
 
-use super::corpus::{Corpus, Partly};
+use super::corpus::{self, Corpus, Partly};
 use super::ruler::Ruler;
 use super::seeker::{self, Scratch, Seeker, Slack};
-use super::tiles::{Block, Tiles};
+use super::tiles::{Block, Space, Tiles};
 use super::{Found, Quest, Search};
 use crate::store::{Prepared, Row};
 
 /// Anchors that meet a block together: what they seek stays in the second-level cache.
-const ANCHORS: usize = 256;
+pub const ANCHORS: usize = 256;
 /// Blocks that all anchors of a call meet before the next ones: their f32 vectors stay in the third-level cache.
 const BLOCKS: usize = 16;
 
@@ -33,7 +33,7 @@ impl<'s> Exact<'s> {
     pub fn new(store: &'s Prepared, unlabelled: bool) -> io::Result<Self> {
         let corpus = Corpus::new(store, unlabelled);
         let rows: Vec<Row> = corpus.candidates().collect();
-        let tiles = Tiles::new(store, [rows.as_slice()], false)?;
+        let tiles = Tiles::new(store, Space::of(store), [rows.as_slice()], false)?;
         Ok(Self::over(corpus, tiles))
     }
 
@@ -55,6 +55,14 @@ impl<'s> Exact<'s> {
             Seeker::new(index, &quests[index], &found[index], &self.corpus, &self.tiles, &self.ruler, slack)
         };
         open.iter().map(seeker).collect()
+    }
+
+    /// Fills what was open with what the seekers received.
+    pub(super) fn collect(&self, seekers: Vec<Seeker>, exhaustive: bool, found: &mut Partly) {
+        for seeker in seekers {
+            let fills = &mut found[seeker.index];
+            seeker.finish(&self.corpus, exhaustive).for_each(|(window, fill)| fills[window] = Some(fill));
+        }
     }
 
     /// Shows a block to some of the seekers.
@@ -82,10 +90,7 @@ impl Search for Exact<'_> {
         let (mut found, open) = self.corpus.without_scan(quests);
         let mut seekers = self.seekers(quests, &found, &open, Slack::Proven);
         self.pass(&mut seekers);
-        for seeker in seekers {
-            let index = seeker.index;
-            seeker.finish(&self.corpus, true).for_each(|(window, fill)| found[index][window] = Some(fill));
-        }
-        found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
+        self.collect(seekers, true, &mut found);
+        corpus::settled(found)
     }
 }

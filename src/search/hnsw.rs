@@ -7,6 +7,7 @@
 
 use std::path::Path;
 
+use super::corpus;
 use super::exact::Exact;
 use super::graphs::{self, Graph, GraphError};
 use super::taker::Taker;
@@ -179,7 +180,7 @@ impl Search for Hnsw<'_> {
             let open = found[*index].iter_mut().filter(|fill| fill.is_none());
             open.zip(fills).for_each(|(open, fill)| *open = Some(fill));
         }
-        found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
+        corpus::settled(found)
     }
 }
 

@@ -15,6 +15,7 @@ mod params;
 mod planner;
 mod ruler;
 mod seeker;
+pub mod sizes;
 mod taker;
 mod tiles;
 

@@ -1,6 +1,6 @@
 //! Which index, and why: a pure function of the data's shape, so that the same job gives the same bytes on any machine.
 
-use super::{Cells, Hnsw, Index, Params};
+use super::{Hnsw, Index, Params};
 
 /// The index chosen, and the reason to print.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,24 +17,18 @@ const EXACT: f64 = 2e13;
 /// Chooses the index for mining `anchors` over `rows` rows of `dims` values.
 pub fn choose(params: &Params, rows: u64, anchors: u64, dims: usize) -> Choice {
     let shape = rows.min(u64::from(u32::MAX)) as u32;
-    let cells = params.cells.cells.unwrap_or_else(|| Cells::count(shape));
     let (index, reason) = match params.index {
         Index::Exact => (Index::Exact, "asked for; every pair is looked at".into()),
-        Index::Cells => (Index::Cells, format!("asked for; {cells} cells")),
+        Index::Cells => (Index::Cells, "asked for".into()),
         Index::Hnsw => {
             let shards = Hnsw::shards(shape);
             (Index::Hnsw, format!("asked for; {shards} graph{}", if shards == 1 { "" } else { "s" }))
         }
         Index::Auto => {
-            let cost = anchors as f64 * rows as f64 * dims as f64;
             let pairs = anchors as f64 * rows as f64;
-            match cost <= EXACT {
+            match pairs * dims as f64 <= EXACT {
                 true => (Index::Exact, format!("{pairs:.1e} pairs of {dims} dimensions are few enough to look at all")),
-                false => {
-                    let reason =
-                        format!("{pairs:.1e} pairs of {dims} dimensions are too many to look at all; {cells} cells");
-                    (Index::Cells, reason)
-                }
+                false => (Index::Cells, format!("{pairs:.1e} pairs of {dims} dimensions are too many to look at all")),
             }
         }
     };

@@ -147,7 +147,7 @@ impl<'a> Seeker<'a> {
         let offset = block.offset / unit;
         if offset >= f64::from(1 << 29) {
             // Integers cannot hold the offsets: everything is looked at.
-            return Aim { query, lo: i32::MIN, hi: i32::MAX, gap_lo: 1, gap_hi: 0, offset_scale: 0.0 };
+            return Aim::everything(query);
         }
         // An offset is rounded to f32, scaled in f32 and rounded to an integer; a bound is rounded to an integer, too.
         let rounding = unit * (2.0 + offset * 2.0 * f64::from(f32::EPSILON));
@@ -160,10 +160,12 @@ impl<'a> Seeker<'a> {
         let below = |score: f64| ((score - slack) / unit).floor() as i32;
         let beyond = |score: f64| ((score + slack) / unit).ceil() as i32;
         // Sums strictly between what the windows on both sides may contain.
-        let gap = self.gap.map(|gap| (beyond(gap.lo).saturating_add(1), below(gap.hi).saturating_sub(1)));
-        let (gap_lo, gap_hi) = gap.unwrap_or((1, 0));
         let (lo, hi) = (below(self.span.lo), beyond(self.span.hi));
-        Aim { query, lo, hi, gap_lo, gap_hi, offset_scale: offset as f32 }
+        let mut aim = Aim { lo, hi, offset_scale: offset as f32, ..Aim::everything(query) };
+        if let Some(gap) = self.gap {
+            (aim.gap_lo, aim.gap_hi) = (beyond(gap.lo).saturating_add(1), below(gap.hi).saturating_sub(1));
+        }
+        aim
     }
 
     /// Measures rows, and keeps those that belong somewhere.

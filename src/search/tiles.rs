@@ -11,12 +11,12 @@ use crate::kernel::{Metric, ROTATION_ERROR, Rotation};
 use crate::store::{Code, Prepared, Row, Spill};
 
 /// Columns of a block: with a core's anchors, what its second-level cache holds.
-const BLOCK: usize = 512;
+pub const BLOCK: usize = 512;
 /// Rows that are sorted by scale before they are cut into blocks: their f32 vectors stay in the caches while a block's
 /// hits are measured.
-const STRETCH: usize = 2_048;
+pub const STRETCH: usize = 2_048;
 /// Stretches packed before they are written.
-const WRITE: usize = 64;
+pub const WRITE: usize = 64;
 
 /// Rows packed for scanning, in the order given, except that neighbours change places.
 pub(super) struct Tiles {
@@ -58,9 +58,14 @@ impl Tiles {
     ///
     /// # Errors
     /// When the packed rows cannot be kept in files beside the store.
-    pub fn new<'a>(store: &Prepared, runs: impl IntoIterator<Item = &'a [Row]>, gather: bool) -> io::Result<Self> {
+    pub fn new<'a>(
+        store: &Prepared,
+        space: Space,
+        runs: impl IntoIterator<Item = &'a [Row]>,
+        gather: bool,
+    ) -> io::Result<Self> {
         let mut tiles = Self {
-            space: Space::of(store),
+            space,
             blocks: Vec::new(),
             rows: Vec::new(),
             labels: Vec::new(),
@@ -177,17 +182,18 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Whether scores have offsets.
-    pub fn is_centred(&self) -> bool {
-        !self.centre.is_empty()
-    }
-
+    /// The coordinates of a store.
     pub fn of(store: &Prepared) -> Self {
         let centre = match store.metric() {
             Metric::Cosine | Metric::Dot => Vec::new(),
             Metric::Euclidean | Metric::SqEuclidean => mean(store),
         };
         Self { centre, rotation: Rotation::new(store.dims()) }
+    }
+
+    /// Whether scores have offsets.
+    pub fn is_centred(&self) -> bool {
+        !self.centre.is_empty()
     }
 
     /// A vector in these coordinates.
@@ -237,11 +243,11 @@ fn pack(rows: &[Row], store: &Prepared, space: &Space) -> Vec<Packed> {
         let squares: Vec<f64> = columns.iter().map(|vector| squared_norm(vector)).collect();
         let most = squares.iter().fold(0.0, |most: f64, square| most.max(*square));
         let (norm, mut offset, mut offsets) = (most.sqrt() * UPWARD, 0.0, Vec::new());
-        if !space.centre.is_empty() && most > 0.0 {
+        if space.is_centred() && most > 0.0 {
             offset = 0.5 * most;
             offsets.extend(squares.iter().map(|square| (-square / most) as f32));
         }
-        if !space.centre.is_empty() {
+        if space.is_centred() {
             offsets.resize(columns.len().next_multiple_of(PANEL), 0.0);
         }
         let mut block = quantised::pack(&columns, d);

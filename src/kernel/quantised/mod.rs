@@ -122,7 +122,8 @@ impl Query {
         let quantiser = Quantiser::new(vector.len(), largest(vector));
         let mut values = vec![0; padded(vector.len())];
         let residual = quantiser.steps(vector, &mut values);
-        let start = values.iter().map(|&step| -128 * i32::from(step)).sum();
+        // Beyond some hundred thousand dimensions it wraps, as do the sums that it corrects: both by the same.
+        let start = values.iter().fold(0i32, |start, &step| start.wrapping_sub(128 * i32::from(step)));
         Self { values, start, scale: quantiser.scale, residual }
     }
 
@@ -143,6 +144,13 @@ pub struct Aim<'a> {
     pub gap_hi: i32,
     /// A column's sum begins with its offset times this, rounded to the nearest integer.
     pub offset_scale: f32,
+}
+
+impl<'a> Aim<'a> {
+    /// Wants every column; the offsets play no part.
+    pub fn everything(query: &'a Query) -> Self {
+        Self { query, lo: i32::MIN, hi: i32::MAX, gap_lo: 1, gap_hi: 0, offset_scale: 0.0 }
+    }
 }
 
 /// The columns that each aim of a sweep wants, in their order.

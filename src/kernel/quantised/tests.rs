@@ -17,10 +17,6 @@ fn rows(values: &[f64], d: usize) -> Vec<&[f64]> {
     values.chunks_exact(d).collect()
 }
 
-fn everything(query: &Query) -> Aim<'_> {
-    Aim { query, lo: i32::MIN, hi: i32::MAX, gap_lo: 1, gap_hi: 0, offset_scale: 0.0 }
-}
-
 /// (aim, column) of every hit.
 fn swept(variant: Variant, aims: &[Aim], bytes: &[u8], offsets: &[f32]) -> Vec<(usize, usize)> {
     let mut hits = Hits::default();
@@ -33,7 +29,7 @@ fn swept(variant: Variant, aims: &[Aim], bytes: &[u8], offsets: &[f32]) -> Vec<(
 fn sums(variant: Variant, query: &Query, bytes: &[u8], offsets: &[f32], expected: &[i32]) {
     for (column, &sum) in expected.iter().enumerate() {
         for (lo, hi, inside) in [(sum, sum, true), (sum + 1, i32::MAX, false), (i32::MIN, sum - 1, false)] {
-            let aim = Aim { lo, hi, offset_scale: 1.0, ..everything(query) };
+            let aim = Aim { lo, hi, offset_scale: 1.0, ..Aim::everything(query) };
             let found = swept(variant, &[aim], bytes, offsets).contains(&(0, column));
             assert_eq!(found, inside, "{variant:?}: column {column}, {sum} in {lo} ..= {hi}");
         }
@@ -54,8 +50,8 @@ fn every_variant_equals_the_scalar_reference() {
                 let bound = (i32::from(i16::MAX) as usize * d.isqrt()) as i32 / 4;
                 let aim = |(i, query): (usize, _)| match i % 3 {
                     0 => Aim { lo: -bound, hi: bound, gap_lo: -bound / 8, gap_hi: bound / 4, offset_scale: 0.5, query },
-                    1 => Aim { lo: bound / 2, offset_scale: 1.25, ..everything(query) },
-                    _ => everything(query),
+                    1 => Aim { lo: bound / 2, offset_scale: 1.25, ..Aim::everything(query) },
+                    _ => Aim::everything(query),
                 };
                 let aims: Vec<Aim> = asked.iter().enumerate().map(aim).collect();
                 let expected = swept(Variant::Portable, &aims, &block.bytes, offsets);
@@ -118,7 +114,7 @@ fn residuals_bound_the_product() {
                 let exact: f64 = column.iter().zip(&asked).map(|(y, x)| y * x).sum();
                 let slack = query.residual * norm(column) + (norm(&asked) + query.residual) * block.residual;
                 let (lo, hi) = (((exact - slack) / unit).floor() as i32, ((exact + slack) / unit).ceil() as i32);
-                let aim = Aim { lo, hi, ..everything(&query) };
+                let aim = Aim { lo, hi, ..Aim::everything(&query) };
                 assert!(swept(Variant::Portable, &[aim], &block.bytes, &[]).contains(&(0, index)), "d = {d}");
             }
         }

@@ -11,9 +11,9 @@ use crate::search::tiles::{Space, squared_norm};
 use crate::store::{Code, Row};
 
 /// Rows of the sample a cell.
-const SAMPLE: usize = 48;
-/// Rounds of training: more change little, and what cells they give is measured anyway.
-const ROUNDS: usize = 8;
+pub const SAMPLE: usize = 48;
+/// Rounds of training. Cells need not be the best: how well they serve is measured on every run.
+pub const ROUNDS: usize = 8;
 /// Rows that are assigned together.
 const CHUNK: usize = 512;
 /// A cell with less than this share of an average one gives its centre to the largest cells.

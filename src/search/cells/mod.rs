@@ -10,12 +10,14 @@ mod cluster;
 mod normal;
 mod outlook;
 
+pub use cluster::{ROUNDS as TRAINING_ROUNDS, SAMPLE};
+
 use std::collections::HashMap;
 use std::io;
 
 use rayon::prelude::*;
 
-use super::corpus::Corpus;
+use super::corpus::{self, Corpus};
 use super::exact::Exact;
 use super::seeker::{Scratch, Seeker, Slack};
 use super::tiles::{Space, Tiles, squared_norm};
@@ -25,7 +27,7 @@ use cluster::Centres;
 use outlook::{Cell, Outlook, VISITED};
 
 /// Anchors whose visits are planned together: what is known of each cell and anchor must fit in memory.
-const ANCHORS: usize = 2_048;
+pub const ANCHORS: usize = 2_048;
 /// Rounds of visits after the first: what each finds shows more precisely what is still missing.
 const ROUNDS: usize = 2;
 
@@ -38,8 +40,8 @@ pub struct Cells<'s> {
 }
 
 impl<'s> Cells<'s> {
-    /// How many cells a store of `rows` rows has: √n cells of √n rows balance finding a cell with searching it; twice as
-    /// many measured best.
+    /// How many cells a store of `rows` rows has by default: √n cells of √n rows balance finding a cell with searching it;
+    /// twice as many, because all cells are looked at together and their rows are not.
     pub fn count(rows: u32) -> u32 {
         ((2.0 * f64::from(rows).sqrt()) as u32).clamp(1, rows.max(1))
     }
@@ -63,10 +65,15 @@ impl<'s> Cells<'s> {
             .map(|(cell, centre)| describe(members.members(Code(cell as u32)), centre, store, &space))
             .collect();
         let (mut cells, means): (Vec<Cell>, Vec<Vec<f64>>) = described.into_iter().unzip();
-        let runs = (0..cells.len()).map(|cell| members.members(Code(cell as u32)));
-        let tiles = Tiles::new(store, runs, true)?;
         let outlook = Outlook::new(store, &space, &candidates, codes, &mut cells, Centres::new(means));
+        let runs = (0..cells.len()).map(|cell| members.members(Code(cell as u32)));
+        let tiles = Tiles::new(store, space, runs, true)?;
         Ok(Self { exact: Exact::over(corpus, tiles), cells, outlook, effort: 0 })
+    }
+
+    /// How many cells there are.
+    pub fn cells(&self) -> usize {
+        self.cells.len()
     }
 
     /// Expected rows for each row looked at, below which a cell is not visited.
@@ -144,13 +151,9 @@ impl Search for Cells<'_> {
         for open in open.chunks(ANCHORS) {
             let mut seekers = self.exact.seekers(quests, &found, open, Slack::Likely);
             self.visit(&mut seekers);
-            for seeker in seekers {
-                let index = seeker.index;
-                let fills = seeker.finish(&self.exact.corpus, false);
-                fills.for_each(|(window, fill)| found[index][window] = Some(fill));
-            }
+            self.exact.collect(seekers, false, &mut found);
         }
-        found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
+        corpus::settled(found)
     }
 }
 
