@@ -10,6 +10,7 @@ fn job() -> Job {
         reading_bytes: 20 << 20,
         plain_bytes: 200_000 * 140,
         anchors: 200_000,
+        candidates: 200_000,
         classes: 1_000,
         label_bytes: 8_000,
         largest_class: 300,

@@ -20,6 +20,8 @@ pub struct Job {
     /// What reading reads.
     pub plain_bytes: u64,
     pub anchors: u64,
+    /// Rows that may be negatives.
+    pub candidates: u64,
     pub classes: u64,
     pub label_bytes: u64,
     pub largest_class: u64,
@@ -68,6 +70,7 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
         reading_bytes: survey.reading_bytes(),
         plain_bytes: survey.rows() * survey.row_bytes(),
         anchors: census.anchors,
+        candidates: census.kept - if plan.mine.negatives.unlabelled { 0 } else { census.unlabelled.min(census.kept) },
         classes: census.classes,
         label_bytes: census.label_bytes,
         largest_class: census.largest_class,
