@@ -3,6 +3,7 @@
 //! No later room meets a contradiction, an unknown name, or a path that is relative to something else than the process.
 
 mod error;
+mod guards;
 mod load;
 mod paths;
 mod plan;

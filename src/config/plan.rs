@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::error::{Complaint, nearest};
+use super::guards::guards;
 use super::paths::{path, seen_from};
 use super::size::parse_size;
 use super::spec::{BandsSpec, Spec, StoreSpec, Unlabelled};
 use crate::kernel::Metric;
-use crate::mine::{Ask, Band, PositivePick};
+use crate::mine::{Ask, Band, NegativePick, PositivePick};
 use crate::{manifest, mine, search, store};
 
 /// A pipeline, checked, every default filled in.
@@ -131,15 +132,19 @@ fn mine(spec: &Spec, groups: &[&str]) -> Result<mine::Params, Complaint> {
         return Err(Complaint::new("mine.margin", "cosine distances end at 2, so no gap exceeds this margin"));
     }
     let ask = ask(&asked.bands)?;
+    if asked.pick == NegativePick::DistanceWeighted && asked.metric != Metric::Cosine {
+        let message = "weighs distances on the unit sphere; expected mine.metric = \"cosine\", or another pick";
+        return Err(Complaint::new("mine.pick", message));
+    }
     Ok(mine::Params {
         metric: asked.metric,
         margin: asked.margin,
         fallback: fallback(&asked.fallback, &ask)?,
+        negatives: negatives(spec, groups, &ask)?,
         ask,
         pick: asked.pick,
         seed: asked.seed,
         positives: positives(spec, groups)?,
-        negatives: negatives(spec, groups)?,
     })
 }
 
@@ -197,14 +202,18 @@ fn positives(spec: &Spec, groups: &[&str]) -> Result<mine::Positives, Complaint>
     Ok(mine::Positives { pick: asked.pick, per_anchor, min_distance, max_distance, same, different })
 }
 
-fn negatives(spec: &Spec, groups: &[&str]) -> Result<mine::Negatives, Complaint> {
+fn negatives(spec: &Spec, groups: &[&str], ask: &Ask) -> Result<mine::Negatives, Complaint> {
     let asked = &spec.mine.negatives;
     let (same, different) = constraints("mine.negatives", &asked.same, &asked.different, groups)?;
     Ok(mine::Negatives {
         same,
         different,
         unlabelled: spec.store.unlabelled == Unlabelled::Negative,
-        duplicate_distance: bound("mine.negatives.duplicate_distance", asked.duplicate_distance)?,
+        guards: guards(spec, ask)?,
+        max_per_class: match asked.max_per_class {
+            Some(0) => return Err(Complaint::new("mine.negatives.max_per_class", "must be at least 1")),
+            most => most,
+        },
     })
 }
 

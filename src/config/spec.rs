@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::Metric;
 use crate::manifest::{Format, Order};
-use crate::mine::{Band, NegativePick, PositivePick};
+use crate::mine::{Band, NegativePick, PositivePick, Reference};
 use crate::search::{CellsParams, HnswParams, Index};
 use crate::store::BadRows;
 
@@ -170,6 +170,28 @@ pub struct NegativesSpec {
     pub different: Vec<String>,
     /// A negative must be farther than this; nearer ones are listed as suspects.
     pub duplicate_distance: Option<f64>,
+    /// Its similarity to the anchor must be at most this. Similarities are 1 − d under cosine, −d otherwise.
+    pub max_score: Option<f64>,
+    /// Its similarity to the anchor must be at least this.
+    pub min_score: Option<f64>,
+    /// Its similarity must be less than the positive's by at least this.
+    #[schemars(range(min = 0.0))]
+    pub absolute_margin: Option<f64>,
+    /// Its similarity must be less than the positive's by at least this share of it: 0.05 is "95 % of the positive".
+    #[schemars(range(min = 0.0))]
+    pub relative_margin: Option<f64>,
+    /// Which positive the two margins are measured from.
+    pub reference: Reference,
+    /// Leaves out so many nearest negatives of an anchor, before any other guard.
+    pub skip_nearest: u32,
+    /// Takes from so many nearest negatives of an anchor only, before any other guard.
+    #[schemars(range(min = 1))]
+    pub window: Option<u32>,
+    /// A negative must be farther than this from every positive chosen for the anchor.
+    pub near_positive: Option<f64>,
+    /// Negatives of one class for one anchor, at most.
+    #[schemars(range(min = 1))]
+    pub max_per_class: Option<u32>,
 }
 
 /// Where the result goes, and how it is written.

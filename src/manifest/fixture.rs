@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Draft, Facts, Format, Harvests, Input, Order, Params, SearchFacts, fingerprint};
 use crate::kernel::Metric;
-use crate::mine::{self, Ask, Band, Harvest, NegativePick, Negatives, PositivePick, Positives};
+use crate::mine::{self, Ask, Band, Guards, Harvest, NegativePick, Negatives, PositivePick, Positives};
 use crate::search::{Brute, Index};
 use crate::store::{self, BadRows, Prepared, Row};
 
@@ -28,7 +28,13 @@ pub(super) fn mine_params() -> mine::Params {
             same: vec![],
             different: vec![0],
         },
-        negatives: Negatives { same: vec![], different: vec![0], unlabelled: false, duplicate_distance: Some(1e-4) },
+        negatives: Negatives {
+            same: vec![],
+            different: vec![0],
+            unlabelled: false,
+            guards: Guards { duplicate_distance: Some(1e-4), ..Guards::default() },
+            max_per_class: None,
+        },
     }
 }
 

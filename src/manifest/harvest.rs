@@ -273,7 +273,16 @@ mod tests {
             triplets: (0..100_000).map(triplet).collect(),
             unmined: vec![(Row(3), Reason::Singleton), (Row(9), Reason::BandEmpty)],
             suspects: vec![Suspect { a: Row(1), b: Row(2), distance: Distance::new(1.000_000_1e-7) }],
-            tally: Tally { anchors: 50, pairs: 70, asked: 140, bands: [1, 2, 3], fallback: 4, exhausted: 5, missed: 6 },
+            tally: Tally {
+                anchors: 50,
+                pairs: 70,
+                asked: 140,
+                bands: [1, 2, 3],
+                fallback: 4,
+                guarded: 3,
+                exhausted: 5,
+                missed: 6,
+            },
         }
     }
 

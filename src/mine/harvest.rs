@@ -31,6 +31,8 @@ pub enum Reason {
     NoPositive,
     /// No admissible negative lies in any band asked for.
     BandEmpty,
+    /// Some lie there, and guards kept them all away.
+    Guarded,
     /// An approximate search found none, and cannot say that there is none.
     SearchMissed,
     /// Bad data, skipped because the pipeline allows it.
@@ -38,8 +40,15 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 6] =
-        [Self::Unlabelled, Self::Singleton, Self::NoPositive, Self::BandEmpty, Self::SearchMissed, Self::Rejected];
+    pub const ALL: [Self; 7] = [
+        Self::Unlabelled,
+        Self::Singleton,
+        Self::NoPositive,
+        Self::BandEmpty,
+        Self::Guarded,
+        Self::SearchMissed,
+        Self::Rejected,
+    ];
 
     /// As written in `unmined.parquet` and the manifest.
     pub fn name(self) -> &'static str {
@@ -48,6 +57,7 @@ impl Reason {
             Self::Singleton => "singleton",
             Self::NoPositive => "no-positive",
             Self::BandEmpty => "band-empty",
+            Self::Guarded => "guarded",
             Self::SearchMissed => "search-missed",
             Self::Rejected => "rejected",
         }
@@ -75,6 +85,8 @@ pub struct Tally {
     pub bands: [u64; 3],
     /// Of these, taken from a fallback band.
     pub fallback: u64,
+    /// Slots left empty that guards kept something from.
+    pub guarded: u64,
     /// Slots left empty although the search was exhaustive: the band holds no more.
     pub exhausted: u64,
     /// Slots left empty by an approximate search that cannot tell.
@@ -97,6 +109,7 @@ impl std::ops::AddAssign<&Tally> for Tally {
             *sum += count;
         }
         self.fallback += other.fallback;
+        self.guarded += other.guarded;
         self.exhausted += other.exhausted;
         self.missed += other.missed;
     }

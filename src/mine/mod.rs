@@ -2,7 +2,9 @@
 //!
 //! No I/O, no clock, no global state: mining a partition is a pure function of (prepared store, search, params, anchors).
 
+mod asker;
 mod band;
+mod guards;
 mod harvest;
 mod negatives;
 mod params;
@@ -11,6 +13,7 @@ mod recall;
 mod suspects;
 
 pub use band::Band;
+pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
 pub use recall::{Interval, Recall, measure, tune};
@@ -31,7 +34,7 @@ pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Par
             Err(reason) => harvest.unmined.push((anchor, reason)),
         }
     }
-    negatives::find(asking, store, search, params, &mut harvest);
+    negatives::find(asking, negatives::Ground { store, search, params }, &mut harvest);
     harvest.unmined.sort_unstable();
     harvest
 }

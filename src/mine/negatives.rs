@@ -1,131 +1,154 @@
 //! The negatives of (anchor, positive) pairs: windows out, fills back, then the fallback bands for what is short.
 
-use super::{Ask, Band, Harvest, NegativePick, Params, Reason, Suspect, Tally, Triplet, positives};
+use super::asker::{Asker, Asking};
+use super::{Ask, Band, Guards, Harvest, NegativePick, Params, Reason, Suspect, Tally, Triplet};
 use crate::kernel::Distance;
 use crate::search::lottery::combine;
-use crate::search::{Admits, Fill, Pick, Quest, Rule, Search, Window};
+use crate::search::{Pick, Quest, Search, Window};
 use crate::store::{Prepared, Row};
 
-/// One (anchor, positive) pair on its way.
-struct Pair {
-    positive: Row,
-    d_ap: Distance,
-    /// What was found, in the order it was asked for.
-    hits: Vec<(Row, Distance, bool)>,
-    /// Slots still empty.
-    short: u32,
-    /// Whether every search for this pair so far was exhaustive.
-    exhaustive: bool,
-}
-
-/// One anchor with everything its quest needs.
-struct Asker {
-    anchor: Row,
-    rules: Vec<Rule>,
-    pairs: Vec<Pair>,
+/// What a partition is mined from.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'a> {
+    pub store: &'a Prepared,
+    pub search: &'a dyn Search,
+    pub params: &'a Params,
 }
 
 /// Finds the negatives of every pair and adds triplets, unmined anchors and counts to the harvest.
-pub(super) fn find(
-    asking: Vec<(Row, Vec<(Row, Distance)>)>,
-    store: &Prepared,
-    search: &dyn Search,
-    params: &Params,
-    harvest: &mut Harvest,
-) {
-    let slots = match &params.ask {
-        Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
-        Ask::Any(count) => *count,
-    };
-    let mut askers: Vec<Asker> = asking
-        .into_iter()
-        .map(|(anchor, positives)| Asker {
-            anchor,
-            rules: positives::rules(anchor, store, &params.negatives.same, &params.negatives.different),
-            pairs: positives
-                .into_iter()
-                .map(|(positive, d_ap)| Pair { positive, d_ap, hits: Vec::new(), short: slots, exhaustive: true })
-                .collect(),
-        })
-        .collect();
-    round(&mut askers, store, search, params, false, |pair| asked_windows(pair, params));
-    for &band in &params.fallback {
-        round(&mut askers, store, search, params, true, |pair| {
-            if pair.short == 0 { Vec::new() } else { vec![(band.window(pair.d_ap, params.margin), pair.short)] }
+pub(super) fn find(asking: Vec<Asking>, ground: Ground, harvest: &mut Harvest) {
+    let guards = &ground.params.negatives.guards;
+    let mut askers: Vec<Asker> = asking.into_iter().map(|asking| Asker::new(asking, guards, ground)).collect();
+    fill(&mut askers, guards, ground);
+    let guarded = guarded(&askers, ground);
+    if let Some(nearest) = guards.duplicate_distance {
+        duplicates(&askers, ground, Distance::new(nearest), &mut harvest.suspects);
+    }
+    for (asker, guarded) in askers.into_iter().zip(guarded) {
+        gather(asker, guarded, ground.params, harvest);
+    }
+}
+
+/// All rounds: ranks where a guard asks for them, the bands, the fallback.
+fn fill(askers: &mut [Asker], guards: &Guards, ground: Ground) {
+    if guards.ranks() > 0 {
+        rank(askers, guards, ground);
+    }
+    let margin = ground.params.margin;
+    round(askers, ground, false, |asker| {
+        let windows = |owner: usize| asked_windows(asker.pairs[owner].d_ap, ground.params).into_iter();
+        (0..asker.pairs.len())
+            .flat_map(|owner| windows(owner).map(move |(window, count)| (owner, window, count)))
+            .collect()
+    });
+    for &band in &ground.params.fallback {
+        round(askers, ground, true, |asker| {
+            let short = asker.pairs.iter().enumerate().filter(|(_, pair)| pair.short > 0);
+            short.map(|(owner, pair)| (owner, band.window(pair.d_ap, margin), pair.short)).collect()
         });
-    }
-    if let Some(nearest) = params.negatives.duplicate_distance {
-        duplicates(&askers, store, search, Distance::new(nearest), &mut harvest.suspects);
-    }
-    for asker in askers {
-        gather(asker, params, harvest);
     }
 }
 
 /// The windows of a pair as the pipeline asks for them, with their counts.
-fn asked_windows(pair: &Pair, params: &Params) -> Vec<((Distance, Distance), u32)> {
+fn asked_windows(d_ap: Distance, params: &Params) -> Vec<((Distance, Distance), u32)> {
     match &params.ask {
-        Ask::Bands(bands) => {
-            bands.iter().map(|&(band, count)| (band.window(pair.d_ap, params.margin), count)).collect()
-        }
+        Ask::Bands(bands) => bands.iter().map(|&(band, count)| (band.window(d_ap, params.margin), count)).collect(),
         Ask::Any(count) => vec![((Distance::MIN, Distance::MAX), *count)],
     }
 }
 
-/// One question to the search for all pairs that `windows` has something to ask for.
-fn round(
-    askers: &mut [Asker],
-    store: &Prepared,
-    search: &dyn Search,
-    params: &Params,
-    fallback: bool,
-    windows: impl Fn(&Pair) -> Vec<((Distance, Distance), u32)>,
-) {
-    // Of each asker, its windows in one list, and for each window the pair it belongs to.
-    let mut asked: Vec<(usize, Vec<Window>, Vec<usize>)> = Vec::new();
-    for (index, asker) in askers.iter().enumerate() {
-        let (mut list, mut owners) = (Vec::new(), Vec::new());
-        for (owner, pair) in asker.pairs.iter().enumerate() {
-            let pick = pick(asker.anchor, pair.positive, store, params);
-            for ((above, upto), count) in windows(pair) {
-                let above = params.negatives.duplicate_distance.map_or(above, |d| above.max(Distance::new(d)));
-                list.push(Window { above, upto, count, pick });
-                owners.push(owner);
-            }
-        }
-        if !list.is_empty() {
-            asked.push((index, list, owners));
-        }
-    }
-    let quests: Vec<Quest> = asked
-        .iter()
-        .map(|(index, windows, _)| askers[*index].quest(store, params.negatives.unlabelled, windows))
-        .collect();
-    let found = search.find(&quests);
+/// Tells each asker its nearest negatives, of which it must skip some, or may take from some only.
+fn rank(askers: &mut [Asker], guards: &Guards, ground: Ground) {
+    let everything = [Window { above: Distance::MIN, upto: Distance::MAX, count: guards.ranks(), pick: Pick::Nearest }];
+    let quests: Vec<Quest> = askers.iter().map(|asker| asker.quest(ground, &everything)).collect();
+    let found = ground.search.find(&quests);
     drop(quests);
-    for ((index, _, owners), fills) in asked.into_iter().zip(found) {
-        for (owner, fill) in owners.into_iter().zip(fills) {
-            askers[index].pairs[owner].receive(fill, fallback);
+    for (asker, fills) in askers.iter_mut().zip(found) {
+        for fill in fills {
+            asker.take_ranks(fill, guards);
         }
     }
 }
 
-impl Asker {
-    fn quest<'a>(&'a self, store: &'a Prepared, unlabelled: bool, windows: &'a [Window]) -> Quest<'a> {
-        let label = store.labels()[self.anchor.index()];
-        let admits = Admits { own: Some(self.anchor), label, unlabelled, rules: &self.rules };
-        Quest { vector: store.vector(self.anchor), admits, windows }
+/// A window of one of an asker's pairs: the pair's index, `(above, upto]`, how many rows are wanted.
+type Want = (usize, (Distance, Distance), u32);
+
+/// Asks the search for what every asker wants: all of it at once, or window by window where what one window receives
+/// leaves less for the next.
+fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&Asker) -> Vec<Want>) {
+    let wanted: Vec<Vec<Want>> = askers.iter().map(wants).collect();
+    let most = wanted.iter().map(Vec::len).max().unwrap_or(0);
+    let step = if ground.params.negatives.max_per_class.is_some() { 1 } else { most.max(1) };
+    for first in (0..most).step_by(step) {
+        let asked: Vec<(usize, &[Want], Vec<Window>)> = askers
+            .iter()
+            .zip(&wanted)
+            .enumerate()
+            .filter(|(_, (_, wants))| first < wants.len())
+            .map(|(index, (asker, wants))| {
+                let wants = &wants[first..wants.len().min(first + step)];
+                (index, wants, wants.iter().map(|want| window(asker, want, ground)).collect())
+            })
+            .collect();
+        let quests: Vec<Quest> =
+            asked.iter().map(|(index, _, windows)| askers[*index].guarded_quest(ground, windows)).collect();
+        let found = ground.search.find(&quests);
+        drop(quests);
+        for ((index, wants, _), fills) in asked.into_iter().zip(found) {
+            for (&(owner, ..), fill) in wants.iter().zip(fills) {
+                askers[index].receive(owner, fill, fallback, ground.store);
+            }
+        }
     }
+}
+
+/// A band's window, as far as the pair's guards leave it open.
+fn window(asker: &Asker, &(owner, (above, upto), count): &Want, ground: Ground) -> Window {
+    let pair = &asker.pairs[owner];
+    let pick = pick(asker.anchor, pair.positive, ground);
+    Window { above: above.max(pair.span.0), upto: upto.min(pair.span.1), count, pick }
+}
+
+/// Picks of one pair share a key, whatever the band: it depends on (seed, ids) alone.
+fn pick(anchor: Row, positive: Row, ground: Ground) -> Pick {
+    let keys = ground.store.keys();
+    let key = || combine(&[ground.params.seed, keys[anchor.index()], keys[positive.index()]]);
+    match ground.params.pick {
+        NegativePick::Nearest => Pick::Nearest,
+        NegativePick::Random => Pick::Random { key: key() },
+        NegativePick::DistanceWeighted => Pick::Weighted { key: key() },
+    }
+}
+
+/// Of each asker, the slots that only guards left empty: those that fill when it asks again without any.
+fn guarded(askers: &[Asker], ground: Ground) -> Vec<u64> {
+    let mut guarded = vec![0; askers.len()];
+    if ground.params.negatives.guards.set().next().is_none() {
+        return guarded;
+    }
+    let free = Guards::default();
+    let short: Vec<usize> = (0..askers.len()).filter(|&index| askers[index].short() > 0).collect();
+    let mut again: Vec<Asker> = short.iter().map(|&index| Asker::new(askers[index].asking(), &free, ground)).collect();
+    fill(&mut again, &free, ground);
+    for (&index, asker) in short.iter().zip(&again) {
+        guarded[index] = askers[index].short().saturating_sub(asker.short());
+    }
+    guarded
 }
 
 /// Near-duplicates listed for one anchor, at most: enough to see a problem, few enough to read.
 const DUPLICATES: u32 = 16;
 
 /// Lists the labelled rows of other classes that the near-duplicate guard keeps away from the anchors.
-fn duplicates(askers: &[Asker], store: &Prepared, search: &dyn Search, nearest: Distance, suspects: &mut Vec<Suspect>) {
+fn duplicates(askers: &[Asker], ground: Ground, nearest: Distance, suspects: &mut Vec<Suspect>) {
     let window = [Window { above: Distance::MIN, upto: nearest, count: DUPLICATES, pick: Pick::Nearest }];
-    let quests: Vec<Quest> = askers.iter().map(|asker| asker.quest(store, false, &window)).collect();
-    for (asker, fills) in askers.iter().zip(search.find(&quests)) {
+    let labelled = |asker| {
+        let mut quest = Asker::quest(asker, ground, &window);
+        quest.admits.unlabelled = false;
+        quest
+    };
+    let quests: Vec<Quest> = askers.iter().map(labelled).collect();
+    for (asker, fills) in askers.iter().zip(ground.search.find(&quests)) {
         let hits = fills.into_iter().flat_map(|fill| fill.hits);
         suspects.extend(hits.map(|hit| Suspect {
             a: asker.anchor.min(hit.row),
@@ -135,32 +158,16 @@ fn duplicates(askers: &[Asker], store: &Prepared, search: &dyn Search, nearest: 
     }
 }
 
-impl Pair {
-    fn receive(&mut self, fill: Fill, fallback: bool) {
-        self.exhaustive &= fill.exhaustive;
-        self.short -= (fill.hits.len() as u32).min(self.short);
-        self.hits.extend(fill.hits.into_iter().map(|hit| (hit.row, hit.distance, fallback)));
-    }
-}
-
-/// Random picks of one pair share a key, whatever the band: it depends on (seed, ids) alone.
-fn pick(anchor: Row, positive: Row, store: &Prepared, params: &Params) -> Pick {
-    match params.pick {
-        NegativePick::Nearest => Pick::Nearest,
-        NegativePick::Random => {
-            let keys = store.keys();
-            Pick::Random { key: combine(&[params.seed, keys[anchor.index()], keys[positive.index()]]) }
-        }
-    }
-}
-
-fn gather(asker: Asker, params: &Params, harvest: &mut Harvest) {
+fn gather(asker: Asker, guarded: u64, params: &Params, harvest: &mut Harvest) {
     let before = harvest.triplets.len();
-    let mut tally = Tally { anchors: 1, pairs: asker.pairs.len() as u64, ..Tally::default() };
-    let mut exhaustive = true;
+    let mut tally = Tally { anchors: 1, pairs: asker.pairs.len() as u64, guarded, ..Tally::default() };
+    let (mut exhaustive, mut left) = (true, guarded);
     for pair in asker.pairs {
         tally.asked += pair.hits.len() as u64 + u64::from(pair.short);
-        *(if pair.exhaustive { &mut tally.exhausted } else { &mut tally.missed }) += u64::from(pair.short);
+        // What guards took is counted once.
+        let taken = left.min(u64::from(pair.short));
+        left -= taken;
+        *(if pair.exhaustive { &mut tally.exhausted } else { &mut tally.missed }) += u64::from(pair.short) - taken;
         exhaustive &= pair.exhaustive;
         for (negative, d_an, fallback) in pair.hits {
             let band = Band::of(pair.d_ap, d_an, params.margin);
@@ -179,7 +186,11 @@ fn gather(asker: Asker, params: &Params, harvest: &mut Harvest) {
     }
     harvest.tally += &tally;
     if harvest.triplets.len() == before {
-        let reason = if exhaustive { Reason::BandEmpty } else { Reason::SearchMissed };
+        let reason = match (guarded, exhaustive) {
+            (1.., _) => Reason::Guarded,
+            (0, true) => Reason::BandEmpty,
+            (0, false) => Reason::SearchMissed,
+        };
         harvest.unmined.push((asker.anchor, reason));
     }
 }

@@ -2,18 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Band;
+use super::{Band, Guards};
 use crate::kernel::Metric;
 
 /// How negatives are taken from a band that holds more than asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum NegativePick {
     /// Uniform, without replacement.
     #[default]
     Random,
     /// Smallest distance to the anchor.
     Nearest,
+    /// With a probability that falls with the density of distances on the unit sphere (Wu et al. 2017), without
+    /// replacement: under cosine only.
+    DistanceWeighted,
 }
 
 /// How positives are taken from an anchor's class.
@@ -56,8 +59,9 @@ pub struct Negatives {
     pub different: Vec<usize>,
     /// Whether rows without a label are negatives.
     pub unlabelled: bool,
-    /// Drops near-duplicates: d(a, n) must be larger. Labelled ones are listed as suspects.
-    pub duplicate_distance: Option<f32>,
+    pub guards: Guards,
+    /// Negatives of one class for one anchor, at most.
+    pub max_per_class: Option<u32>,
 }
 
 /// What is asked of each (anchor, positive) pair.

@@ -255,6 +255,7 @@ pub fn seal(plan: &Plan, draft: Draft, watch: Watch, estimates: Estimates) -> an
         asked: tally.asked,
         bands: report::band_lines(&plan.mine.ask, tally),
         fallback: tally.fallback,
+        guarded: tally.guarded,
         exhausted: tally.exhausted,
         missed: tally.missed,
         unmined: sealed.unmined.clone(),

@@ -31,6 +31,9 @@ pub struct Summary {
     pub bands: Vec<BandLine>,
     /// Triplets from a fallback band.
     pub fallback: u64,
+    /// Slots left empty because guards kept away what could fill them.
+    #[serde(default)]
+    pub guarded: u64,
     /// Slots left empty because the store holds no more.
     pub exhausted: u64,
     /// Slots left empty by an approximate search that cannot tell.
@@ -160,9 +163,13 @@ impl fmt::Display for Summary {
         if self.fallback > 0 {
             line(f, "fallback", format_args!("{} of them", thousands(self.fallback)))?;
         }
-        if self.exhausted + self.missed > 0 {
+        if self.guarded + self.exhausted + self.missed > 0 {
             let (exhausted, missed) = (thousands(self.exhausted), thousands(self.missed));
-            line(f, "left empty", format_args!("{exhausted} slots: no such negative; {missed}: none found"))?;
+            let guarded = match self.guarded {
+                0 => String::new(),
+                guarded => format!("{}: kept away by guards; ", thousands(guarded)),
+            };
+            line(f, "left empty", format_args!("{exhausted} slots: no such negative; {guarded}{missed}: none found"))?;
         }
         line(f, "unmined", self.unmined_text())?;
         line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
@@ -268,6 +275,7 @@ mod tests {
             asked: tally.asked,
             bands: band_lines(&ask, &tally),
             fallback: 10,
+            guarded: 0,
             exhausted: 440,
             missed: 0,
             unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),

@@ -18,7 +18,8 @@ impl Search for Brute<'_> {
     fn find(&self, quests: &[Quest]) -> Vec<Found> {
         let corpus = &self.0;
         let look = |quest: &Quest| {
-            let mut takers: Vec<Taker> = quest.windows.iter().map(|&window| Taker::new(window, corpus)).collect();
+            let mut takers: Vec<Taker> =
+                quest.windows.iter().map(|&window| Taker::new(window, quest, corpus)).collect();
             for row in (0..corpus.store.rows()).map(Row) {
                 if quest.admits.admits(corpus.store, row) {
                     let distance = corpus.distance(quest.vector, row);
@@ -27,7 +28,7 @@ impl Search for Brute<'_> {
                     }
                 }
             }
-            takers.into_iter().map(|taker| taker.fill(quest, corpus, true)).collect()
+            takers.into_iter().map(|taker| taker.fill(quest, true)).collect()
         };
         quests.iter().map(look).collect()
     }

@@ -62,20 +62,16 @@ impl<'s> Corpus<'s> {
         self.measure.distances(vector, matrix.unwrap_or(self.store.vectors()), rows, distances);
     }
 
-    /// The complete answer where a `Same` rule leaves few rows to look at.
+    /// The complete answer where the quest itself, or a `Same` rule, leaves few rows to look at.
     fn scan_pool(&self, quest: &Quest) -> Option<Found> {
-        let pool = quest
-            .admits
-            .rules
-            .iter()
-            .filter(|rule| rule.relation == Relation::Same)
-            .map(|rule| self.pool(rule.group).members(rule.code))
-            .min_by_key(|rows| rows.len())?;
+        let same = quest.admits.rules.iter().filter(|rule| rule.relation == Relation::Same);
+        let pools = same.map(|rule| self.pool(rule.group).members(rule.code)).chain(quest.admits.only);
+        let pool = pools.min_by_key(|rows| rows.len())?;
         // Row by row costs about sixteen times what a tile does, and skips the tile's setup.
-        if pool.len() > self.store.rows() as usize / 16 + 64 {
+        if quest.admits.only.is_none() && pool.len() > self.store.rows() as usize / 16 + 64 {
             return None;
         }
-        let mut takers: Vec<Taker> = quest.windows.iter().map(|&window| Taker::new(window, self)).collect();
+        let mut takers: Vec<Taker> = quest.windows.iter().map(|&window| Taker::new(window, quest, self)).collect();
         for &row in pool {
             if quest.admits.admits(self.store, row) {
                 let distance = self.distance(quest.vector, row);
@@ -84,7 +80,7 @@ impl<'s> Corpus<'s> {
                 }
             }
         }
-        Some(takers.into_iter().map(|taker| taker.fill(quest, self, true)).collect())
+        Some(takers.into_iter().map(|taker| taker.fill(quest, true)).collect())
     }
 
     /// Fills random windows by walking their keyed order from its front: the very rows a scan would choose, found in a
@@ -108,7 +104,7 @@ impl<'s> Corpus<'s> {
 
     fn walk(&self, quest: &Quest, key: u64, span: std::ops::Range<usize>, budget: u32, fills: &mut [Option<Fill>]) {
         let mut takers: Vec<(usize, Taker)> =
-            span.map(|index| (index, Taker::new(quest.windows[index], self))).collect();
+            span.map(|index| (index, Taker::new(quest.windows[index], quest, self))).collect();
         let order = self.lottery.order(key);
         for row in (0..budget).map(|place| Row(order.row(place))) {
             if quest.admits.admits(self.store, row) {
@@ -125,7 +121,7 @@ impl<'s> Corpus<'s> {
         let whole = budget == self.store.rows();
         for (index, taker) in takers {
             if whole || taker.is_full() {
-                fills[index] = Some(taker.fill(quest, self, true));
+                fills[index] = Some(taker.fill(quest, true));
             }
         }
     }

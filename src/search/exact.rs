@@ -61,7 +61,7 @@ impl<'s> Exact<'s> {
     pub(super) fn collect(&self, seekers: Vec<Seeker>, exhaustive: bool, found: &mut Partly) {
         for seeker in seekers {
             let fills = &mut found[seeker.index];
-            seeker.finish(&self.corpus, exhaustive).for_each(|(window, fill)| fills[window] = Some(fill));
+            seeker.finish(exhaustive).for_each(|(window, fill)| fills[window] = Some(fill));
         }
     }
 

@@ -103,12 +103,12 @@ impl<'s> Hnsw<'s> {
     /// Fills the windows for which a deeper look is not worth it; with `last`, all of them.
     fn settle(&self, quest: &Quest, look: &Look, last: bool, found: &mut [Option<Fill>]) {
         for (window, fill) in quest.windows.iter().zip(found).filter(|(_, fill)| fill.is_none()) {
-            let mut taker = Taker::new(*window, &self.exact.corpus);
+            let mut taker = Taker::new(*window, quest, &self.exact.corpus);
             for hit in &look.hits {
                 taker.offer(hit.row, hit.distance);
             }
             if last || look.settles(&taker) {
-                *fill = Some(taker.fill(quest, &self.exact.corpus, false));
+                *fill = Some(taker.fill(quest, false));
             }
         }
     }

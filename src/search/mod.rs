@@ -18,6 +18,7 @@ mod seeker;
 pub mod sizes;
 mod taker;
 mod tiles;
+mod weighted;
 
 pub use brute::Brute;
 pub use cells::Cells;
@@ -37,6 +38,9 @@ pub enum Pick {
     Nearest,
     /// The first in a pseudo-random order of the whole store that only `key` decides: uniform, without replacement.
     Random { key: u64 },
+    /// Without replacement, each row with a probability that falls with the density of its distance: see [`weighted`].
+    /// Of unit vectors.
+    Weighted { key: u64 },
 }
 
 /// Distances in `(above, upto]`, of which `count` rows (at least 1) are wanted.
@@ -79,16 +83,36 @@ impl Rule {
     }
 }
 
+/// Rows that must keep away from some others.
+#[derive(Debug, Clone, Copy)]
+pub struct Away<'a> {
+    pub from: &'a [Row],
+    /// A row is farther than this from each of them.
+    pub above: Distance,
+}
+
 /// Whom an anchor may meet as a negative, as dense codes.
 #[derive(Debug, Clone, Copy)]
 pub struct Admits<'a> {
     /// The anchor's own row in the store, never its negative.
     pub own: Option<Row>,
+    /// Other rows that are not, ascending.
+    pub except: &'a [Row],
+    /// The only rows that are, ascending.
+    pub only: Option<&'a [Row]>,
+    pub away: Option<Away<'a>>,
     /// The anchor's label; a negative has another.
     pub label: Code,
     /// Whether rows without a label count as negatives.
     pub unlabelled: bool,
     pub rules: &'a [Rule],
+}
+
+impl Away<'_> {
+    fn holds(&self, store: &Prepared, row: Row) -> bool {
+        let far = |&other: &Row| store.metric().distance(store.vector(row), store.vector(other)) > self.above;
+        self.from.iter().all(far)
+    }
 }
 
 impl Admits<'_> {
@@ -97,8 +121,21 @@ impl Admits<'_> {
     pub fn admits(&self, store: &Prepared, row: Row) -> bool {
         let label = store.labels()[row.index()];
         let other = if label.is_null() { self.unlabelled } else { label != self.label };
-        other && self.own != Some(row) && self.rules.iter().all(|rule| rule.holds(store, row))
+        other
+            && self.own != Some(row)
+            && self.rules.iter().all(|rule| rule.holds(store, row))
+            && self.except.binary_search(&row).is_err()
+            && self.only.is_none_or(|only| only.binary_search(&row).is_ok())
+            && self.away.is_none_or(|away| away.holds(store, row))
     }
+}
+
+/// At most so many rows of one class in a window. Rows without a label are of no class.
+#[derive(Debug, Clone, Copy)]
+pub struct Quota<'a> {
+    pub per_class: u32,
+    /// Of some classes, how many rows other windows have already received.
+    pub used: &'a [(Code, u32)],
 }
 
 /// What one anchor looks for: its vector (`d` values, prepared), whom it may meet, and the windows to fill.
@@ -106,6 +143,8 @@ impl Admits<'_> {
 pub struct Quest<'a> {
     pub vector: &'a [f32],
     pub admits: Admits<'a>,
+    /// Of each window for itself.
+    pub quota: Option<Quota<'a>>,
     pub windows: &'a [Window],
 }
 

@@ -106,7 +106,7 @@ impl<'a> Seeker<'a> {
             .map(|window| {
                 let above = quest.windows[window].above;
                 let span = Span { lo: f64::NEG_INFINITY, hi: ruler.highest_score(squared_norm, above) };
-                Wanted { window, taker: Taker::new(quest.windows[window], corpus), span }
+                Wanted { window, taker: Taker::new(quest.windows[window], quest, corpus), span }
             })
             .collect();
         takers.sort_by(|a, b| b.span.hi.total_cmp(&a.span.hi));
@@ -221,9 +221,9 @@ impl<'a> Seeker<'a> {
     }
 
     /// What each of its windows received.
-    pub fn finish(self, corpus: &Corpus, exhaustive: bool) -> impl Iterator<Item = (usize, Fill)> {
+    pub fn finish(self, exhaustive: bool) -> impl Iterator<Item = (usize, Fill)> {
         let quest = self.quest;
-        self.takers.into_iter().map(move |wanted| (wanted.window, wanted.taker.fill(quest, corpus, exhaustive)))
+        self.takers.into_iter().map(move |wanted| (wanted.window, wanted.taker.fill(quest, exhaustive)))
     }
 }
 

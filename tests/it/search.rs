@@ -9,9 +9,10 @@ use parquet::arrow::ArrowWriter;
 use triplet_miner::kernel::{Distance, Metric};
 use triplet_miner::search::lottery::mix;
 use triplet_miner::search::{
-    Admits, Brute, Cells, Exact, Found, Hnsw, HnswParams, Pick, Quest, Relation, Rule, Search, Tunable, Window,
+    Admits, Away, Brute, Cells, Exact, Found, Hnsw, HnswParams, Pick, Quest, Quota, Relation, Rule, Search, Tunable,
+    Window,
 };
-use triplet_miner::store::{self, BadRows, Prepared, Row};
+use triplet_miner::store::{self, BadRows, Code, Prepared, Row};
 
 use crate::support::Draw;
 
@@ -88,9 +89,21 @@ fn vectors(kind: &str, n: usize, d: usize, draw: &mut Draw) -> Vec<Vec<f32>> {
         .collect()
 }
 
+/// What keeps some rows out of a quest's windows.
+struct Limits {
+    unlabelled: bool,
+    except: Vec<Row>,
+    only: Option<Vec<Row>>,
+    from: Vec<Row>,
+    above: Distance,
+    away: bool,
+    per_class: u32,
+    used: [(Code, u32); 1],
+}
+
 fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
     let mut draw = Draw(seed);
-    let mut quests: Vec<(Row, Vec<Rule>, Vec<Window>, bool)> = Vec::new();
+    let mut quests: Vec<(Row, Vec<Rule>, Vec<Window>, Limits)> = Vec::new();
     for _ in 0..40 {
         let anchor = Row(draw.below(u64::from(store.rows())) as u32);
         let measure = |row: u64| store.metric().distance(store.vector(anchor), store.vector(Row(row as u32)));
@@ -104,7 +117,8 @@ fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
                 _ => (a.min(b), a.max(b)),
             };
             let count = [1, 2, 5, 1_000][draw.below(4) as usize];
-            let pick = if draw.below(2) == 0 { Pick::Nearest } else { Pick::Random { key: draw.next() } };
+            let key = draw.next();
+            let pick = *draw.one_of(&[Pick::Nearest, Pick::Random { key }, Pick::Weighted { key }]);
             Window { above, upto, count, pick }
         });
         let windows: Vec<Window> = windows.collect();
@@ -114,18 +128,34 @@ fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
             1 => vec![Rule { group: 0, relation: Relation::Same, code }],
             _ => vec![Rule { group: 0, relation: Relation::Different, code }],
         };
-        quests.push((anchor, rules, windows, draw.below(2) == 0));
+        let mut some = |most: u64| {
+            let mut rows: Vec<Row> =
+                (0..draw.below(most)).map(|_| Row(draw.below(u64::from(store.rows())) as u32)).collect();
+            rows.sort_unstable();
+            rows.dedup();
+            rows
+        };
+        let (except, only, from) = (some(5), some(300), some(3));
+        let only = (draw.below(3) == 0).then_some(only);
+        let (above, away, per_class) = (edge(&mut draw), draw.below(3) == 0, draw.below(3) as u32);
+        let used = [(store.labels()[draw.below(u64::from(store.rows())) as usize], 1)];
+        let limits = Limits { unlabelled: draw.below(2) == 0, except, only, from, above, away, per_class, used };
+        quests.push((anchor, rules, windows, limits));
     }
     let quests: Vec<Quest> = quests
         .iter()
-        .map(|(anchor, rules, windows, unlabelled)| Quest {
+        .map(|(anchor, rules, windows, limits)| Quest {
             vector: store.vector(*anchor),
             admits: Admits {
                 own: Some(*anchor),
+                except: &limits.except,
+                only: limits.only.as_deref(),
+                away: limits.away.then_some(Away { from: &limits.from, above: limits.above }),
                 label: store.labels()[anchor.index()],
-                unlabelled: *unlabelled,
+                unlabelled: limits.unlabelled,
                 rules,
             },
+            quota: (limits.per_class > 0).then_some(Quota { per_class: limits.per_class, used: &limits.used }),
             windows,
         })
         .collect();

@@ -17,7 +17,7 @@ pub struct Asked {
     /// By band; empty for `any`.
     bands: Vec<(&'static str, usize)>,
     any: usize,
-    nearest: bool,
+    pick: &'static str,
     fallback: Vec<&'static str>,
     positive_pick: &'static str,
     per_anchor: usize,
@@ -26,8 +26,23 @@ pub struct Asked {
     /// Of positives and of negatives: `same`, `different` or nothing on the column `team`.
     teams: [Option<&'static str>; 2],
     unlabelled: bool,
-    duplicate_distance: Option<f32>,
+    guards: Guards,
+    max_per_class: Option<usize>,
     seed: u64,
+}
+
+/// Of `[mine.negatives]`.
+#[derive(Debug, Clone, Default)]
+struct Guards {
+    max_score: Option<f64>,
+    min_score: Option<f64>,
+    absolute_margin: Option<f64>,
+    relative_margin: Option<f64>,
+    reference: &'static str,
+    skip_nearest: usize,
+    window: Option<usize>,
+    duplicate_distance: Option<f32>,
+    near_positive: Option<f32>,
 }
 
 impl Asked {
@@ -55,21 +70,39 @@ impl Asked {
         fallback.truncate(if bands.is_empty() { 0 } else { draw.below(3) as usize });
         let maybe = |draw: &mut Draw, value: f32| (draw.below(3) == 0).then_some(value);
         let (low, high) = (edge(draw), edge(draw));
+        let guards = Guards::draw(draw, metric, margin, bands.is_empty(), &edge);
+        // Of a random pair nothing is known that it left no trace of, and guards that look at all pairs of an anchor need it.
+        let together = guards.reference != "each" || guards.near_positive.is_some();
+        let picks = ["hardest", "nearest", "all", "random"];
+        let positive_pick = *draw.one_of(&picks[..if together { 3 } else { 4 }]);
+        let several = guards.absolute_margin.is_some() || guards.relative_margin.is_some();
+        if several {
+            // Hard negatives under a margin are refused, see config.
+            bands.retain(|(band, _)| *band != "hard");
+            fallback.retain(|band| *band != "hard");
+            if bands.is_empty() {
+                fallback.clear();
+            }
+        }
+        let mut picks = vec!["nearest", "random"];
+        picks.extend((metric == Metric::Cosine).then_some("distance-weighted"));
+        let pick = *draw.one_of(&picks);
         let team = |draw: &mut Draw| *draw.one_of(&[None, None, Some("same"), Some("different")]);
         Self {
             metric,
             margin,
             any: if bands.is_empty() { *draw.one_of(&counts) } else { 0 },
             bands,
-            nearest: draw.below(2) == 0,
+            pick,
             fallback,
-            positive_pick: *draw.one_of(&["hardest", "nearest", "random", "all"]),
+            positive_pick,
             per_anchor: 1 + draw.below(3) as usize,
             min_distance: maybe(draw, low.min(high)),
             max_distance: maybe(draw, low.max(high)),
             teams: [team(draw), team(draw)],
             unlabelled: draw.below(2) == 0,
-            duplicate_distance: maybe(draw, low.min(high)),
+            guards,
+            max_per_class: (pick == "nearest" && draw.below(3) == 0).then_some(1 + draw.below(2) as usize),
             seed: draw.below(1_000),
         }
     }
@@ -89,7 +122,7 @@ impl Asked {
         let bands: Vec<String> = self.bands.iter().map(|(band, count)| format!("{band} = {count}")).collect();
         let bands = if bands.is_empty() { format!("any = {}", self.any) } else { bands.join(", ") };
         line(format!("mine.bands = {{ {bands} }}"));
-        line(format!("mine.pick = '{}'", if self.nearest { "nearest" } else { "random" }));
+        line(format!("mine.pick = '{}'", self.pick));
         line(format!("mine.fallback = {:?}", self.fallback));
         line(format!("mine.seed = {}", self.seed));
         line(format!("mine.positives.pick = '{}'", self.positive_pick));
@@ -104,7 +137,8 @@ impl Asked {
         let distances = [
             ("positives.min_distance", self.min_distance),
             ("positives.max_distance", self.max_distance),
-            ("negatives.duplicate_distance", self.duplicate_distance),
+            ("negatives.duplicate_distance", self.guards.duplicate_distance),
+            ("negatives.near_positive", self.guards.near_positive),
         ];
         for (key, distance) in distances {
             if let Some(distance) = distance {
@@ -112,8 +146,64 @@ impl Asked {
                 line(format!("mine.{key} = {:?}", f64::from(distance)));
             }
         }
+        let guards = &self.guards;
+        let scores = [
+            ("max_score", guards.max_score),
+            ("min_score", guards.min_score),
+            ("absolute_margin", guards.absolute_margin),
+            ("relative_margin", guards.relative_margin),
+        ];
+        for (key, score) in scores {
+            if let Some(score) = score {
+                lines.push(format!("mine.negatives.{key} = {score:?}"));
+            }
+        }
+        lines.push(format!("mine.negatives.reference = '{}'", guards.reference));
+        lines.push(format!("mine.negatives.skip_nearest = {}", guards.skip_nearest));
+        if let Some(window) = guards.window {
+            lines.push(format!("mine.negatives.window = {window}"));
+        }
+        if let Some(most) = self.max_per_class {
+            lines.push(format!("mine.negatives.max_per_class = {most}"));
+        }
         lines.join("\n")
     }
+}
+
+impl Guards {
+    fn any(&self) -> bool {
+        self.max_score.or(self.min_score).or(self.absolute_margin).or(self.relative_margin).is_some()
+            || self.window.is_some()
+            || self.skip_nearest > 0
+            || self.duplicate_distance.or(self.near_positive).is_some()
+    }
+
+    /// `any`: whether no band is named. `edge` draws a distance that occurs.
+    fn draw(draw: &mut Draw, metric: Metric, margin: f64, any: bool, edge: &dyn Fn(&mut Draw) -> f32) -> Self {
+        let mut guards = Self { reference: "each", ..Self::default() };
+        if draw.below(4) == 0 {
+            return guards;
+        }
+        let score = |draw: &mut Draw| score(metric, Distance::new(edge(draw)));
+        let maybe = |draw: &mut Draw| draw.below(4) == 0;
+        let (a, b) = (score(draw), score(draw));
+        guards.max_score = maybe(draw).then_some(a.max(b));
+        guards.min_score = maybe(draw).then_some(a.min(b));
+        guards.absolute_margin = maybe(draw).then_some(margin * if any { 1.5 } else { 0.5 });
+        guards.relative_margin = maybe(draw).then_some(0.1);
+        if guards.absolute_margin.or(guards.relative_margin).is_some() {
+            guards.reference = *draw.one_of(&["each", "nearest", "farthest", "mean"]);
+        }
+        guards.skip_nearest = if maybe(draw) { 1 + draw.below(3) as usize } else { 0 };
+        guards.window = maybe(draw).then_some(guards.skip_nearest + 1 + draw.below(20) as usize);
+        guards.duplicate_distance = maybe(draw).then_some(edge(draw).min(edge(draw)));
+        guards.near_positive = maybe(draw).then_some(edge(draw).abs().min(edge(draw).abs()));
+        guards
+    }
+}
+
+fn score(metric: Metric, distance: Distance) -> f64 {
+    if metric == Metric::Cosine { 1.0 - f64::from(distance.get()) } else { -f64::from(distance.get()) }
 }
 
 /// All distances of a store.
@@ -163,17 +253,29 @@ impl<'a> Twin<'a> {
         positives
     }
 
-    /// Nearest first, each with its band.
-    fn negatives(&self, asked: &Asked, anchor: usize, d_ap: Distance) -> Vec<(Candidate, &'static str)> {
+    /// Nearest first, each with its band: those that the guards keep, or all.
+    fn negatives(
+        &self,
+        asked: &Asked,
+        anchor: usize,
+        d_ap: Distance,
+        chosen: &[Candidate],
+        guarded: bool,
+    ) -> Vec<(Candidate, &'static str)> {
         let label = &self.rows.labels[anchor];
         let mut negatives: Vec<Candidate> = (0..self.vectors.len())
             .filter(|&row| row != anchor && self.rows.labels[row] != *label)
             .filter(|&row| asked.unlabelled || self.rows.labels[row].is_some())
             .filter(|&row| self.team_fits(asked.teams[1], anchor, row))
             .map(|row| (self.distance(anchor, row), row))
-            .filter(|(distance, _)| asked.duplicate_distance.is_none_or(|least| distance.get() > least))
             .collect();
         negatives.sort();
+        if guarded {
+            let guards = &asked.guards;
+            negatives.truncate(guards.window.unwrap_or(usize::MAX));
+            negatives.drain(..guards.skip_nearest.min(negatives.len()));
+            negatives.retain(|&negative| self.kept(asked, negative, d_ap, chosen));
+        }
         let band = |d_an: Distance| {
             let gap = f64::from(d_an.get()) - f64::from(d_ap.get());
             if gap <= 0.0 {
@@ -187,6 +289,27 @@ impl<'a> Twin<'a> {
         negatives.into_iter().map(|negative| (negative, band(negative.0))).collect()
     }
 
+    /// Whether the guards that do not count ranks keep a negative.
+    fn kept(&self, asked: &Asked, (d_an, negative): Candidate, d_ap: Distance, chosen: &[Candidate]) -> bool {
+        let guards = &asked.guards;
+        let scores: Vec<f64> = chosen.iter().map(|&(d, _)| score(asked.metric, d)).collect();
+        let s_ap = match guards.reference {
+            "each" => score(asked.metric, d_ap),
+            "nearest" => scores.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            "farthest" => scores.iter().copied().fold(f64::INFINITY, f64::min),
+            _ => scores.iter().sum::<f64>() / scores.len() as f64,
+        };
+        let s_an = score(asked.metric, d_an);
+        guards.max_score.is_none_or(|most| s_an <= most)
+            && guards.min_score.is_none_or(|least| s_an >= least)
+            && guards.absolute_margin.is_none_or(|margin| s_an <= s_ap - margin)
+            && guards.relative_margin.is_none_or(|margin| s_an <= s_ap - margin * s_ap.abs())
+            && guards.duplicate_distance.is_none_or(|near| d_an.get() > near)
+            && guards
+                .near_positive
+                .is_none_or(|near| chosen.iter().all(|&(_, positive)| self.distance(negative, positive).get() > near))
+    }
+
     /// Compares an output with the definitions, triplet by triplet and reason by reason.
     pub fn check(&self, asked: &Asked, mined: &[Line], unmined: &BTreeMap<u64, String>) -> Result<(), String> {
         let mut by_pair: BTreeMap<(usize, usize), Vec<&Line>> = BTreeMap::new();
@@ -198,16 +321,30 @@ impl<'a> Twin<'a> {
             let seen: Vec<usize> =
                 by_pair.range((anchor, 0)..(anchor + 1, 0)).map(|(&(_, positive), _)| positive).collect();
             let pairs = self.pairs(asked, anchor, &positives, &seen)?;
-            let mut found = 0;
-            for &(d_ap, positive) in &pairs {
-                let lines = by_pair.remove(&(anchor, positive)).unwrap_or_default();
-                found += lines.len();
-                self.check_pair(asked, anchor, (d_ap, positive), &lines)?;
+            let (mut found, mut used) = (0, BTreeMap::new());
+            let mut answers: Vec<Answer> = pairs.iter().map(|&pair| self.answer(asked, anchor, pair, &pairs)).collect();
+            // Row order, as pairs are asked for; then the fallback bands, one after the other.
+            for fallback in std::iter::once(None).chain(asked.fallback.iter().copied().map(Some)) {
+                for answer in &mut answers {
+                    answer.fill(self, asked, fallback, &mut used);
+                }
             }
+            for answer in &answers {
+                let lines = by_pair.remove(&(anchor, answer.positive.1)).unwrap_or_default();
+                found += lines.len();
+                answer.check(asked, anchor, &lines)?;
+            }
+            let guarded = || pairs.iter().any(|&(d_ap, _)| !self.wanted(asked, anchor, d_ap, &pairs, false).is_empty());
             let reason = match &self.rows.labels[anchor] {
                 None => Some("unlabelled"),
                 label if self.rows.labels.iter().filter(|other| *other == label).count() < 2 => Some("singleton"),
                 _ if positives.is_empty() => Some("no-positive"),
+                // Of a random pair that left no trace it is not known what guards kept away from it.
+                _ if found == 0 && asked.positive_pick == "random" => match unmined.get(&(anchor as u64)) {
+                    Some(listed) if listed == "guarded" && asked.guards.any() => Some("guarded"),
+                    _ => Some("band-empty"),
+                },
+                _ if found == 0 && asked.guards.any() && guarded() => Some("guarded"),
                 _ if found == 0 => Some("band-empty"),
                 _ => None,
             };
@@ -232,7 +369,7 @@ impl<'a> Twin<'a> {
         seen: &[usize],
     ) -> Result<Vec<Candidate>, String> {
         let limit = asked.per_anchor;
-        Ok(match asked.positive_pick {
+        let mut pairs = match asked.positive_pick {
             "all" => positives.to_vec(),
             "nearest" => positives.iter().copied().take(limit).collect(),
             "hardest" => {
@@ -244,7 +381,7 @@ impl<'a> Twin<'a> {
             }
             _ => {
                 let chosen: Vec<Candidate> = positives.iter().copied().filter(|(_, row)| seen.contains(row)).collect();
-                let fruitful = |&&(d_ap, _): &&Candidate| !self.wanted(asked, anchor, d_ap).is_empty();
+                let fruitful = |&&pair: &&Candidate| !self.wanted(asked, anchor, pair.0, &[pair], true).is_empty();
                 let barren = positives.len() - positives.iter().filter(fruitful).count();
                 let least = limit.min(positives.len()).saturating_sub(barren);
                 if chosen.len() > limit || chosen.len() < least {
@@ -252,60 +389,98 @@ impl<'a> Twin<'a> {
                 }
                 chosen
             }
-        })
+        };
+        pairs.sort_by_key(|&(_, row)| row);
+        Ok(pairs)
     }
 
     /// Negatives that could fill a slot of a pair: those of any band named.
-    fn wanted(&self, asked: &Asked, anchor: usize, d_ap: Distance) -> Vec<Candidate> {
+    fn wanted(
+        &self,
+        asked: &Asked,
+        anchor: usize,
+        d_ap: Distance,
+        chosen: &[Candidate],
+        guarded: bool,
+    ) -> Vec<Candidate> {
         let named = |band: &str| {
             asked.bands.is_empty() || asked.bands.iter().any(|(b, _)| *b == band) || asked.fallback.contains(&band)
         };
-        let negatives = self.negatives(asked, anchor, d_ap);
+        let negatives = self.negatives(asked, anchor, d_ap, chosen, guarded);
         negatives.into_iter().filter(|(_, band)| named(band)).map(|(negative, _)| negative).collect()
     }
 
-    fn check_pair(&self, asked: &Asked, anchor: usize, positive: Candidate, lines: &[&Line]) -> Result<(), String> {
-        let pair = format!("anchor {anchor}, positive {}", positive.1);
-        let negatives = self.negatives(asked, anchor, positive.0);
+    fn answer(&self, asked: &Asked, anchor: usize, positive: Candidate, chosen: &[Candidate]) -> Answer {
+        let negatives = self.negatives(asked, anchor, positive.0, chosen, true);
+        let slots = if asked.bands.is_empty() { asked.any } else { asked.bands.iter().map(|(_, count)| count).sum() };
+        Answer { positive, negatives, short: slots, windows: Vec::new() }
+    }
+}
+
+/// What one pair must receive.
+struct Answer {
+    positive: Candidate,
+    negatives: Vec<(Candidate, &'static str)>,
+    short: usize,
+    windows: Vec<Expected>,
+}
+
+/// Of one window: its admissible rows, the nearest that it may hold, how many it must hold, whether as fallback.
+struct Expected {
+    rows: Vec<u64>,
+    nearest: Vec<u64>,
+    fallback: bool,
+}
+
+impl Answer {
+    /// Fills the bands asked for, or one fallback band. `used` counts the rows of each class that the anchor received.
+    fn fill(&mut self, twin: &Twin, asked: &Asked, fallback: Option<&str>, used: &mut BTreeMap<String, usize>) {
+        let wanted: Vec<(Option<&str>, usize)> = match fallback {
+            Some(band) => vec![(Some(band), self.short)],
+            None if asked.bands.is_empty() => vec![(None, asked.any)],
+            None => asked.bands.iter().map(|&(band, count)| (Some(band), count)).collect(),
+        };
+        for (band, count) in wanted {
+            let rows = self.negatives.iter().filter(|(_, of)| band.is_none_or(|band| *of == band));
+            let rows: Vec<u64> = rows.map(|((_, row), _)| *row as u64).collect();
+            let mut nearest = Vec::new();
+            for &row in &rows {
+                let class = twin.rows.labels[row as usize].as_ref();
+                let full = |class: &String| asked.max_per_class.is_some_and(|most| used.get(class) >= Some(&most));
+                if nearest.len() == count || class.is_some_and(full) {
+                    continue;
+                }
+                nearest.push(row);
+                if let Some(class) = class {
+                    *used.entry(class.clone()).or_default() += 1;
+                }
+            }
+            self.short -= nearest.len();
+            nearest.sort_unstable();
+            self.windows.push(Expected { rows, nearest, fallback: fallback.is_some() });
+        }
+    }
+
+    fn check(&self, asked: &Asked, anchor: usize, lines: &[&Line]) -> Result<(), String> {
+        let pair = format!("anchor {anchor}, positive {}", self.positive.1);
         for line in lines {
-            let Some(&((d_an, _), band)) = negatives.iter().find(|((_, row), _)| *row as u64 == line.negative) else {
+            let Some(&((d_an, _), band)) = self.negatives.iter().find(|((_, row), _)| *row as u64 == line.negative)
+            else {
                 return Err(format!("{pair}: {line:?} is no admissible negative"));
             };
-            if line.band != band || line.d_an != d_an.get().to_bits() || line.d_ap != positive.0.get().to_bits() {
-                return Err(format!("{pair}: {line:?}, expected {d_an:?} {band} with {:?}", positive.0));
+            if line.band != band || line.d_an != d_an.get().to_bits() || line.d_ap != self.positive.0.get().to_bits() {
+                return Err(format!("{pair}: {line:?}, expected {d_an:?} {band} with {:?}", self.positive.0));
             }
         }
-        // What each window asked for holds, in the order of asking: its admissible rows, and how many it must give.
-        let of_band = |wanted: &str| {
-            negatives.iter().filter(|(_, band)| *band == wanted).map(|((_, row), _)| *row as u64).collect::<Vec<_>>()
-        };
-        let mut windows: Vec<(Vec<u64>, usize, bool)> =
-            asked.bands.iter().map(|(band, count)| (of_band(band), *count, false)).collect();
-        if asked.bands.is_empty() {
-            windows.push((negatives.iter().map(|((_, row), _)| *row as u64).collect(), asked.any, false));
-        }
-        let filled: usize = windows.iter().map(|(rows, count, _)| rows.len().min(*count)).sum();
-        let mut short = windows.iter().map(|(_, count, _)| count).sum::<usize>() - filled;
-        for band in &asked.fallback {
-            let rows = of_band(band);
-            let given = rows.len().min(short);
-            windows.push((rows, short, true));
-            short -= given;
-        }
         let mut counted = 0;
-        for (rows, count, fallback) in windows {
-            let mut given: Vec<u64> = lines
-                .iter()
-                .filter(|line| line.fallback == fallback && rows.contains(&line.negative))
-                .map(|line| line.negative)
-                .collect();
+        for Expected { rows, nearest, fallback } in &self.windows {
+            let given = lines.iter().filter(|line| line.fallback == *fallback && rows.contains(&line.negative));
+            let mut given: Vec<u64> = given.map(|line| line.negative).collect();
             given.sort_unstable();
             given.dedup();
             counted += given.len();
-            let mut expected = rows[..count.min(rows.len())].to_vec();
-            expected.sort_unstable();
-            if given.len() != expected.len() || (asked.nearest && given != expected) {
-                return Err(format!("{pair}: {given:?} (fallback: {fallback}), expected {expected:?} of {rows:?}"));
+            if given.len() != nearest.len() || (asked.pick == "nearest" && given != *nearest) {
+                return Err(format!("{pair}: {given:?} (fallback: {fallback}), expected {nearest:?} of {rows:?}"));
             }
         }
         if counted != lines.len() {

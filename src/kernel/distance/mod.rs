@@ -74,6 +74,12 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// The similarity s(x, y) behind a distance, in f64: 1 − d under cosine, −d otherwise.
+    pub fn score(self, distance: Distance) -> f64 {
+        let whole = if self == Self::Cosine { 1.0 } else { 0.0 };
+        whole - f64::from(distance.get())
+    }
+
     /// The distance between two vectors of the same length, in a fixed order of operations.
     ///
     /// Cosine expects both vectors normalised. Finite vectors whose squared norm is at most

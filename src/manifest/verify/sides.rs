@@ -231,7 +231,7 @@ fn check_suspects_batch(
         if of_a.is_null() || of_b.is_null() || of_a == of_b {
             findings.value(place.file, row, "b_label", "no other label than a's", "two classes");
         }
-        let near = asked.mine.negatives.duplicate_distance.is_some_and(|near| distance.get() <= near);
+        let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
         if !near && store.vector(a) != store.vector(b) {
             findings.value(place.file, row, "distance", distance.get(), "copies, or rows within duplicate_distance");
         }

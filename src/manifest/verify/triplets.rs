@@ -14,7 +14,7 @@ use crate::manifest::harvest;
 use crate::manifest::layout::{Claims, Layout};
 use crate::manifest::order::Key;
 use crate::manifest::sealed::{Listed, Sealed};
-use crate::mine::{Ask, Band, PositivePick, Triplet};
+use crate::mine::{self, Ask, Band, PositivePick, Triplet};
 use crate::store::{Prepared, Row};
 
 /// A triplet's place in the order asked for.
@@ -191,8 +191,8 @@ fn check_rules(place: Place<'_>, row: u64, triplet: &Triplet, asked: &Asked<'_>,
     if let Some(max) = params.positives.max_distance.filter(|&max| d_ap.get() > max) {
         report("d_ap", d_ap.get().to_string(), format!("at most {max}"));
     }
-    if let Some(near) = params.negatives.duplicate_distance.filter(|&near| d_an.get() <= near) {
-        report("d_an", d_an.get().to_string(), format!("more than {near}"));
+    for guard in mine::refusing(triplet, store, params) {
+        report("d_an", d_an.get().to_string(), format!("a negative that {} keeps", guard.name()));
     }
     let wanted: Vec<Band> = match (&params.ask, fallback) {
         (_, true) => params.fallback.clone(),

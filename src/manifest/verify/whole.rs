@@ -1,5 +1,7 @@
 //! What holds of all triplets together: none twice, no pair with more than it asked for, and the manifest's counts.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::Asked;
@@ -8,7 +10,7 @@ use crate::manifest::gather;
 use crate::manifest::sealed::{BandCounts, RowCounts, Sealed};
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Ask, Band, PositivePick, Reason, Triplet};
-use crate::store::Row;
+use crate::store::{Code, Row};
 
 /// All triplets of an output.
 pub(super) struct Run<'a> {
@@ -45,11 +47,27 @@ impl<'a> Run<'a> {
                 pairs += 1;
                 self.check_pair(pair, findings);
             }
+            if let Some(most) = params.negatives.max_per_class {
+                self.check_classes(anchor, most, findings);
+            }
             let most = params.positives.per_anchor;
             if params.positives.pick != PositivePick::All && pairs > most {
                 let found = format!("anchor {} with {pairs} positives", self.name(anchor[0].anchor));
                 findings.file(TRIPLETS, found, format_args!("at most {most}"));
             }
+        }
+    }
+
+    fn check_classes(&self, triplets: &[Triplet], most: u32, findings: &mut Findings) {
+        let mut classes: BTreeMap<Code, u32> = BTreeMap::new();
+        for class in
+            triplets.iter().map(|t| self.asked.store.labels()[t.negative.index()]).filter(|class| !class.is_null())
+        {
+            *classes.entry(class).or_default() += 1;
+        }
+        if let Some(count) = classes.into_values().find(|&count| count > most) {
+            let found = format!("anchor {} with {count} negatives of one class", self.name(triplets[0].anchor));
+            findings.file(TRIPLETS, found, format_args!("at most {most}"));
         }
     }
 

@@ -1,0 +1,132 @@
+//! One anchor on its way through the rounds of questions: what it looks for, and what it has received.
+
+use super::Ask;
+use super::negatives::Ground;
+use super::{Guards, positives};
+use crate::kernel::Distance;
+use crate::search::{Admits, Away, Fill, Quest, Quota, Rule, Window};
+use crate::store::{Code, Prepared, Row};
+
+/// An anchor with its chosen positives and their distances.
+pub(super) type Asking = (Row, Vec<(Row, Distance)>);
+
+/// One (anchor, positive) pair.
+pub(super) struct Pair {
+    pub positive: Row,
+    pub d_ap: Distance,
+    /// The distances that its guards leave open, `(above, upto]`.
+    pub span: (Distance, Distance),
+    /// What was found, in the order it was asked for, and whether as fallback.
+    pub hits: Vec<(Row, Distance, bool)>,
+    /// Slots still empty.
+    pub short: u32,
+    /// Whether every search for this pair so far was exhaustive.
+    pub exhaustive: bool,
+}
+
+pub(super) struct Asker {
+    pub anchor: Row,
+    pub pairs: Vec<Pair>,
+    rules: Vec<Rule>,
+    positives: Vec<Row>,
+    /// Negatives must be farther than this from every positive.
+    near_positive: Option<Distance>,
+    /// Nearest negatives that are skipped, ascending by row; or the only ones that count.
+    except: Vec<Row>,
+    only: Option<Vec<Row>>,
+    per_class: Option<u32>,
+    /// Of each class, how many negatives it has given.
+    used: Vec<(Code, u32)>,
+}
+
+impl Asker {
+    pub fn new((anchor, chosen): Asking, guards: &Guards, ground: Ground) -> Self {
+        let Ground { store, params, .. } = ground;
+        let slots = match &params.ask {
+            Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
+            Ask::Any(count) => *count,
+        };
+        let distances: Vec<Distance> = chosen.iter().map(|&(_, distance)| distance).collect();
+        let pair = |&(positive, d_ap): &(Row, Distance)| {
+            let span = guards.span(params.metric, guards.reference(params.metric, d_ap, &distances));
+            Pair { positive, d_ap, span, hits: Vec::new(), short: slots, exhaustive: true }
+        };
+        Self {
+            anchor,
+            pairs: chosen.iter().map(pair).collect(),
+            rules: positives::rules(anchor, store, &params.negatives.same, &params.negatives.different),
+            positives: chosen.iter().map(|&(row, _)| row).collect(),
+            near_positive: guards.near_positive.map(Distance::new),
+            except: Vec::new(),
+            only: None,
+            per_class: params.negatives.max_per_class,
+            used: Vec::new(),
+        }
+    }
+
+    /// What it was made of.
+    pub fn asking(&self) -> Asking {
+        (self.anchor, self.pairs.iter().map(|pair| (pair.positive, pair.d_ap)).collect())
+    }
+
+    /// Slots still empty.
+    pub fn short(&self) -> u64 {
+        self.pairs.iter().map(|pair| u64::from(pair.short)).sum()
+    }
+
+    /// A question to which every negative is an answer.
+    pub fn quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
+        let Ground { store, params, .. } = ground;
+        let admits = Admits {
+            own: Some(self.anchor),
+            except: &[],
+            only: None,
+            away: None,
+            label: store.labels()[self.anchor.index()],
+            unlabelled: params.negatives.unlabelled,
+            rules: &self.rules,
+        };
+        Quest { vector: store.vector(self.anchor), admits, quota: None, windows }
+    }
+
+    /// A question to which only negatives that its guards admit are answers.
+    pub fn guarded_quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
+        let mut quest = self.quest(ground, windows);
+        (quest.admits.except, quest.admits.only) = (&self.except, self.only.as_deref());
+        quest.admits.away = self.near_positive.map(|above| Away { from: &self.positives, above });
+        quest.quota = self.per_class.map(|per_class| Quota { per_class, used: &self.used });
+        quest
+    }
+
+    /// Takes its nearest negatives, as many as its guards must know.
+    pub fn take_ranks(&mut self, fill: Fill, guards: &Guards) {
+        let mut ranked: Vec<Row> = fill.hits.iter().map(|hit| hit.row).collect();
+        let rest = ranked.split_off(ranked.len().min(guards.skip_nearest as usize));
+        if guards.window.is_some() {
+            let mut only = rest;
+            only.sort_unstable();
+            self.only = Some(only);
+        }
+        ranked.sort_unstable();
+        self.except = ranked;
+        for pair in &mut self.pairs {
+            pair.exhaustive &= fill.exhaustive;
+        }
+    }
+
+    /// Takes what one window of a pair received.
+    pub fn receive(&mut self, owner: usize, fill: Fill, fallback: bool, store: &Prepared) {
+        if self.per_class.is_some() {
+            for class in fill.hits.iter().map(|hit| store.labels()[hit.row.index()]).filter(|class| !class.is_null()) {
+                match self.used.iter_mut().find(|(used, _)| *used == class) {
+                    Some((_, count)) => *count += 1,
+                    None => self.used.push((class, 1)),
+                }
+            }
+        }
+        let pair = &mut self.pairs[owner];
+        pair.exhaustive &= fill.exhaustive;
+        pair.short -= (fill.hits.len() as u32).min(pair.short);
+        pair.hits.extend(fill.hits.into_iter().map(|hit| (hit.row, hit.distance, fallback)));
+    }
+}

@@ -1,0 +1,209 @@
+//! Guards against false negatives: a negative too like the anchor, or the positive, may be one in truth.
+//!
+//! Scores are similarities. A guard that looks at d(a, n) alone is one more bound of every window, so that it is kept inside
+//! the search: what it takes away never starves a band.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Params, Triplet, positives};
+use crate::kernel::{Distance, Metric};
+use crate::store::Prepared;
+
+/// Which of an anchor's positives the margin guards are measured from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Reference {
+    /// The pair's own.
+    #[default]
+    Each,
+    /// The nearest that was chosen.
+    Nearest,
+    /// The farthest that was chosen.
+    Farthest,
+    /// The mean score of all that were chosen.
+    Mean,
+}
+
+/// What a negative must keep to; `None` and 0 ask for nothing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Guards {
+    /// s(a, n) is at most this …
+    pub max_score: Option<f64>,
+    /// … and at least this.
+    pub min_score: Option<f64>,
+    /// s(a, n) ≤ s(a, p) − x.
+    pub absolute_margin: Option<f64>,
+    /// s(a, n) ≤ s(a, p) − r·|s(a, p)|.
+    pub relative_margin: Option<f64>,
+    pub reference: Reference,
+    /// Leaves out so many nearest negatives of the anchor, before any other guard.
+    pub skip_nearest: u32,
+    /// Takes from so many nearest negatives only, in the same order.
+    pub window: Option<u32>,
+    /// d(a, n) is larger. Labelled rows that are not are listed as suspects.
+    pub duplicate_distance: Option<f32>,
+    /// d(n, p) is larger, for every chosen positive of the anchor.
+    pub near_positive: Option<f32>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    SkipNearest,
+    Window,
+    DuplicateDistance,
+    MaxScore,
+    MinScore,
+    AbsoluteMargin,
+    RelativeMargin,
+    NearPositive,
+}
+
+impl Guard {
+    pub const ALL: [Self; 8] = [
+        Self::SkipNearest,
+        Self::Window,
+        Self::DuplicateDistance,
+        Self::MaxScore,
+        Self::MinScore,
+        Self::AbsoluteMargin,
+        Self::RelativeMargin,
+        Self::NearPositive,
+    ];
+
+    /// As written in a pipeline.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SkipNearest => "skip_nearest",
+            Self::Window => "window",
+            Self::DuplicateDistance => "duplicate_distance",
+            Self::MaxScore => "max_score",
+            Self::MinScore => "min_score",
+            Self::AbsoluteMargin => "absolute_margin",
+            Self::RelativeMargin => "relative_margin",
+            Self::NearPositive => "near_positive",
+        }
+    }
+}
+
+impl Guards {
+    /// Those that are set.
+    pub fn set(&self) -> impl Iterator<Item = Guard> {
+        Guard::ALL.into_iter().filter(|guard| match guard {
+            Guard::SkipNearest => self.skip_nearest > 0,
+            Guard::Window => self.window.is_some(),
+            Guard::DuplicateDistance => self.duplicate_distance.is_some(),
+            Guard::MaxScore => self.max_score.is_some(),
+            Guard::MinScore => self.min_score.is_some(),
+            Guard::AbsoluteMargin => self.absolute_margin.is_some(),
+            Guard::RelativeMargin => self.relative_margin.is_some(),
+            Guard::NearPositive => self.near_positive.is_some(),
+        })
+    }
+
+    /// How many nearest negatives of an anchor must be known to tell ranks; 0 where no guard asks for ranks.
+    pub fn ranks(&self) -> u32 {
+        self.window.unwrap_or(self.skip_nearest)
+    }
+
+    /// The score that the margin guards of a pair are measured from; `chosen` are the distances of all of the anchor's positives.
+    pub fn reference(&self, metric: Metric, pair: Distance, chosen: &[Distance]) -> f64 {
+        let scores = || chosen.iter().map(|&d| metric.score(d));
+        match self.reference {
+            Reference::Each => metric.score(pair),
+            Reference::Nearest => scores().fold(f64::NEG_INFINITY, f64::max),
+            Reference::Farthest => scores().fold(f64::INFINITY, f64::min),
+            Reference::Mean => scores().sum::<f64>() / chosen.len() as f64,
+        }
+    }
+
+    /// Whether a guard keeps a negative at distance `d`, as far as that alone tells.
+    pub fn keeps(&self, guard: Guard, metric: Metric, d: Distance, reference: f64) -> bool {
+        let score = metric.score(d);
+        match guard {
+            Guard::SkipNearest | Guard::Window | Guard::NearPositive => true,
+            Guard::DuplicateDistance => self.duplicate_distance.is_none_or(|near| d.get() > near),
+            Guard::MaxScore => self.max_score.is_none_or(|most| score <= most),
+            Guard::MinScore => self.min_score.is_none_or(|least| score >= least),
+            Guard::AbsoluteMargin => self.absolute_margin.is_none_or(|margin| score <= reference - margin),
+            Guard::RelativeMargin => {
+                self.relative_margin.is_none_or(|margin| score <= reference - margin * reference.abs())
+            }
+        }
+    }
+
+    /// The distances `(above, upto]` that [`Guards::keeps`] keeps for every guard.
+    pub fn span(&self, metric: Metric, reference: f64) -> (Distance, Distance) {
+        let keeps = |guard, d| self.keeps(guard, metric, d, reference);
+        let floors = Guard::ALL.into_iter().filter(|&guard| guard != Guard::MinScore);
+        let above = last(|d| !floors.clone().all(|guard| keeps(guard, d)));
+        (above, last(|d| keeps(Guard::MinScore, d)))
+    }
+}
+
+/// The guards that a triplet's negative does not keep, but for those that count ranks.
+pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params) -> Vec<Guard> {
+    let guards = &params.negatives.guards;
+    let others = guards.near_positive.is_some() || guards.reference != Reference::Each;
+    let chosen = match positives::choose(triplet.anchor, store, params) {
+        Ok(chosen) if others => chosen,
+        _ => vec![(triplet.positive, triplet.d_ap)],
+    };
+    let distances: Vec<Distance> = chosen.iter().map(|&(_, distance)| distance).collect();
+    let reference = guards.reference(params.metric, triplet.d_ap, &distances);
+    let near = |guard| {
+        let negative = store.vector(triplet.negative);
+        let close =
+            |near| chosen.iter().any(|&(row, _)| params.metric.distance(negative, store.vector(row)).get() <= near);
+        guard == Guard::NearPositive && guards.near_positive.is_some_and(close)
+    };
+    guards.set().filter(|&guard| !guards.keeps(guard, params.metric, triplet.d_an, reference) || near(guard)).collect()
+}
+
+/// The largest distance for which a condition holds that holds up to some distance; [`Distance::MIN`] for none.
+fn last(holds: impl Fn(Distance) -> bool) -> Distance {
+    let (mut low, mut high) = (Distance::MIN.ordinal(), Distance::MAX.ordinal());
+    while low < high {
+        let middle = high - (high - low) / 2;
+        if holds(Distance::from_ordinal(middle)) { low = middle } else { high = middle - 1 }
+    }
+    Distance::from_ordinal(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_end_exactly_where_guards_begin_to_refuse() {
+        let guards = [
+            Guards { max_score: Some(0.7), ..Guards::default() },
+            Guards { max_score: Some(0.7), min_score: Some(0.3), ..Guards::default() },
+            Guards { absolute_margin: Some(0.1), min_score: Some(-0.5), ..Guards::default() },
+            Guards { relative_margin: Some(0.05), duplicate_distance: Some(0.25), ..Guards::default() },
+        ];
+        for metric in [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot] {
+            for reference in [-0.9, -1e-9, 0.0, 0.4, 0.95] {
+                for guards in &guards {
+                    let (above, upto) = guards.span(metric, reference);
+                    for edge in [above, upto].into_iter().filter(|edge| edge.get().is_finite()) {
+                        for d in [edge.get().next_down(), edge.get(), edge.get().next_up()].map(Distance::new) {
+                            let kept = Guard::ALL.iter().all(|&guard| guards.keeps(guard, metric, d, reference));
+                            assert_eq!(kept, d > above && d <= upto, "{metric:?} {reference} {guards:?} {d:?}");
+                        }
+                    }
+                }
+            }
+        }
+        assert_eq!(Guards::default().span(Metric::Cosine, 0.5), (Distance::MIN, Distance::MAX));
+    }
+
+    #[test]
+    fn a_negative_reference_moves_away_from_zero() {
+        // s(a, p) = −0.5 and 10 %: a negative's score is at most −0.55, not −0.45.
+        let guards = Guards { relative_margin: Some(0.1), ..Guards::default() };
+        let keeps = |score: f32| guards.keeps(Guard::RelativeMargin, Metric::Dot, Distance::new(-score), -0.5);
+        assert!(keeps(-0.56) && !keeps(-0.54) && !keeps(-0.46));
+    }
+}
