@@ -2,7 +2,11 @@
 
 use std::sync::atomic::AtomicBool;
 
-use triplet_miner::pipeline::{self, Control};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde::Serialize;
+use triplet_miner::mine::{AtMargin, Calibration, Fullness, WithGuard};
+use triplet_miner::pipeline::{self, Control, Explanation};
 use triplet_miner::report::Silent;
 
 use super::output;
@@ -17,6 +21,9 @@ pub struct Args {
     pipeline: PipelineFile,
     #[command(flatten)]
     run: RunFlags,
+    /// Also read the vectors, and show how full each band would be for a range of margins and guards
+    #[arg(long)]
+    calibrate: bool,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -28,6 +35,55 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     // Nothing is written, so a signal may end the process as it stands.
     let control = Control { progress: &Silent, interrupted: &AtomicBool::new(false) };
     let explanation = pipeline::explain(&plan, &control)?;
-    output::either(&explanation, args.json)?;
+    let calibration = args.calibrate.then(|| pipeline::calibrate(&plan, &control)).transpose()?;
+    match (args.json, &calibration) {
+        (true, _) => output::json(&Calibrated { explanation: &explanation, calibration: calibration.as_ref() })?,
+        (false, None) => output::text(&explanation)?,
+        (false, Some(calibration)) => output::text(&format!("{explanation}\n\n{}", tables(calibration)))?,
+    }
     Ok(Status::Done)
+}
+
+#[derive(Serialize)]
+struct Calibrated<'a> {
+    #[serde(flatten)]
+    explanation: &'a Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<&'a Calibration>,
+}
+
+fn tables(calibration: &Calibration) -> String {
+    let Calibration { anchors, pairs, margins, guards } = calibration;
+    let share = |fullness: &Fullness| format!("{:.1} %", 100.0 * fullness.filled);
+    let mut bands = table(&["margin", "hard", "median", "semi-hard", "median", "easy", "median"]);
+    for AtMargin { margin, bands: of } in margins {
+        let cells = of.iter().flat_map(|(_, fullness)| [share(fullness), fullness.median.to_string()]);
+        bands.add_row(std::iter::once(short(*margin)).chain(cells));
+    }
+    let mut behind = table(&["guard", "value", "filled", "median"]);
+    for WithGuard { guard, value, fullness } in guards {
+        behind.add_row([guard.name().to_owned(), short(*value), share(fullness), fullness.median.to_string()]);
+    }
+    let sample = format!(
+        "On a sample of {anchors} anchors and {pairs} pairs: slots that would be filled, and candidates of the median pair"
+    );
+    format!(
+        "{sample}\n\nwithout guards, by margin\n{}\n\nin the bands asked for, with one guard alone\n{}",
+        bands.trim_fmt(),
+        behind.trim_fmt()
+    )
+}
+
+/// Without the noise of binary fractions.
+fn short(value: f64) -> String {
+    ((value * 1e6).round() / 1e6).to_string()
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }

@@ -1,8 +1,7 @@
 //! One anchor on its way through the rounds of questions: what it looks for, and what it has received.
 
-use super::Ask;
 use super::negatives::Ground;
-use super::{Guards, positives};
+use super::{Ask, Guards, Params, positives};
 use crate::kernel::Distance;
 use crate::search::{Admits, Away, Fill, Quest, Quota, Rule, Window};
 use crate::store::{Code, Prepared, Row};
@@ -22,6 +21,19 @@ pub(super) struct Pair {
     pub short: u32,
     /// Whether every search for this pair so far was exhaustive.
     pub exhaustive: bool,
+}
+
+/// Every negative of an anchor: guards are not looked at.
+pub(super) fn everyone<'a>(anchor: Row, rules: &'a [Rule], store: &Prepared, params: &Params) -> Admits<'a> {
+    Admits {
+        own: Some(anchor),
+        except: &[],
+        only: None,
+        away: None,
+        label: store.labels()[anchor.index()],
+        unlabelled: params.negatives.unlabelled,
+        rules,
+    }
 }
 
 pub(super) struct Asker {
@@ -77,15 +89,7 @@ impl Asker {
     /// A question to which every negative is an answer.
     pub fn quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
         let Ground { store, params, .. } = ground;
-        let admits = Admits {
-            own: Some(self.anchor),
-            except: &[],
-            only: None,
-            away: None,
-            label: store.labels()[self.anchor.index()],
-            unlabelled: params.negatives.unlabelled,
-            rules: &self.rules,
-        };
+        let admits = everyone(self.anchor, &self.rules, store, params);
         Quest { vector: store.vector(self.anchor), admits, quota: None, windows }
     }
 

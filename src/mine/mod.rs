@@ -3,16 +3,21 @@
 //! No I/O, no clock, no global state: mining a partition is a pure function of (prepared store, search, params, anchors).
 
 mod asker;
+mod audit;
 mod band;
+mod calibrate;
 mod guards;
 mod harvest;
 mod negatives;
 mod params;
 mod positives;
 mod recall;
+mod spectrum;
 mod suspects;
 
+pub use audit::{Audit, audit};
 pub use band::Band;
+pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};
 pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
@@ -22,19 +27,31 @@ pub use suspects::copies;
 use crate::search::Search;
 use crate::store::{Prepared, Row};
 
+/// Pairs that are mined together: where every member of a class of 10,000 is a positive, a partition has more of them than
+/// memory should hold at once.
+pub const PAIRS: usize = 1 << 16;
+
 /// Mines a partition: every triplet its anchors yield, and a reason for each anchor that yields none.
 ///
 /// `anchors` ascend. The result does not depend on which other anchors share the partition.
 pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params) -> Harvest {
     let mut harvest = Harvest::default();
-    let mut asking = Vec::new();
+    let ground = negatives::Ground { store, search, params };
+    let (mut asking, mut pairs) = (Vec::new(), 0);
     for &anchor in anchors {
         match positives::choose(anchor, store, params) {
-            Ok(positives) => asking.push((anchor, positives)),
+            Ok(positives) => {
+                pairs += positives.len();
+                asking.push((anchor, positives));
+            }
             Err(reason) => harvest.unmined.push((anchor, reason)),
         }
+        if pairs >= PAIRS {
+            negatives::find(std::mem::take(&mut asking), ground, &mut harvest);
+            pairs = 0;
+        }
     }
-    negatives::find(asking, negatives::Ground { store, search, params }, &mut harvest);
+    negatives::find(asking, ground, &mut harvest);
     harvest.unmined.sort_unstable();
     harvest
 }

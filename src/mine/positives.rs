@@ -1,7 +1,7 @@
 //! The positives of an anchor.
 
 use super::{Params, PositivePick, Reason};
-use crate::kernel::{Distance, TopK};
+use crate::kernel::{Distance, Measure, TopK};
 use crate::search::lottery::{Shuffle, combine};
 use crate::search::{Relation, Rule};
 use crate::store::{Prepared, Row};
@@ -19,31 +19,46 @@ pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<V
     let asked = &params.positives;
     let rules = rules(anchor, store, &asked.same, &asked.different);
     let admits = |row: Row| row != anchor && rules.iter().all(|rule| rule.holds(store, row));
-    let admitted = members.iter().copied().filter(|&row| admits(row));
-    let measure = |row: Row| params.metric.distance(store.vector(anchor), store.vector(row));
     let fits = |distance: Distance| {
         asked.min_distance.is_none_or(|min| distance.get() >= min)
             && asked.max_distance.is_none_or(|max| distance.get() <= max)
     };
-    let rows: Vec<Row> = match asked.pick {
-        PositivePick::All => admitted.filter(|&row| fits(measure(row))).collect(),
-        PositivePick::Random => random(anchor, store, params, admits, |row| fits(measure(row))),
-        PositivePick::Nearest | PositivePick::Hardest => {
-            let mut best = TopK::new(asked.per_anchor);
-            for (row, distance) in admitted.map(|row| (row, measure(row))).filter(|&(_, distance)| fits(distance)) {
-                let near = distance.ordinal();
-                let rank = if asked.pick == PositivePick::Nearest { near } else { !near };
-                best.push(u64::from(rank) << 32 | u64::from(row.0));
+    let mut chosen = match asked.pick {
+        PositivePick::Random => random(anchor, store, params, admits, fits),
+        pick => {
+            let admitted: Vec<u32> = members.iter().filter(|&&row| admits(row)).map(|row| row.0).collect();
+            let fitting = measured(anchor, store, &admitted).filter(|&(_, distance)| fits(distance));
+            match pick {
+                PositivePick::All => fitting.collect(),
+                _ => extreme(fitting, pick, asked.per_anchor),
             }
-            best.into_sorted().into_iter().map(|key| Row(key as u32)).collect()
         }
     };
-    if rows.is_empty() {
+    if chosen.is_empty() {
         return Err(Reason::NoPositive);
     }
-    let mut chosen: Vec<(Row, Distance)> = rows.into_iter().map(|row| (row, measure(row))).collect();
     chosen.sort_unstable_by_key(|&(row, _)| row);
     Ok(chosen)
+}
+
+/// Distances to many rows at once: classes may have ten thousand.
+fn measured(anchor: Row, store: &Prepared, rows: &[u32]) -> impl Iterator<Item = (Row, Distance)> {
+    let mut distances = Vec::with_capacity(rows.len());
+    Measure::of(store.metric()).distances(store.vector(anchor), store.vectors(), rows, &mut distances);
+    rows.iter().zip(distances).map(|(&row, distance)| (Row(row), Distance::new(distance)))
+}
+
+/// The nearest, or the hardest, which are the farthest; ties go to the earlier row.
+fn extreme(fitting: impl Iterator<Item = (Row, Distance)>, pick: PositivePick, count: u32) -> Vec<(Row, Distance)> {
+    let mut best = TopK::new(count);
+    for (row, distance) in fitting {
+        let near = distance.ordinal();
+        let rank = if pick == PositivePick::Nearest { near } else { !near };
+        best.push(u64::from(rank) << 32 | u64::from(row.0));
+    }
+    let distance = |key: u64| if pick == PositivePick::Nearest { (key >> 32) as u32 } else { !((key >> 32) as u32) };
+    let keys = best.into_sorted().into_iter();
+    keys.map(|key| (Row(key as u32), Distance::from_ordinal(distance(key)))).collect()
 }
 
 /// The first admissible members in a keyed order that only (seed, ids) decide: a few steps, however large the class.
@@ -52,12 +67,14 @@ fn random(
     store: &Prepared,
     params: &Params,
     admits: impl Fn(Row) -> bool,
-    fits: impl Fn(Row) -> bool,
-) -> Vec<Row> {
+    fits: impl Fn(Distance) -> bool,
+) -> Vec<(Row, Distance)> {
     let members = store.ranked_members(store.labels()[anchor.index()]);
     let order = Shuffle::new(combine(&[params.seed, store.keys()[anchor.index()]]), members.len() as u32);
     let drawn = (0..members.len() as u32).map(|place| members[order.forward(place) as usize]);
-    drawn.filter(|&row| admits(row) && fits(row)).take(params.positives.per_anchor as usize).collect()
+    let measure = |row: Row| (row, params.metric.distance(store.vector(anchor), store.vector(row)));
+    let fitting = drawn.filter(|&row| admits(row)).map(measure).filter(|&(_, distance)| fits(distance));
+    fitting.take(params.positives.per_anchor as usize).collect()
 }
 
 /// The constraints of an anchor on a pair's other member.

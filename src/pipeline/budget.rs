@@ -9,7 +9,7 @@ use super::job::Job;
 use super::machine;
 use crate::config::Plan;
 use crate::kernel::quantised::padded;
-use crate::mine::partition_rows;
+use crate::mine::{PAIRS, partition_rows};
 use crate::search::Index;
 use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHORS, STRETCH, WRITE};
 
@@ -33,7 +33,8 @@ const ANCHOR: u64 = 560;
 /// triplet in a list that grows by doubling, and once more as columns.
 const PAIR: u64 = 96;
 const WINDOW: u64 = 280;
-const SLOT: u64 = 16 + 16 + 24 + 56 + 32;
+const TRIPLETS: u64 = 56 + 32;
+const SLOT: u64 = 16 + 16 + 24 + TRIPLETS;
 /// Of a thread in a scan: the hits of the anchors that are shown a block.
 const HITS: u64 = (SHOWN_ANCHORS * BLOCK * size_of::<u32>()) as u64;
 /// Of a row in a graph, beside its vector.
@@ -164,9 +165,12 @@ fn partition(job: &Job) -> u64 {
     // Cells plan the visits of so many anchors together.
     let planned = (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
     let anchors = u64::from(partition_rows(job.rows.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
-    let pair = PAIR + job.windows * WINDOW + job.slots * SLOT;
-    let anchor = job.pairs.saturating_mul(pair).saturating_add(ANCHOR + padded(job.dims) as u64);
-    anchors.saturating_mul(anchor).saturating_add(16 * job.largest_class + HITS + planned)
+    // So many pairs are mined together; what they gave stays until the partition is committed.
+    let together = anchors.saturating_mul(job.pairs).min((PAIRS as u64).saturating_add(job.pairs));
+    let mined = together.saturating_mul(PAIR + job.windows * WINDOW + job.slots * (SLOT - TRIPLETS));
+    let given = anchors.saturating_mul(job.pairs).saturating_mul(job.slots * TRIPLETS);
+    let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64);
+    anchors.saturating_add(mined).saturating_add(given).saturating_add(24 * job.largest_class + HITS + planned)
 }
 
 #[cfg(test)]

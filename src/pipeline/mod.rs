@@ -1,6 +1,7 @@
 //! Floor 6. *What happens, in which order?* The job, stage by stage.
 
 mod budget;
+mod calibrate;
 mod engine;
 mod estimate;
 mod explain;
@@ -11,6 +12,7 @@ mod stages;
 mod verify;
 
 pub use budget::TooLittleMemory;
+pub use calibrate::calibrate;
 pub use engine::{Control, Interrupted};
 pub use explain::{Explanation, explain};
 pub use scratch::{Scratch, ScratchError};
@@ -66,12 +68,13 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         stages::tune(plan, &store, &mut index, &mut watch)?;
         let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
         let recall = stages::measure(plan, &store, &index, &mut watch)?;
+        let audit = stages::audit(plan, &store, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
         let session = stages::sorter(plan, &job, &scratch)?;
         let (mine, output) = (&plan.mine, &plan.output);
         let material = Material { store: &store, harvests: &harvests, mine, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
-        let summary = Some(stages::seal(plan, draft, watch, estimates)?);
+        let summary = Some(stages::seal(plan, draft, watch, estimates, audit)?);
         scratch.remove()?;
         Ok(Outcome { path, already: false, summary })
     })

@@ -12,7 +12,7 @@ use super::engine::{Engine, Taken, Watch};
 use super::job::Job;
 use crate::config::Plan;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
-use crate::mine::{self, Recall};
+use crate::mine::{self, Audit, Recall};
 use crate::report::{self, Estimates, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Survey};
@@ -58,6 +58,23 @@ pub fn prepare(
         let summary = format!("{} rows × {} dimensions, {} classes", store.rows(), store.dims(), store.classes());
         Ok((Arc::new(store), summary))
     })
+}
+
+/// A store prepared for a look, in a folder that goes when it is dropped.
+pub fn prepare_aside(
+    plan: &Plan,
+    survey: &Survey,
+    engine: &Engine,
+    done: &str,
+) -> anyhow::Result<(Prepared, tempfile::TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let dir = folder.path().join("store");
+    let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
+    engine.wait(store::prepare(&plan.store, survey, &dir, &|rows| stage.advance(rows)))?;
+    let prepared = Prepared::open(&dir)?;
+    stage.finish(done);
+    engine.go_on()?;
+    Ok((prepared, folder))
 }
 
 /// The index of a run, and why it is this one.
@@ -190,6 +207,18 @@ pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watc
     })
 }
 
+/// What each guard takes away, on a sample of anchors.
+pub fn audit(plan: &Plan, store: &Prepared, watch: &mut Watch) -> anyhow::Result<Option<Audit>> {
+    if plan.mine.negatives.guards.set().next().is_none() {
+        return Ok(None);
+    }
+    watch.stage("guards", None, Unit::Anchors, |_| {
+        let audit = mine::audit(store, &plan.mine);
+        let summary = audit.as_ref().map_or_else(String::new, |audit| format!("a sample of {} anchors", audit.anchors));
+        Ok((audit, summary))
+    })
+}
+
 /// What the manifest says beside what is counted while it is written.
 pub fn facts(
     plan: &Plan,
@@ -242,7 +271,13 @@ pub fn write(
 }
 
 /// Puts the report beside the result, and the result in its place.
-pub fn seal(plan: &Plan, draft: Draft, watch: Watch, estimates: Estimates) -> anyhow::Result<Summary> {
+pub fn seal(
+    plan: &Plan,
+    draft: Draft,
+    watch: Watch,
+    estimates: Estimates,
+    audit: Option<Audit>,
+) -> anyhow::Result<Summary> {
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
     let Taken { stages, seconds, memory } = watch.end();
@@ -258,6 +293,7 @@ pub fn seal(plan: &Plan, draft: Draft, watch: Watch, estimates: Estimates) -> an
         guarded: tally.guarded,
         exhausted: tally.exhausted,
         missed: tally.missed,
+        guards: audit,
         unmined: sealed.unmined.clone(),
         suspects,
         index: sealed.search.index.name().into(),

@@ -9,9 +9,8 @@ use super::stages;
 use crate::config;
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
 use crate::mine::{self, Harvest};
-use crate::report::Unit;
 use crate::search::{Brute, Index, Search};
-use crate::store::{self, Prepared, Row};
+use crate::store::{self, Row};
 
 /// Anchors that are mined again by brute force.
 const SAMPLE: usize = 200;
@@ -28,14 +27,8 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
     let engine = Engine::new(0, control)?;
     engine.install(|| {
         let survey = engine.wait(store::survey(&plan.store))?;
-        let work = tempfile::tempdir()?;
-        let dir = work.path().join("store");
-        let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
-        engine.wait(store::prepare(&plan.store, &survey, &dir, &|rows| stage.advance(rows)))?;
-        let prepared = Prepared::open(&dir)?;
-        stage.finish("the store is as it was checked then");
-        engine.go_on()?;
-
+        let (prepared, _folder) =
+            stages::prepare_aside(&plan, &survey, &engine, "the store is as it was checked then")?;
         let unlabelled = plan.mine.negatives.unlabelled;
         let search: Box<dyn Search> =
             if full { Box::new(stages::exact(&prepared, unlabelled)?) } else { Box::new(Brute::new(&prepared)) };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
-use crate::mine::{Ask, Band, Interval, Reason, Tally};
+use crate::mine::{Ask, Audit, Band, Interval, Reason, Tally};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -38,6 +38,9 @@ pub struct Summary {
     pub exhausted: u64,
     /// Slots left empty by an approximate search that cannot tell.
     pub missed: u64,
+    /// What each guard takes from the bands, on a sample of anchors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guards: Option<Audit>,
     /// Reasons that occurred.
     pub unmined: BTreeMap<Reason, u64>,
     pub suspects: u64,
@@ -171,6 +174,9 @@ impl fmt::Display for Summary {
             };
             line(f, "left empty", format_args!("{exhausted} slots: no such negative; {guarded}{missed}: none found"))?;
         }
+        if let Some(audit) = &self.guards {
+            line(f, "guards", guards_text(audit))?;
+        }
         line(f, "unmined", self.unmined_text())?;
         line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
         match &self.reason {
@@ -255,6 +261,15 @@ fn duration(seconds: f64) -> String {
     }
 }
 
+/// Of the candidates in the bands asked for, what each guard refuses and what is left.
+fn guards_text(audit: &Audit) -> String {
+    let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / audit.candidates.max(1) as f64);
+    let refused: Vec<String> =
+        audit.refused.iter().map(|(guard, count)| format!("{} {}", guard.name(), share(*count))).collect();
+    let (refused, kept, anchors) = (refused.join(", "), share(audit.kept), thousands(audit.anchors));
+    format!("of the candidates of {anchors} anchors refuse {refused}; {kept} kept")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,6 +291,7 @@ mod tests {
             bands: band_lines(&ask, &tally),
             fallback: 10,
             guarded: 0,
+            guards: None,
             exhausted: 440,
             missed: 0,
             unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),

@@ -43,7 +43,7 @@ pub fn awkward(draw: &mut Draw) -> Rows {
 
 #[test]
 fn exact_mining_is_what_the_definitions_say() {
-    for seed in 0..60 {
+    for seed in 0..80 {
         let mut draw = Draw(seed);
         let rows = awkward(&mut draw);
         let asked = Asked::draw(&mut draw, &rows);

@@ -4,6 +4,7 @@ mod bad_data;
 mod commands;
 mod equivalence;
 mod floors;
+mod guards;
 mod interrupted;
 mod memory;
 mod oracle;

@@ -102,7 +102,8 @@ impl Asked {
             teams: [team(draw), team(draw)],
             unlabelled: draw.below(2) == 0,
             guards,
-            max_per_class: (pick == "nearest" && draw.below(3) == 0).then_some(1 + draw.below(2) as usize),
+            max_per_class: (pick == "nearest" && positive_pick != "random" && draw.below(3) == 0)
+                .then_some(1 + draw.below(2) as usize),
             seed: draw.below(1_000),
         }
     }

@@ -160,8 +160,10 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
     match (right, reason) {
         (Some(right), reason) => (reason != right).then_some(right.name()),
         (None, Reason::BandEmpty) => None,
+        (None, Reason::Guarded) if run.asked.mine.negatives.guards.set().next().is_some() => None,
+        (None, Reason::Guarded) => Some("band-empty or search-missed: there are no guards"),
         (None, Reason::SearchMissed) => (index == Index::Exact).then_some("band-empty: the search was exact"),
-        (None, _) => Some("band-empty or search-missed: it has a positive"),
+        (None, _) => Some("band-empty, guarded or search-missed: it has a positive"),
     }
 }
 

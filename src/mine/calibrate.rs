@@ -1,0 +1,142 @@
+//! How full each band would be for a range of margins and guards, on a sample of anchors: nobody must choose 0.95 blindly,
+//! for what suits one store starves another.
+
+use serde::Serialize;
+
+use super::spectrum::{self, Spectrum};
+use super::{Ask, Band, Guard, Guards, Params};
+use crate::kernel::{Distance, Metric};
+use crate::store::Prepared;
+
+/// What a sample of anchors shows. Every figure is over (anchor, positive) pairs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Calibration {
+    pub anchors: usize,
+    pub pairs: usize,
+    pub margins: Vec<AtMargin>,
+    /// Each guard alone, in the bands and with the margin of the pipeline.
+    pub guards: Vec<WithGuard>,
+}
+
+/// Each band at one margin, without guards.
+#[derive(Debug, Clone, Serialize)]
+pub struct AtMargin {
+    pub margin: f64,
+    pub bands: Vec<(Band, Fullness)>,
+}
+
+/// The bands asked for behind one guard.
+#[derive(Debug, Clone, Serialize)]
+pub struct WithGuard {
+    pub guard: Guard,
+    pub value: f64,
+    pub fullness: Fullness,
+}
+
+/// How much a band offers.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Fullness {
+    /// Of the slots asked for, the share that would be filled; of one slot where the band was not asked for.
+    pub filled: f64,
+    /// Candidates of the median pair.
+    pub median: u64,
+}
+
+/// Of the margin asked for.
+const MARGINS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 4.0];
+const ABSOLUTE: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
+const RELATIVE: [f64; 5] = [0.01, 0.02, 0.05, 0.1, 0.2];
+const SKIPPED: [u32; 4] = [1, 3, 10, 30];
+const SCORES: [f64; 5] = [0.98, 0.95, 0.9, 0.8, 0.7];
+
+/// Looks at a sample of anchors of a store.
+pub fn calibrate(store: &Prepared, params: &Params) -> Calibration {
+    let (margins, trials) = (margins(params), trials(params));
+    // Of each anchor and pair: counts by (margin, band), then by trial.
+    let counted = spectrum::sampled(store, params, |spectrum| counts(spectrum, &margins, &trials, params));
+    let anchors = counted.len();
+    let pairs: Vec<Vec<u64>> = counted.into_iter().flatten().collect();
+    let column = |index: usize, wanted: u32| fullness(pairs.iter().map(|counts| counts[index]).collect(), wanted);
+    let at_margin = |(place, &margin): (usize, &f64)| {
+        let band =
+            |(offset, &band): (usize, &Band)| (band, column(place * Band::ALL.len() + offset, asked(params, band)));
+        AtMargin { margin, bands: Band::ALL.iter().enumerate().map(band).collect() }
+    };
+    let slots = match &params.ask {
+        Ask::Any(count) => *count,
+        Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
+    };
+    let first = margins.len() * Band::ALL.len();
+    let with_guard = |(place, (guard, value, _)): (usize, &(Guard, f64, Guards))| WithGuard {
+        guard: *guard,
+        value: *value,
+        fullness: column(first + place, slots),
+    };
+    Calibration {
+        anchors,
+        pairs: pairs.len(),
+        margins: margins.iter().enumerate().map(at_margin).collect(),
+        guards: trials.iter().enumerate().map(with_guard).collect(),
+    }
+}
+
+fn margins(params: &Params) -> Vec<f64> {
+    let most = if params.metric == Metric::Cosine { 2.0 } else { f64::INFINITY };
+    MARGINS.iter().map(|share| share * params.margin).filter(|&margin| margin < most).collect()
+}
+
+/// Each guard to be tried, with its value.
+fn trials(params: &Params) -> Vec<(Guard, f64, Guards)> {
+    let none = || Guards { reference: params.negatives.guards.reference, ..Guards::default() };
+    let relative = RELATIVE.map(|r| (Guard::RelativeMargin, r, Guards { relative_margin: Some(r), ..none() }));
+    let absolute = ABSOLUTE
+        .map(|share| share * params.margin)
+        .map(|x| (Guard::AbsoluteMargin, x, Guards { absolute_margin: Some(x), ..none() }));
+    let skipped = SKIPPED.map(|k| (Guard::SkipNearest, f64::from(k), Guards { skip_nearest: k, ..none() }));
+    let scores = SCORES.map(|s| (Guard::MaxScore, s, Guards { max_score: Some(s), ..none() }));
+    // Only cosine similarities have a scale of their own.
+    let scores = scores.into_iter().filter(|_| params.metric == Metric::Cosine);
+    relative.into_iter().chain(absolute).chain(skipped).chain(scores).collect()
+}
+
+/// Of each pair, how many negatives lie in each band at each margin, and in the bands asked for behind each guard.
+fn counts(spectrum: &Spectrum, margins: &[f64], trials: &[(Guard, f64, Guards)], params: &Params) -> Vec<Vec<u64>> {
+    let chosen: Vec<Distance> = spectrum.positives.iter().map(|&(_, distance)| distance).collect();
+    let within = |(above, upto): (Distance, Distance), skipped: usize| {
+        let upto_count = |bound| spectrum.negatives.partition_point(|&(distance, _)| distance <= bound);
+        upto_count(upto).saturating_sub(upto_count(above).max(skipped)) as u64
+    };
+    let of_pair = |&d_ap: &Distance| {
+        let mut counts: Vec<u64> = Vec::with_capacity(margins.len() * Band::ALL.len() + trials.len());
+        for &margin in margins {
+            counts.extend(Band::ALL.iter().map(|band| within(band.window(d_ap, margin), 0)));
+        }
+        for (_, _, guards) in trials {
+            let (above, upto) = guards.span(params.metric, guards.reference(params.metric, d_ap, &chosen));
+            let behind = |window: (Distance, Distance)| {
+                within((window.0.max(above), window.1.min(upto)), guards.skip_nearest as usize)
+            };
+            counts.push(match &params.ask {
+                Ask::Any(_) => behind((Distance::MIN, Distance::MAX)),
+                Ask::Bands(bands) => bands.iter().map(|&(band, _)| behind(band.window(d_ap, params.margin))).sum(),
+            });
+        }
+        counts
+    };
+    chosen.iter().map(of_pair).collect()
+}
+
+/// How many the pipeline asks for from a band; 1 where it asks for none.
+fn asked(params: &Params, band: Band) -> u32 {
+    match &params.ask {
+        Ask::Any(count) => *count,
+        Ask::Bands(bands) => bands.iter().find(|(asked, _)| *asked == band).map_or(1, |&(_, count)| count),
+    }
+}
+
+fn fullness(mut counts: Vec<u64>, wanted: u32) -> Fullness {
+    let filled: u64 = counts.iter().map(|&count| count.min(u64::from(wanted))).sum();
+    let slots = counts.len() as u64 * u64::from(wanted);
+    counts.sort_unstable();
+    Fullness { filled: filled as f64 / slots.max(1) as f64, median: counts.get(counts.len() / 2).copied().unwrap_or(0) }
+}

@@ -1,0 +1,20 @@
+//! `miner plan --calibrate`: how full bands would be. Reads the store into a temporary folder, and leaves nothing.
+
+use super::engine::{Control, Engine};
+use super::stages;
+use crate::config::Plan;
+use crate::mine::{self, Calibration};
+use crate::store;
+
+/// Looks at a sample of anchors of a pipeline's store.
+///
+/// # Errors
+/// Those of reading the store.
+pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> {
+    let engine = Engine::new(plan.run.threads, control)?;
+    engine.install(|| {
+        let survey = engine.wait(store::survey(&plan.store))?;
+        let (store, _folder) = stages::prepare_aside(plan, &survey, &engine, "as a run will see it")?;
+        Ok(mine::calibrate(&store, &plan.mine))
+    })
+}

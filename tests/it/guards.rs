@@ -1,0 +1,105 @@
+//! What is told about guards and bands, against what a run does.
+
+use serde_json::Value;
+
+use crate::support::{Draw, Room, Rows, STORE, manifest, sample, triplets, unmined};
+
+/// Fewer anchors than a sample takes, so that figures of the sample are those of the run.
+fn room(seed: u64) -> Room {
+    let mut draw = Draw(seed);
+    let n = 90;
+    let vectors = (0..n).map(|_| (0..6).map(|_| draw.unit()).collect()).collect();
+    let labels = (0..n).map(|_| Some(format!("c{}", draw.below(9)))).collect();
+    let room = Room::new();
+    Rows { vectors, labels, teams: vec![None; n] }.write(&room.path("store.parquet"));
+    room
+}
+
+fn json(room: &Room, args: &[&str]) -> Value {
+    serde_json::from_str(&room.miner(args).exits(0).stdout).unwrap()
+}
+
+#[test]
+fn calibration_foretells_how_full_bands_are() {
+    for (seed, guard) in [(1, ""), (2, "mine.negatives.relative_margin = 0.1"), (3, "mine.negatives.skip_nearest = 10")]
+    {
+        let room = room(seed);
+        let asked = format!("{STORE}mine.bands = {{ semi-hard = 30 }}\nmine.pick = 'nearest'\n{guard}\n");
+        let out = room.run("out", &asked);
+        let told = json(&room, &["plan", "out.toml", "--calibrate", "--json"]);
+        let share = triplets(&out).len() as f64 / (30 * told["census"]["anchors"].as_u64().unwrap()) as f64;
+        let expected = match guard.split_once(" = ") {
+            None => {
+                let margins = told["calibration"]["margins"].as_array().unwrap();
+                let line = margins.iter().find(|line| line["margin"] == 0.2).unwrap();
+                line["bands"][1][1]["filled"].as_f64().unwrap()
+            }
+            Some((key, value)) => {
+                let guards = told["calibration"]["guards"].as_array().unwrap();
+                let name = key.rsplit('.').next().unwrap();
+                let value: f64 = value.parse().unwrap();
+                let line = guards.iter().find(|line| line["guard"] == name && line["value"] == value).unwrap();
+                line["fullness"]["filled"].as_f64().unwrap()
+            }
+        };
+        assert!((share - expected).abs() < 1e-9, "{guard}: {share}, foretold {expected}");
+        assert!(share > 0.05 && share < 0.95, "{guard}: {share} proves nothing");
+    }
+}
+
+#[test]
+fn the_audit_counts_what_guards_take_from_a_run() {
+    let room = room(4);
+    let asked = format!("{STORE}mine.bands = {{ semi-hard = 1000 }}\nmine.pick = 'nearest'\n");
+    let free = triplets(&room.run("free", &asked)).len() as u64;
+    let guards = "mine.negatives = { skip_nearest = 5, max_score = 0.3, relative_margin = 0.05, near_positive = 0.4 }";
+    let out = room.run("guarded", &format!("{asked}{guards}\n"));
+    let kept = triplets(&out).len() as u64;
+    let report = json(&room, &["report", "guarded", "--json"]);
+    let audit = &report["guards"];
+    assert_eq!(audit["candidates"].as_u64(), Some(free));
+    assert_eq!(audit["kept"].as_u64(), Some(kept));
+    // What the guards took is what they left empty: everything else had a slot of its own.
+    assert_eq!(report["guarded"].as_u64(), Some(free - kept));
+    for guard in audit["refused"].as_array().unwrap() {
+        let (name, refused) = (guard[0].as_str().unwrap(), guard[1].as_u64().unwrap());
+        let alone = format!(
+            "{asked}mine.negatives.{name} = {}\n",
+            match name {
+                "skip_nearest" => "5",
+                "max_score" => "0.3",
+                "relative_margin" => "0.05",
+                _ => "0.4",
+            }
+        );
+        assert_eq!(refused, free - triplets(&room.run(name, &alone)).len() as u64, "{name}");
+        assert!(refused > 0, "{name} refuses nothing, which proves nothing");
+    }
+    room.miner(&["verify", "guarded", "--full"]).exits(0);
+}
+
+#[test]
+fn an_anchor_whose_candidates_are_all_kept_away_is_guarded() {
+    let room = room(5);
+    let out = room.run("out", &format!("{STORE}mine.negatives.skip_nearest = 80\n"));
+    let reasons = unmined(&out);
+    assert!(reasons.values().any(|reason| reason == "guarded"), "{reasons:?}");
+    assert!(manifest(&out)["unmined"]["guarded"].as_u64() > Some(0));
+    room.miner(&["verify", "out", "--full"]).exits(0);
+}
+
+/// Uniform choices lie where most rows lie; weighted ones do not.
+#[test]
+fn weighted_picks_lie_nearer_than_uniform_ones_and_farther_than_the_nearest() {
+    let room = Room::new();
+    let mean = |pick: &str| {
+        let store = STORE.replace("store.parquet", &sample("glosses.parquet"));
+        let out = room.run(pick, &format!("{store}mine.bands = {{ any = 4 }}\nmine.pick = '{pick}'\n"));
+        room.miner(&["verify", pick]).exits(0);
+        let lines = triplets(&out);
+        lines.iter().map(|line| f64::from(f32::from_bits(line.d_an))).sum::<f64>() / lines.len() as f64
+    };
+    let [nearest, weighted, uniform] = ["nearest", "distance-weighted", "random"].map(mean);
+    // In 384 dimensions weights fall so steeply that hardly more than the nearest are chosen.
+    assert!(nearest < weighted && weighted + 0.1 < uniform, "{nearest} {weighted} {uniform}");
+}
