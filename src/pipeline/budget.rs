@@ -35,6 +35,8 @@ const PAIR: u64 = 96;
 const WINDOW: u64 = 280;
 const TRIPLETS: u64 = 56 + 32;
 const SLOT: u64 = 16 + 16 + 24 + TRIPLETS;
+/// Of a nearest negative that is skipped, or looked at alone: in a heap, as a hit, in a list.
+const RANKED: u64 = 16 + 16 + 8;
 /// Of a thread in a scan: the hits of the anchors that are shown a block.
 const HITS: u64 = (SHOWN_ANCHORS * BLOCK * size_of::<u32>()) as u64;
 /// Of a row in a graph, beside its vector.
@@ -169,7 +171,7 @@ fn partition(job: &Job) -> u64 {
     let together = anchors.saturating_mul(job.pairs).min((PAIRS as u64).saturating_add(job.pairs));
     let mined = together.saturating_mul(PAIR + job.windows * WINDOW + job.slots * (SLOT - TRIPLETS));
     let given = anchors.saturating_mul(job.pairs).saturating_mul(job.slots * TRIPLETS);
-    let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64);
+    let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64 + job.ranks * RANKED);
     anchors.saturating_add(mined).saturating_add(given).saturating_add(24 * job.largest_class + HITS + planned)
 }
 

@@ -19,6 +19,7 @@ fn job() -> Job {
         pairs: 1,
         windows: 2,
         slots: 8,
+        ranks: 0,
         sorts: false,
         index: Index::Exact,
         cells: 0,
@@ -54,11 +55,12 @@ fn too_little_is_refused_with_the_least_that_would_do() {
 #[test]
 fn more_of_anything_never_needs_less() {
     let base = Budget::of(&job()).least();
-    let larger: [fn(&mut Job); 7] = [
+    let larger: [fn(&mut Job); 8] = [
         |job| job.rows *= 8,
         |job| job.dims *= 64,
         |job| job.pairs *= 64,
         |job| job.slots *= 64,
+        |job| job.ranks = 10_000,
         |job| job.threads *= 8,
         |job| job.sorts = true,
         |job| job.index = Index::Hnsw,

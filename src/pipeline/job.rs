@@ -33,6 +33,8 @@ pub struct Job {
     /// Of a pair: windows that are searched, and slots to fill.
     pub windows: u64,
     pub slots: u64,
+    /// Of an anchor, nearest negatives that its guards must know.
+    pub ranks: u64,
     /// Whether the order of the output takes a sort.
     pub sorts: bool,
     pub index: Index,
@@ -82,6 +84,7 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
         },
         windows: asked.max(u64::from(!plan.mine.fallback.is_empty())),
         slots: slots.min(census.kept),
+        ranks: u64::from(plan.mine.negatives.guards.ranks()).min(census.kept),
         sorts: plan.output.order != Order::Anchor,
         index: choice.index,
         cells: match choice.index {
