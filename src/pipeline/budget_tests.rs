@@ -18,6 +18,7 @@ fn job() -> Job {
         pairs: 1,
         windows: 2,
         slots: 8,
+        beside: 3,
         sorts: false,
         index: Index::Exact,
         cells: 0,
