@@ -8,7 +8,7 @@ use super::error::{Complaint, ConfigError, Place};
 use super::paths;
 use super::plan::{self, Plan};
 use super::schema::check_keys;
-use super::spec::Spec;
+use super::spec::{ROWS_PER_FILE, Spec};
 use crate::mine::PositivePick;
 
 /// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
@@ -31,6 +31,9 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         spec.name.get_or_insert(stem);
         if spec.mine.positives.pick != PositivePick::All {
             spec.mine.positives.per_anchor.get_or_insert(1);
+        }
+        if spec.output.shards.is_none() {
+            spec.output.rows_per_file.get_or_insert(ROWS_PER_FILE);
         }
         let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
         paths::apart(&plan.store.path, &plan.output.path)?;

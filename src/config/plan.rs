@@ -8,8 +8,9 @@ use super::error::{Complaint, nearest};
 use super::guards::guards;
 use super::paths::{path, seen_from};
 use super::size::parse_size;
-use super::spec::{BandsSpec, Spec, StoreSpec, Unlabelled};
+use super::spec::{ALL_COLUMNS, BandsSpec, ROWS_PER_FILE, Spec, StoreSpec, Unlabelled};
 use crate::kernel::Metric;
+use crate::manifest::{Columns, Format, Layout, Order, Split};
 use crate::mine::{Ask, Band, NegativePick, PositivePick};
 use crate::{manifest, mine, search, store};
 
@@ -61,8 +62,8 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         name: spec.name.clone().unwrap_or_default(),
         store: store(&spec.store, store_path, mine.metric)?,
         search: search(spec)?,
+        output: output(spec, output_path, &mine.ask)?,
         mine,
-        output: output(spec, output_path)?,
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
         store_from_output,
@@ -262,18 +263,80 @@ fn distinct(key: &str, names: &[String]) -> Result<(), Complaint> {
     }
 }
 
-fn output(spec: &Spec, path: PathBuf) -> Result<manifest::Params, Complaint> {
+/// Columns of negatives that a row of n-tuples may have: a table of more is a mistake.
+const LONGEST_TUPLE: u64 = 1_000;
+
+fn output(spec: &Spec, path: PathBuf, ask: &Ask) -> Result<manifest::Params, Complaint> {
     let asked = &spec.output;
-    if asked.rows_per_file == 0 {
-        return Err(Complaint::new("output.rows_per_file", "must be at least 1"));
+    let (format, layout) = (asked.format, asked.layout);
+    let columns = columns(spec)?;
+    if layout == Layout::NTuple && ask.slots() > LONGEST_TUPLE {
+        let message = format!(
+            "mine.bands asks for {} negatives, which would be a column each; at most 1,000, or choose labeled-list",
+            ask.slots()
+        );
+        return Err(Complaint::new("output.layout", message));
     }
-    Ok(manifest::Params {
-        path,
-        format: asked.format,
-        order: asked.order,
-        rows_per_file: asked.rows_per_file,
-        overwrite: asked.overwrite,
-    })
+    if layout == Layout::LabeledList && matches!(format, Format::Csv | Format::Npy) {
+        let message = format!("cannot hold the lists of layout \"{}\"; use parquet, arrow or jsonl", layout.name());
+        return Err(Complaint::new("output.format", message));
+    }
+    if format == Format::Npy {
+        if columns != Columns::All {
+            let message = "format \"npy\" holds row indices, not values; leave columns out, or choose another format";
+            return Err(Complaint::new("output.columns", message));
+        }
+        if !spec.store.carry.is_empty() {
+            let message =
+                "format \"npy\" holds row indices only, so nothing is carried; leave it out, or choose another format";
+            return Err(Complaint::new("store.carry", message));
+        }
+    }
+    let (order, overwrite) = (asked.order, asked.overwrite);
+    Ok(manifest::Params { path, format, layout, columns, order, split: split(spec)?, overwrite })
+}
+
+fn columns(spec: &Spec) -> Result<Columns, Complaint> {
+    let asked = spec.output.columns.as_str();
+    if asked == ALL_COLUMNS {
+        return Ok(Columns::All);
+    }
+    let carried = &spec.store.carry;
+    if carried.iter().any(|column| column == asked) {
+        return Ok(Columns::Carried(asked.to_owned()));
+    }
+    let cure = match nearest(asked, carried.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean \"{near}\"?"),
+        None => format!("write carry = [\"{asked}\"] in [store]"),
+    };
+    Err(Complaint::new("output.columns", format!("expected \"all\" or a carried column; {cure}")))
+}
+
+fn split(spec: &Spec) -> Result<Split, Complaint> {
+    let asked = &spec.output;
+    let Some(shards) = asked.shards else {
+        return match asked.rows_per_file.unwrap_or(ROWS_PER_FILE) {
+            0 => Err(Complaint::new("output.rows_per_file", "must be at least 1")),
+            rows => Ok(Split::Rows(rows)),
+        };
+    };
+    let refuse = |message: String| Err(Complaint::new("output.shards", message));
+    if asked.rows_per_file.is_some() {
+        return refuse(
+            "decides how many rows a file has, and so does output.rows_per_file; leave one of them out".into(),
+        );
+    }
+    if !(1..=10_000).contains(&shards) {
+        return refuse("must be from 1 to 10,000".into());
+    }
+    match asked.order {
+        Order::EasyToHard | Order::HardToEasy => Ok(Split::Shards(shards)),
+        Order::Anchor | Order::Random => refuse(format!(
+            "cuts rows by their gap, which output.order = \"{}\" does not sort by; choose easy-to-hard or hard-to-easy, or \
+             rows_per_file instead",
+            asked.order.name()
+        )),
+    }
 }
 
 #[cfg(test)]

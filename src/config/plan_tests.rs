@@ -75,6 +75,19 @@ fn values_that_make_no_sense_are_refused() {
             "p.toml: search.index = \"ivf\": unknown variant `ivf`, expected one of `auto`, `exact`, `cells`, `hnsw`",
         ),
         ("output.rows_per_file=0", "p.toml: output.rows_per_file = 0: must be at least 1"),
+        ("output.shards=0", "p.toml: output.shards = 0: must be from 1 to 10,000"),
+        (
+            "output.shards=4",
+            "p.toml: output.shards = 4: cuts rows by their gap, which output.order = \"anchor\" does not sort by; choose easy-to-hard or hard-to-easy, or rows_per_file instead",
+        ),
+        (
+            "output.layout=tripel",
+            "p.toml: output.layout = \"tripel\": unknown variant `tripel`, expected one of `triplet`, `n-tuple`, `pair`, `labeled-pair`, `labeled-list`, `candidates`",
+        ),
+        (
+            "output.columns=text",
+            "p.toml: output.columns = \"text\": expected \"all\" or a carried column; write carry = [\"text\"] in [store]",
+        ),
         ("output.path=data", "p.toml: output.path = \"data\": would replace the store, data/a.parquet"),
         ("output.path=", "p.toml: output.path = \"\": is empty; expected a path"),
         (
@@ -123,9 +136,49 @@ fn combinations_that_make_no_sense_are_refused() {
             ["mine.bands={ any = 2 }", "mine.fallback=['easy']"],
             "p.toml: mine.fallback = [\"easy\"]: `any` already takes from every band",
         ),
+        (
+            ["output.columns=texts", "store.carry=['text']"],
+            "p.toml: output.columns = \"texts\": expected \"all\" or a carried column; did you mean \"text\"?",
+        ),
+        (
+            ["output.layout=n-tuple", "mine.bands={ hard = 600, semi-hard = 401 }"],
+            "p.toml: output.layout = \"n-tuple\": mine.bands asks for 1001 negatives, which would be a column each; at most 1,000, or choose labeled-list",
+        ),
+        (
+            ["output.format=csv", "output.layout=labeled-list"],
+            "p.toml: output.format = \"csv\": cannot hold the lists of layout \"labeled-list\"; use parquet, arrow or jsonl",
+        ),
+        (
+            ["output.format=npy", "output.layout=labeled-list"],
+            "p.toml: output.format = \"npy\": cannot hold the lists of layout \"labeled-list\"; use parquet, arrow or jsonl",
+        ),
+        (
+            ["output.format=npy", "store.carry=['text']"],
+            "p.toml: store.carry = [\"text\"]: format \"npy\" holds row indices only, so nothing is carried; leave it out, or choose another format",
+        ),
     ] {
         assert_eq!(refusal(&set), expected, "{set:?}");
     }
+}
+
+#[test]
+fn what_three_keys_contradict() {
+    let found = refusal(&["output.format=npy", "store.carry=['text']", "output.columns=text"]);
+    let holds = "format \"npy\" holds row indices, not values; leave columns out, or choose another format";
+    assert_eq!(found, format!("p.toml: output.columns = \"text\": {holds}"));
+    let found = refusal(&["output.order=hard-to-easy", "output.shards=4", "output.rows_per_file=10"]);
+    let twice = "decides how many rows a file has, and so does output.rows_per_file; leave one of them out";
+    assert_eq!(found, format!("p.toml: output.shards = 4: {twice}"));
+}
+
+#[test]
+fn files_are_shards_or_of_so_many_rows() {
+    let resolved = |set: &[&str]| plan(GOOD, set).unwrap().resolved["output"].clone();
+    let default = resolved(&[]);
+    assert_eq!((&default["rows_per_file"], default.get("shards")), (&serde_json::json!(1_000_000), None));
+    assert_eq!((&default["layout"], &default["columns"]), (&"triplet".into(), &"all".into()));
+    let shards = resolved(&["output.order=easy-to-hard", "output.shards=3"]);
+    assert_eq!((&shards["shards"], shards.get("rows_per_file")), (&serde_json::json!(3), None));
 }
 
 #[test]

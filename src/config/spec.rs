@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Metric;
-use crate::manifest::{Format, Order};
+use crate::manifest::{Format, Layout, Order};
 use crate::mine::{Band, NegativePick, PositivePick, Reference};
 use crate::search::{CellsParams, HnswParams, Index};
 use crate::store::BadRows;
@@ -194,6 +194,11 @@ pub struct NegativesSpec {
     pub max_per_class: Option<u32>,
 }
 
+/// What `output.columns` says unless it names one.
+pub const ALL_COLUMNS: &str = "all";
+/// Where nothing else is asked for: files of some tens of MiB.
+pub const ROWS_PER_FILE: u64 = 1_000_000;
+
 /// Where the result goes, and how it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -201,10 +206,18 @@ pub struct OutputSpec {
     /// A folder of its own. Relative to this file; out/STEM by default.
     pub path: Option<String>,
     pub format: Format,
+    pub layout: Layout,
     pub order: Order,
-    /// Triplets a file, at most.
+    /// "all", or a carried column: the files then hold its values alone, under the names that text trainers know.
+    pub columns: String,
+    /// Rows a file, at most. Default: 1,000,000, unless there are shards.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    pub rows_per_file: u64,
+    pub rows_per_file: Option<u64>,
+    /// So many files of equally many rows instead, from easy to hard or from hard to easy: a curriculum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub shards: Option<u32>,
     /// Replace an output that another pipeline, input or version wrote.
     #[serde(skip_serializing)]
     pub overwrite: bool,
@@ -212,8 +225,16 @@ pub struct OutputSpec {
 
 impl Default for OutputSpec {
     fn default() -> Self {
-        let (format, order) = (Format::default(), Order::default());
-        Self { path: None, format, order, rows_per_file: 1_000_000, overwrite: false }
+        Self {
+            path: None,
+            format: Format::default(),
+            layout: Layout::default(),
+            order: Order::default(),
+            columns: ALL_COLUMNS.into(),
+            rows_per_file: None,
+            shards: None,
+            overwrite: false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Builder, ListBuilder, RecordBatch, StringArray, UInt64Array};
 use serde_json::json;
 
-use super::{Draft, Facts, Format, Harvests, Input, Order, Params, SearchFacts, fingerprint};
+use super::{Columns, Draft, Facts, Format, Harvests, Input, Layout, Order, Params, SearchFacts, Split, fingerprint};
 use crate::kernel::Metric;
 use crate::mine::{self, Ask, Band, Guards, Harvest, NegativePick, Negatives, PositivePick, Positives};
 use crate::search::{Brute, Index};
@@ -76,7 +76,8 @@ pub(super) fn store() -> Arc<Prepared> {
         ("embedding", Arc::new(embeddings.finish())),
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap();
-    let mut part = super::format::Part::create(path.clone(), Format::Parquet, &batch.schema()).unwrap();
+    let extent = super::format::Extent::of(60);
+    let mut part = super::format::Part::create(path.clone(), Format::Parquet, &batch.schema(), extent).unwrap();
     part.write(&batch).unwrap();
     part.finish(String::new()).unwrap();
     let params = store::Params {
@@ -119,7 +120,15 @@ fn harvests(folder: &Path, store: &Prepared, mine: impl Fn(&[Row]) -> Harvest) -
 }
 
 pub(super) fn output(path: &Path, format: Format, order: Order) -> Params {
-    Params { path: path.to_path_buf(), format, order, rows_per_file: 50, overwrite: false }
+    Params {
+        path: path.to_path_buf(),
+        format,
+        layout: Layout::Triplet,
+        columns: Columns::All,
+        order,
+        split: Split::Rows(50),
+        overwrite: false,
+    }
 }
 
 pub(super) fn inputs() -> Vec<Input> {
@@ -159,13 +168,12 @@ pub(super) fn draft_of(
 }
 
 /// Reads all parts of an output, one batch a part.
-pub(super) fn read_parts(out: &Path, format: Format, sealed: &super::Sealed) -> Vec<RecordBatch> {
-    let store = store();
-    let layout = super::layout::Layout::new(&store, false).unwrap();
+pub(super) fn read_parts(output: &Params, sealed: &super::Sealed) -> Vec<RecordBatch> {
+    let sheet = super::layout::Sheet::new(&store(), &mine_params(), output).unwrap();
     let read = |listed: &super::Listed| {
-        let file = std::fs::File::open(out.join(&listed.path)).unwrap();
-        let batches: Vec<_> = format.decoder(file, layout.schema()).unwrap().map(Result::unwrap).collect();
-        let schema = batches.first().map_or(layout.schema().clone(), |batch| batch.schema());
+        let file = std::fs::File::open(output.path.join(&listed.path)).unwrap();
+        let batches: Vec<_> = output.format.decoder(file, sheet.schema()).unwrap().map(Result::unwrap).collect();
+        let schema = batches.first().map_or(sheet.schema().clone(), |batch| batch.schema());
         arrow::compute::concat_batches(&schema, &batches).unwrap()
     };
     sealed.parts.iter().map(read).collect()

@@ -213,7 +213,7 @@ pub(super) fn batch(triplets: &[Triplet]) -> Result<RecordBatch, ArrowError> {
 }
 
 /// The triplets of a checked batch.
-fn decode(batch: &RecordBatch) -> Vec<Triplet> {
+pub(super) fn decode(batch: &RecordBatch) -> Vec<Triplet> {
     let (rows, distances) = (
         |column: usize| batch.column(column).as_primitive::<UInt32Type>().values(),
         |column: usize| batch.column(column).as_primitive::<Float32Type>().values(),

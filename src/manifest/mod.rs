@@ -8,6 +8,7 @@ mod durable;
 mod fingerprint;
 mod format;
 mod gather;
+mod groups;
 mod harvest;
 mod layout;
 mod order;
@@ -15,6 +16,7 @@ mod params;
 mod seal;
 mod sealed;
 mod sides;
+mod stock;
 mod verify;
 mod write;
 
@@ -27,9 +29,11 @@ pub use gather::GatherError;
 pub use harvest::{HarvestError, Harvests};
 pub use layout::NameError;
 pub use order::{KEYED_ROW, OrderError};
-pub use params::{Format, Order, Params};
+pub use params::{Columns, Format, Layout, Order, Params, Split};
 pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current};
-pub use sealed::{BandCounts, Column, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts};
+pub use sealed::{
+    BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts,
+};
 pub use sides::SUSPECTS;
 pub use verify::{Asked, Checked, Completeness, Finding, Verdict, verify};
 pub use write::{ColumnsError, Facts, Material, WriteError, check_columns, write};

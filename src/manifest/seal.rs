@@ -127,11 +127,12 @@ pub struct Draft {
     output: Params,
     sealed: Sealed,
     tally: Tally,
+    left_out: u64,
 }
 
 impl Draft {
-    pub(super) fn new(staging: PathBuf, output: Params, sealed: Sealed, tally: Tally) -> Self {
-        Self { staging, output, sealed, tally }
+    pub(super) fn new(staging: PathBuf, output: Params, sealed: Sealed, tally: Tally, left_out: u64) -> Self {
+        Self { staging, output, sealed, tally, left_out }
     }
 
     /// The folder to be sealed; files that are put here (a report) come along.
@@ -144,9 +145,14 @@ impl Draft {
         &self.sealed
     }
 
-    /// Summed over all partitions.
+    /// Summed over all partitions, of the triplets that the layout keeps.
     pub fn tally(&self) -> &Tally {
         &self.tally
+    }
+
+    /// Triplets that the layout left out: those of pairs with too few.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// Writes the manifest, makes everything durable, and moves the folder to `output.path`.
@@ -264,7 +270,7 @@ mod tests {
             let draft = fixture::draft_of(folder.path(), &store, &output, "a", 1, |_| crate::mine::Harvest::default());
             let sealed = draft.seal().unwrap();
             assert_eq!((sealed.parts.len(), sealed.parts[0].rows, sealed.rows.triplets), (1, 0, 0), "{format:?}");
-            let parts = fixture::read_parts(&output.path, format, &sealed);
+            let parts = fixture::read_parts(&output, &sealed);
             assert_eq!((parts.len(), parts[0].num_rows()), (1, 0), "{format:?}");
         }
     }

@@ -40,7 +40,7 @@ pub struct Sealed {
     /// Rows without a triplet, by reason; every reason is there.
     pub unmined: BTreeMap<Reason, u64>,
     pub search: SearchFacts,
-    /// Columns of the triplets.
+    /// Columns of the parts.
     pub columns: Vec<Column>,
     pub parts: Vec<Listed>,
     pub files: Vec<Listed>,
@@ -65,6 +65,7 @@ pub struct RowCounts {
     pub anchors: u64,
     /// Rows without a triplet.
     pub unmined: u64,
+    /// Triplets that the output tells of, whatever its layout; `parts` say how many rows the files have.
     pub triplets: u64,
 }
 
@@ -74,6 +75,12 @@ pub struct BandCounts {
     pub hard: u64,
     pub semi_hard: u64,
     pub easy: u64,
+}
+
+impl From<BandCounts> for [u64; 3] {
+    fn from(BandCounts { hard, semi_hard, easy }: BandCounts) -> Self {
+        [hard, semi_hard, easy]
+    }
 }
 
 impl From<[u64; 3]> for BandCounts {
@@ -134,13 +141,23 @@ pub struct Column {
 }
 
 /// One file of the output.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Listed {
     /// Inside the output, with forward slashes.
     pub path: String,
     pub rows: u64,
     pub bytes: u64,
     pub sha256: String,
+    /// Of a shard with rows: their gaps, in the order of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gaps>,
+}
+
+/// The gaps between which a shard lies: those of its first row and of its last.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Gaps {
+    pub first: f64,
+    pub last: f64,
 }
 
 /// Why a folder's manifest could not be read.
@@ -279,8 +296,9 @@ mod tests {
         std::fs::write(folder.path().join("out/a"), "").unwrap();
         std::fs::write(folder.path().join("secret"), "").unwrap();
         let out = folder.path().join("out");
-        let locate =
-            |path: &str| Listed { path: path.to_owned(), rows: 0, bytes: 0, sha256: String::new() }.locate(&out);
+        let locate = |path: &str| {
+            Listed { path: path.to_owned(), rows: 0, bytes: 0, sha256: String::new(), gap: None }.locate(&out)
+        };
         assert_eq!(locate("a").unwrap(), out.join("a"));
         for path in ["../secret", "/etc/passwd", "", ".", "./../secret", "b"] {
             assert!(locate(path).is_err(), "{path}");

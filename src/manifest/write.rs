@@ -6,9 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
-use arrow::compute::BatchCoalescer;
-use arrow::datatypes::{SchemaRef, UInt8Type};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
@@ -16,22 +15,21 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::durable::sync_folder;
-use super::format::{ColumnError, FormatError, Part};
+use super::format::{ColumnError, Extent, FormatError, Part};
 use super::gather::GatherError;
-use super::harvest::{HarvestError, Harvests, SCHEMA};
-use super::layout::{Layout, NameError};
+use super::groups::Groups;
+use super::harvest::{self, HarvestError, Harvests};
+use super::layout::{Lines, NameError, Sheet};
 use super::order::{self, OrderError};
-use super::sealed::{Column, FORMAT, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
+use super::sealed::{Column, FORMAT, Gaps, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
 use super::sides::{self, SUSPECTS, UNMINED};
-use super::{Draft, Format, Params};
-use crate::mine::{self, Reason, Tally};
+use super::stock::{self, Stock};
+use super::{Draft, Format, Params, Split};
+use crate::mine::{self, Reason};
 use crate::store::Prepared;
 
 /// The folder of the parts.
 pub(super) const TRIPLETS: &str = "triplets";
-
-/// Triplets that are laid out and encoded at once.
-const BATCH: usize = 1 << 15;
 
 /// Why a result could not be written.
 #[derive(Debug, Error)]
@@ -83,8 +81,8 @@ pub struct Facts {
 }
 
 /// Whether the output's format can hold the store's columns: worth asking before hours of mining.
-pub fn check_columns(store: &Prepared, unlabelled: bool, format: Format) -> Result<(), ColumnsError> {
-    Ok(format.check(Layout::new(store, unlabelled)?.schema())?)
+pub fn check_columns(store: &Prepared, mine: &mine::Params, output: &Params) -> Result<(), ColumnsError> {
+    Ok(output.format.check(Sheet::new(store, mine, output)?.schema())?)
 }
 
 /// Writes parts, `unmined.parquet` and `suspects.parquet` into `staging`, which is emptied first. `on_rows` hears of triplets as
@@ -98,26 +96,21 @@ pub async fn write(
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Draft, WriteError> {
     let Material { store, harvests, mine: asked, output, session } = *material;
-    let layout = Layout::new(store, asked.negatives.unlabelled).map_err(ColumnsError::from)?;
+    let sheet = Sheet::new(store, asked, output).map_err(ColumnsError::from)?;
     make_staging(staging)?;
 
-    let mut parts = Parts::new(staging, output, layout.schema().clone());
-    let mut triplets = order::triplets(harvests, store, output.order, asked.seed, session).await?;
-    let mut coalescer = BatchCoalescer::new(SCHEMA.clone(), BATCH);
-    let mut bands = [0; 3];
+    let Stock { tally, left_out, rows, unmined, mut suspects } = stock::take(harvests, &sheet)?;
+    let mut parts = Parts::new(staging, output, &sheet, rows);
+    let mut triplets = order::triplets(harvests, store, output.order, sheet.grain(), asked.seed, session).await?;
+    let mut groups = Groups::new(sheet.grain());
     loop {
         let next = triplets.try_next().await?;
         let over = next.is_none();
-        match next {
-            Some(batch) => coalescer.push_batch(batch)?,
-            None => coalescer.finish_buffered_batch()?,
-        }
-        while let Some(mined) = coalescer.next_completed_batch() {
-            for &band in mined.column(5).as_primitive::<UInt8Type>().values() {
-                bands[usize::from(band)] += 1;
-            }
-            parts.write(layout.batch(store, &mined)?)?;
-            on_rows(mined.num_rows() as u64);
+        groups.push(next.iter().flat_map(harvest::decode));
+        while let Some(whole) = groups.next(over) {
+            let lines = sheet.lines(&whole);
+            parts.write(sheet.batch(store, &lines)?, &lines)?;
+            on_rows(whole.len() as u64);
         }
         if over {
             break;
@@ -125,13 +118,7 @@ pub async fn write(
     }
     let parts = parts.finish()?;
 
-    let (mut tally, mut unmined, mut suspects) = (Tally::default(), Vec::new(), mine::copies(store));
-    for ordinal in 0..harvests.partitions() {
-        let aside = harvests.aside(ordinal)?;
-        tally += &aside.tally;
-        unmined.extend(aside.unmined);
-        suspects.extend(aside.suspects);
-    }
+    suspects.extend(mine::copies(store));
     let unmined = sides::all_unmined(store, unmined)?;
     let suspects = sides::all_suspects(suspects);
     let mut reasons: BTreeMap<Reason, u64> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
@@ -150,7 +137,7 @@ pub async fn write(
         read: u64::from(store.rows()) + store.rejected().num_rows() as u64,
         anchors: tally.anchors,
         unmined: unmined.len() as u64,
-        triplets: bands.iter().sum(),
+        triplets: tally.triplets(),
     };
     let Facts { program, fingerprint, pipeline, inputs, search } = facts;
     let sealed = Sealed {
@@ -161,14 +148,14 @@ pub async fn write(
         pipeline,
         inputs,
         rows,
-        bands: bands.into(),
+        bands: tally.bands.into(),
         unmined: reasons,
         search,
-        columns: Column::of(layout.schema()),
+        columns: Column::of(sheet.schema()),
         parts,
         files,
     };
-    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally))
+    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, left_out))
 }
 
 fn make_staging(staging: &Path) -> Result<(), WriteError> {
@@ -188,20 +175,11 @@ fn write_side<T>(
     entries: &[T],
     batch: impl Fn(&[T]) -> Result<RecordBatch, GatherError>,
 ) -> Result<Listed, WriteError> {
-    let mut part = Part::create(staging.join(name), Format::Parquet, schema)?;
+    let mut part = Part::create(staging.join(name), Format::Parquet, schema, Extent::of(entries.len() as u64))?;
     for some in entries.chunks(sides::BATCH) {
         part.write(&batch(some)?)?;
     }
     Ok(part.finish(name.to_owned())?)
-}
-
-/// `triplets/part-00000.parquet`, …: each but the last with exactly `rows_per_file` rows.
-struct Parts<'a> {
-    staging: &'a Path,
-    output: &'a Params,
-    schema: SchemaRef,
-    open: Option<Part>,
-    done: Vec<Listed>,
 }
 
 /// The name of a part inside the output.
@@ -209,53 +187,91 @@ pub(super) fn part_name(ordinal: usize, format: Format) -> String {
     format!("{TRIPLETS}/part-{ordinal:05}.{}", format.extension())
 }
 
+/// `triplets/part-00000.parquet`, …: as many, and as large, as the output's split says of all rows.
+struct Parts<'a> {
+    staging: &'a Path,
+    output: &'a Params,
+    sheet: &'a Sheet,
+    /// Of the parts to come.
+    sizes: Box<dyn Iterator<Item = u64> + Send>,
+    open: Option<Open>,
+    done: Vec<Listed>,
+}
+
+/// A part that is being written.
+struct Open {
+    part: Part,
+    /// Rows still to come.
+    left: u64,
+    gap: Option<Gaps>,
+}
+
 impl<'a> Parts<'a> {
-    fn new(staging: &'a Path, output: &'a Params, schema: SchemaRef) -> Self {
-        Self { staging, output, schema, open: None, done: Vec::new() }
+    fn new(staging: &'a Path, output: &'a Params, sheet: &'a Sheet, rows: u64) -> Self {
+        let sizes = Box::new(output.split.sizes(rows));
+        Self { staging, output, sheet, sizes, open: None, done: Vec::new() }
     }
 
-    fn write(&mut self, mut batch: RecordBatch) -> Result<(), FormatError> {
-        while batch.num_rows() > 0 {
-            let mut part = self.part()?;
-            let room = self.output.rows_per_file.saturating_sub(part.rows()).max(1);
-            let rows = usize::try_from(room).map_or(batch.num_rows(), |room| room.min(batch.num_rows()));
-            part.write(&batch.slice(0, rows))?;
-            batch = batch.slice(rows, batch.num_rows() - rows);
-            if part.rows() < self.output.rows_per_file {
-                self.open = Some(part);
-            } else {
-                self.end(part)?;
+    /// `batch` is what became of `lines`.
+    fn write(&mut self, batch: RecordBatch, lines: &Lines) -> Result<(), FormatError> {
+        let mut written = 0;
+        while written < batch.num_rows() {
+            let Some(mut open) = self.open()? else { return Err(self.wrong("more")) };
+            let left = batch.num_rows() - written;
+            let rows = usize::try_from(open.left).map_or(left, |room| room.min(left));
+            if rows > 0 {
+                open.part.write(&batch.slice(written, rows))?;
+                let (first, last) = (lines.get(written).gap, lines.get(written + rows - 1).gap);
+                open.gap = Some(Gaps { first: open.gap.map_or(first, |gap| gap.first), last });
             }
+            open.left -= rows as u64;
+            written += rows;
+            self.close(open)?;
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Vec<Listed>, FormatError> {
-        if self.open.is_none() && self.done.is_empty() {
-            let mut part = self.part()?;
-            // CSV writes its header with the first batch, even an empty one.
-            part.write(&RecordBatch::new_empty(self.schema.clone()))?;
-            self.open = Some(part);
-        }
-        if let Some(part) = self.open.take() {
-            self.end(part)?;
+        while let Some(open) = self.open()? {
+            if open.left > 0 {
+                return Err(self.wrong("fewer"));
+            }
+            self.close(open)?;
         }
         Ok(self.done)
     }
 
-    fn part(&mut self) -> Result<Part, FormatError> {
-        match self.open.take() {
-            Some(part) => Ok(part),
-            None => {
-                let path = self.staging.join(part_name(self.done.len(), self.output.format));
-                Part::create(path, self.output.format, &self.schema)
-            }
+    /// The part to write to; none after the last.
+    fn open(&mut self) -> Result<Option<Open>, FormatError> {
+        if let Some(open) = self.open.take() {
+            return Ok(Some(open));
         }
+        let Some(rows) = self.sizes.next() else { return Ok(None) };
+        let path = self.staging.join(part_name(self.done.len(), self.output.format));
+        let extent = Extent { rows, width: self.sheet.triplets_a_line() };
+        let mut part = Part::create(path, self.output.format, self.sheet.schema(), extent)?;
+        if rows == 0 {
+            // CSV writes its header with the first batch, even an empty one.
+            part.write(&RecordBatch::new_empty(self.sheet.schema().clone()))?;
+        }
+        Ok(Some(Open { part, left: rows, gap: None }))
     }
 
-    fn end(&mut self, part: Part) -> Result<(), FormatError> {
-        let listed = part.finish(part_name(self.done.len(), self.output.format))?;
+    /// Keeps a part for more rows, or ends it.
+    fn close(&mut self, open: Open) -> Result<(), FormatError> {
+        if open.left > 0 {
+            self.open = Some(open);
+            return Ok(());
+        }
+        let mut listed = open.part.finish(part_name(self.done.len(), self.output.format))?;
+        listed.gap = open.gap.filter(|_| matches!(self.output.split, Split::Shards(_)));
         self.done.push(listed);
         Ok(())
+    }
+
+    /// The harvests' own counts are not those of their triplets.
+    fn wrong(&self, how: &str) -> FormatError {
+        let source = ArrowError::ComputeError(format!("{how} rows than the partitions' counts tell of"));
+        FormatError { path: self.staging.join(TRIPLETS), action: "write", source }
     }
 }

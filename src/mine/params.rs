@@ -73,6 +73,24 @@ pub enum Ask {
     Any(u32),
 }
 
+impl Ask {
+    /// How many negatives a pair asks for in all.
+    pub fn slots(&self) -> u64 {
+        match self {
+            Self::Bands(bands) => bands.iter().map(|&(_, count)| u64::from(count)).sum(),
+            Self::Any(count) => u64::from(*count),
+        }
+    }
+
+    /// Whether negatives of this band were asked for, and not only to fall back on.
+    pub fn wants(&self, band: Band) -> bool {
+        match self {
+            Self::Bands(bands) => bands.iter().any(|&(asked, _)| asked == band),
+            Self::Any(_) => true,
+        }
+    }
+}
+
 /// The whole request, checked: `margin` is positive and finite, counts are at least 1.
 #[derive(Debug, Clone)]
 pub struct Params {

@@ -82,8 +82,8 @@ impl Budget {
         let tables = tables(job) + graph;
         let small = BASE + coders(job);
         let sort = if job.sorts { SORT } else { 0 };
-        // A row of the table that is written has what stands beside the vectors of three rows of the store.
-        let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + 3 * job.beside_bytes);
+        // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
+        let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside * job.beside_bytes);
         Self {
             reading: small + job.reading_bytes + job.rows * SEEN_ROW,
             // Beside the tables a copy of the row numbers, and keys while they are sorted.

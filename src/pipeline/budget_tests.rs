@@ -20,6 +20,7 @@ fn job() -> Job {
         windows: 2,
         slots: 8,
         ranks: 0,
+        beside: 3,
         sorts: false,
         index: Index::Exact,
         cells: 0,

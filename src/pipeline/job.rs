@@ -3,7 +3,7 @@
 use super::engine::Engine;
 use super::{scratch, stages};
 use crate::config::Plan;
-use crate::manifest::Order;
+use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
 use crate::store::{self, Census, PrepareError, Survey};
@@ -35,6 +35,8 @@ pub struct Job {
     pub slots: u64,
     /// Of an anchor, nearest negatives that its guards must know.
     pub ranks: u64,
+    /// Rows of the store that a triplet puts beside each other in the output, at most.
+    pub beside: u64,
     /// Whether the order of the output takes a sort.
     pub sorts: bool,
     pub index: Index,
@@ -60,9 +62,9 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
     let census = engine.wait(store::census(&plan.store, survey))?;
     let choice = search::choose(&plan.search, census.kept, census.anchors, survey.dims());
     let others = census.largest_class.saturating_sub(1);
-    let (asked, slots) = match &plan.mine.ask {
-        Ask::Bands(bands) => (bands.len() as u64, bands.iter().map(|&(_, count)| u64::from(count)).sum()),
-        Ask::Any(count) => (1, u64::from(*count)),
+    let asked = match &plan.mine.ask {
+        Ask::Bands(bands) => bands.len() as u64,
+        Ask::Any(_) => 1,
     };
     let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
     let job = Job {
@@ -83,8 +85,10 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
             _ => u64::from(plan.mine.positives.per_anchor).min(others),
         },
         windows: asked.max(u64::from(!plan.mine.fallback.is_empty())),
-        slots: slots.min(census.kept),
         ranks: u64::from(plan.mine.negatives.guards.ranks()).min(census.kept),
+        slots: plan.mine.ask.slots().min(census.kept),
+        // Of (anchor, candidate) there are two to a triplet.
+        beside: if matches!(plan.output.layout, Layout::LabeledPair | Layout::Candidates) { 4 } else { 3 },
         sorts: plan.output.order != Order::Anchor,
         index: choice.index,
         cells: match choice.index {

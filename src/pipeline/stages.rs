@@ -54,7 +54,7 @@ pub fn prepare(
             }
         };
         engine.go_on()?;
-        manifest::check_columns(&store, plan.mine.negatives.unlabelled, plan.output.format)?;
+        manifest::check_columns(&store, &plan.mine, &plan.output)?;
         let summary = format!("{} rows × {} dimensions, {} classes", store.rows(), store.dims(), store.classes());
         Ok((Arc::new(store), summary))
     })
@@ -289,6 +289,9 @@ pub fn seal(
         triplets: sealed.rows.triplets,
         asked: tally.asked,
         bands: report::band_lines(&plan.mine.ask, tally),
+        left_out: draft.left_out(),
+        layout: plan.output.layout.name().into(),
+        rows_written: Some(sealed.parts.iter().map(|part| part.rows).sum()),
         fallback: tally.fallback,
         guarded: tally.guarded,
         exhausted: tally.exhausted,

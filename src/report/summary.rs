@@ -29,6 +29,14 @@ pub struct Summary {
     /// Slots asked for, over all pairs.
     pub asked: u64,
     pub bands: Vec<BandLine>,
+    /// Triplets that were mined, but that the layout left out.
+    #[serde(default)]
+    pub left_out: u64,
+    /// Name of the layout, and how many rows the files have.
+    #[serde(default)]
+    pub layout: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_written: Option<u64>,
     /// Triplets from a fallback band.
     pub fallback: u64,
     /// Slots left empty because guards kept away what could fill them.
@@ -166,6 +174,12 @@ impl fmt::Display for Summary {
         if self.fallback > 0 {
             line(f, "fallback", format_args!("{} of them", thousands(self.fallback)))?;
         }
+        if self.left_out > 0 {
+            line(f, "left out", format_args!("{} more, of pairs with too few", thousands(self.left_out)))?;
+        }
+        if let Some(rows) = self.rows_written.filter(|_| self.layout != "triplet") {
+            line(f, "written as", format_args!("{}: {} rows", self.layout, thousands(rows)))?;
+        }
         if self.guarded + self.exhausted + self.missed > 0 {
             let (exhausted, missed) = (thousands(self.exhausted), thousands(self.missed));
             let guarded = match self.guarded {
@@ -289,6 +303,9 @@ mod tests {
             triplets: 3_520,
             asked: tally.asked,
             bands: band_lines(&ask, &tally),
+            left_out: 0,
+            layout: "triplet".to_owned(),
+            rows_written: Some(3_520),
             fallback: 10,
             guarded: 0,
             guards: None,
@@ -338,6 +355,14 @@ glosses → /out/glosses
   expected    at most 50.00 s, 130.0 MiB memory, 78.1 KiB of triplets
   rate        21 anchors/s";
         assert_eq!(summary().to_string(), expected);
+    }
+
+    #[test]
+    fn another_layout_has_rows_of_its_own() {
+        let summary = Summary { layout: "n-tuple".to_owned(), left_out: 20, rows_written: Some(1_166), ..summary() };
+        let card = summary.to_string();
+        assert!(card.contains("  left out    20 more, of pairs with too few\n"), "{card}");
+        assert!(card.contains("  written as  n-tuple: 1,166 rows\n"), "{card}");
     }
 
     #[test]

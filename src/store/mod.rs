@@ -15,7 +15,7 @@ mod guess;
 mod ids;
 mod inspect;
 mod layout;
-mod npy;
+pub(crate) mod npy;
 mod params;
 mod prepare;
 mod prepared;

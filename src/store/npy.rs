@@ -15,10 +15,11 @@ use super::Code;
 
 const _: () = assert!(cfg!(target_endian = "little"), "arrays are mapped as they lie on disk, which is little-endian");
 
-const HEADER: usize = 128;
+/// Bytes before the first value.
+pub const HEADER: usize = 128;
 
 /// A value with a numpy type.
-pub(super) trait Element: Pod {
+pub trait Element: Pod {
     const DESCR: &str;
 }
 
@@ -34,7 +35,7 @@ impl Element for Code {
 
 /// `rows × width`; a width of `None` is a one-dimensional array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub struct Shape {
     pub rows: usize,
     pub width: Option<usize>,
 }
@@ -45,7 +46,8 @@ impl Shape {
     }
 }
 
-fn header<T: Element>(shape: Shape) -> [u8; HEADER] {
+/// What stands before the values of an array.
+pub fn header<T: Element>(shape: Shape) -> [u8; HEADER] {
     let Shape { rows, width } = shape;
     let width = width.map(|width| format!(" {width}")).unwrap_or_default();
     let dict = format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({rows},{width}), }}", T::DESCR);

@@ -6,6 +6,7 @@
 mod arrow_file;
 mod csv;
 mod jsonl;
+mod npy;
 mod parquet;
 
 use std::fs::File;
@@ -34,6 +35,21 @@ pub struct FormatError {
     pub path: PathBuf,
     pub action: &'static str,
     pub source: ArrowError,
+}
+
+/// How much a file will hold.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// Exactly.
+    pub(super) rows: u64,
+    /// How many times larger a row is than one of triplets.
+    pub(super) width: u64,
+}
+
+impl Extent {
+    pub(super) fn of(rows: u64) -> Self {
+        Self { rows, width: 1 }
+    }
 }
 
 /// A format cannot hold a column.
@@ -66,6 +82,7 @@ impl Format {
             Self::Arrow => "arrow",
             Self::Jsonl => "jsonl",
             Self::Csv => "csv",
+            Self::Npy => "npy",
         }
     }
 
@@ -78,12 +95,14 @@ impl Format {
         self,
         sink: W,
         schema: &SchemaRef,
+        extent: Extent,
     ) -> Result<Box<dyn Encode<W> + Send>, ArrowError> {
         Ok(match self {
-            Self::Parquet => Box::new(parquet::encoder(sink, schema)?),
+            Self::Parquet => Box::new(parquet::encoder(sink, schema, extent)?),
             Self::Arrow => Box::new(arrow_file::encoder(sink, schema)?),
             Self::Jsonl => Box::new(jsonl::encoder(sink)),
             Self::Csv => Box::new(csv::encoder(sink)),
+            Self::Npy => Box::new(npy::encoder(sink, schema, extent.rows)?),
         })
     }
 
@@ -96,17 +115,18 @@ impl Format {
             Self::Arrow => arrow_file::decoder(file, schema),
             Self::Jsonl => jsonl::decoder(BufReader::new(file), schema),
             Self::Csv => csv::decoder(file, schema),
+            Self::Npy => npy::decoder(file, schema),
         }
     }
 
     /// What is left of a batch that was written and read again. Text has no dictionary and no NaN, and CSV cannot tell an empty
     /// string from null; the other formats keep all.
     pub(super) fn round_trip(self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
-        if matches!(self, Self::Parquet | Self::Arrow) {
+        if matches!(self, Self::Parquet | Self::Arrow | Self::Npy) {
             return Ok(batch.clone());
         }
         let schema = batch.schema();
-        let mut encoder = self.encoder(Vec::new(), &schema)?;
+        let mut encoder = self.encoder(Vec::new(), &schema, Extent::of(batch.num_rows() as u64))?;
         encoder.write(batch)?;
         let text = io::Cursor::new(encoder.finish()?);
         let batches: Vec<_> = match self {
@@ -124,7 +144,7 @@ impl Format {
             let alone: SchemaRef = Arc::new(Schema::new(vec![field.clone()]));
             let tried = || {
                 let batch = RecordBatch::new_empty(alone.clone());
-                let mut encoder = self.encoder(Vec::new(), &alone)?;
+                let mut encoder = self.encoder(Vec::new(), &alone, Extent::of(0))?;
                 encoder.write(&batch)?;
                 encoder.finish()?;
                 self.round_trip(&batch)
@@ -148,17 +168,18 @@ pub(super) struct Part {
 }
 
 impl Part {
-    pub(super) fn create(path: PathBuf, format: Format, schema: &SchemaRef) -> Result<Self, FormatError> {
+    pub(super) fn create(
+        path: PathBuf,
+        format: Format,
+        schema: &SchemaRef,
+        extent: Extent,
+    ) -> Result<Self, FormatError> {
         let opened = File::create_new(&path).map_err(ArrowError::from);
-        let encoder = opened.and_then(|file| format.encoder(BufWriter::new(Hashing::new(file)), schema));
+        let encoder = opened.and_then(|file| format.encoder(BufWriter::new(Hashing::new(file)), schema, extent));
         match encoder {
             Ok(encoder) => Ok(Self { path, encoder, rows: 0 }),
             Err(source) => Err(FormatError { path, action: "create", source }),
         }
-    }
-
-    pub(super) fn rows(&self) -> u64 {
-        self.rows
     }
 
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), FormatError> {
@@ -174,7 +195,7 @@ impl Part {
             let (file, bytes, sha256) = sink.finish();
             file.sync_all()?;
             sync_folder(path.parent().unwrap_or(Path::new(".")))?;
-            Ok(Listed { path: name, rows, bytes, sha256 })
+            Ok(Listed { path: name, rows, bytes, sha256, gap: None })
         };
         finish().map_err(|source| FormatError { path: path.clone(), action: "finish", source })
     }

@@ -11,17 +11,23 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use super::{Batches, Encode, READ_BATCH, same_columns};
+use super::{Batches, Encode, Extent, READ_BATCH, same_columns};
 
 /// Small enough that a reader with many workers has something to share, large enough to compress well.
-const ROW_GROUP: usize = 1 << 17;
+const ROW_GROUP: u64 = 1 << 17;
 
 struct Encoder<W: Write + Send>(ArrowWriter<W>);
 
-pub(super) fn encoder<W: Write + Send>(sink: W, schema: &SchemaRef) -> Result<impl Encode<W> + use<W>, ArrowError> {
+pub(super) fn encoder<W: Write + Send>(
+    sink: W,
+    schema: &SchemaRef,
+    extent: Extent,
+) -> Result<impl Encode<W> + use<W>, ArrowError> {
+    // A row group is held until it is whole: it may not grow with its rows.
+    let rows = (ROW_GROUP / extent.width.max(1)).max(1);
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_max_row_group_row_count(Some(rows as usize))
         .build();
     Ok(Encoder(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
 }

@@ -27,7 +27,8 @@ fn batch() -> RecordBatch {
 
 fn write(folder: &Path, format: Format, name: &str, batches: &[RecordBatch]) -> (PathBuf, Listed) {
     let path = folder.join(name);
-    let mut part = Part::create(path.clone(), format, &batches[0].schema()).unwrap();
+    let extent = Extent::of(batches.iter().map(|batch| batch.num_rows() as u64).sum());
+    let mut part = Part::create(path.clone(), format, &batches[0].schema(), extent).unwrap();
     for batch in batches {
         part.write(batch).unwrap();
     }

@@ -1,7 +1,10 @@
 //! What is missing: a sample of anchors is mined again, and must yield the same.
 
+use super::Asked;
 use super::finding::{Checked, Findings};
 use super::whole::Run;
+use crate::manifest::Layout;
+use crate::manifest::layout::{Grain, Line, Lines, Role, Sheet};
 use crate::manifest::sides::UNMINED;
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
@@ -19,34 +22,108 @@ pub struct Completeness<'a> {
     pub mine: &'a MineAgain<'a>,
 }
 
-/// `unmined`: the listed reason of each row.
-pub(super) fn check(
-    completeness: &Completeness<'_>,
-    run: &Run<'_>,
-    unmined: &[Option<Reason>],
-    fingerprint: &str,
-    findings: &mut Findings,
-    checked: &mut Checked,
-) {
-    let sample = sample(run.asked.store.keys(), completeness.anchors, fingerprint);
-    let mut harvest = match (completeness.mine)(&sample) {
-        Ok(harvest) => harvest,
-        Err(error) => return findings.file(TRIPLETS, format_args!("cannot mine again: {error}"), "the same yield"),
-    };
-    checked.mined_again = sample.len() as u64;
-    harvest.triplets.sort_unstable_by_key(|t| (t.anchor, t.positive, t.negative));
-    for &anchor in &sample {
-        let from = harvest.triplets.partition_point(|t| t.anchor < anchor);
-        let to = harvest.triplets.partition_point(|t| t.anchor <= anchor);
-        compare(run, anchor, &harvest.triplets[from..to], findings);
+/// Anchors that were mined again, with what they yield.
+pub(super) struct Again {
+    /// Ascending.
+    pub(super) sample: Vec<Row>,
+    /// Whether these are all rows of the store.
+    pub(super) all: bool,
+    /// Those that the layout keeps, by anchor and positive.
+    pub(super) triplets: Vec<Triplet>,
+    unmined: Vec<(Row, Reason)>,
+}
+
+impl Again {
+    /// Mines a sample again, if that is asked for.
+    pub(super) fn mine(
+        asked: &Asked<'_>,
+        sheet: &Sheet,
+        fingerprint: &str,
+        findings: &mut Findings,
+        checked: &mut Checked,
+    ) -> Option<Self> {
+        let completeness = asked.completeness.as_ref()?;
+        let sample = sample(asked.store.keys(), completeness.anchors, fingerprint);
+        let Harvest { mut triplets, mut unmined, .. } = match (completeness.mine)(&sample) {
+            Ok(harvest) => harvest,
+            Err(error) => {
+                findings.file(TRIPLETS, format_args!("cannot mine again: {error}"), "the same yield");
+                return None;
+            }
+        };
+        checked.mined_again = sample.len() as u64;
+        // Stable: within a pair they stay in the order of the run.
+        triplets.sort_by_key(|t| (t.anchor, t.positive));
+        let mut kept = Vec::with_capacity(triplets.len());
+        for anchor in Grain::Anchor.groups(&triplets) {
+            let before = kept.len();
+            kept.extend(Grain::Pair.groups(anchor).filter(|pair| sheet.keeps(pair)).flatten());
+            if kept.len() == before {
+                unmined.push((anchor[0].anchor, Reason::BandEmpty));
+            }
+        }
+        let all = sample.len() == asked.store.rows() as usize;
+        Some(Self { sample, all, triplets: kept, unmined })
     }
-    for &(row, reason) in &harvest.unmined {
-        let listed = unmined.get(row.index()).copied().flatten();
-        if listed.is_some_and(|listed| listed != reason) {
-            let found = format!("{} as {}", run.name(row), listed.map_or("mined", Reason::name));
-            findings.file(UNMINED, found, reason.name());
+
+    /// The lines of an anchor.
+    fn lines_of(&self, anchor: Row, sheet: &Sheet) -> Lines {
+        let from = self.triplets.partition_point(|t| t.anchor < anchor);
+        let to = self.triplets.partition_point(|t| t.anchor <= anchor);
+        sheet.lines(&self.triplets[from..to])
+    }
+
+    /// Compares with the lines of a run that were read from its files.
+    pub(super) fn compare(&self, run: &Run<'_>, sheet: &Sheet, findings: &mut Findings) {
+        for &anchor in &self.sample {
+            let (expected, found) = (self.lines_of(anchor, sheet), run.of_anchor(anchor));
+            let among = |line: &Line<'_>, lines: &Lines| lines.iter().any(|other| other.members == line.members);
+            let none = format!("no such {}", noun(sheet.layout()));
+            for line in expected.iter().filter(|line| !among(line, &found)) {
+                findings.file(TRIPLETS, &none, named(run, &line));
+            }
+            for line in found.iter().filter(|line| !among(line, &expected)) {
+                findings.file(TRIPLETS, named(run, &line), &none);
+            }
         }
     }
+
+    /// Compares reasons. `listed`: that of each row.
+    pub(super) fn compare_unmined(&self, run: &Run<'_>, listed: &[Option<Reason>], findings: &mut Findings) {
+        for &(row, reason) in &self.unmined {
+            let listed = listed.get(row.index()).copied().flatten();
+            if listed.is_some_and(|listed| listed != reason) {
+                let found = format!("{} as {}", run.name(row), listed.map_or("mined", Reason::name));
+                findings.file(UNMINED, found, reason.name());
+            }
+        }
+    }
+}
+
+fn noun(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Triplet => "triplet",
+        Layout::NTuple => "tuple",
+        Layout::Pair | Layout::LabeledPair => "pair",
+        Layout::LabeledList => "list",
+        Layout::Candidates => "candidate",
+    }
+}
+
+/// A line as a finding tells it.
+pub(super) fn named(run: &Run<'_>, line: &Line<'_>) -> String {
+    let mut text = format!("anchor {}", run.name(line.anchor));
+    for member in line.members {
+        let name = run.name(member.row);
+        text += &match member.role {
+            Role::Positive => format!(", positive {name}"),
+            Role::Other => format!(", negative {name}"),
+            Role::Negative { band, fallback } => {
+                format!(", negative {name} ({}{})", band.name(), if fallback { " as fallback" } else { "" })
+            }
+        };
+    }
+    text
 }
 
 /// The rows whose hashes are smallest: the same for the same output, unlike for another.
@@ -64,19 +141,4 @@ fn sample(keys: &[u64], count: usize, fingerprint: &str) -> Vec<Row> {
         rows.sort_unstable();
     }
     rows.into_iter().map(Row).collect()
-}
-
-fn compare(run: &Run<'_>, anchor: Row, expected: &[Triplet], findings: &mut Findings) {
-    let found = run.of_anchor(anchor);
-    let named = |t: &Triplet| {
-        let kind = if t.fallback { " as fallback" } else { "" };
-        let [a, p, n] = [t.anchor, t.positive, t.negative].map(|row| run.name(row));
-        format!("anchor {a}, positive {p}, negative {n} ({}{kind})", t.band.name())
-    };
-    for triplet in expected.iter().filter(|t| !found.contains(t)) {
-        findings.file(TRIPLETS, "no such triplet", named(triplet));
-    }
-    for triplet in found.iter().filter(|t| !expected.contains(t)) {
-        findings.file(TRIPLETS, named(triplet), "no such triplet");
-    }
 }

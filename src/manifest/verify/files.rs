@@ -41,25 +41,24 @@ pub(super) fn check(
     intact
 }
 
-/// Parts are numbered without gaps, and all but the last are full.
+/// Parts are numbered without gaps, and share the rows as the pipeline says.
 fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
+    let total = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
+    let mut sizes = output.split.sizes(total);
     for (ordinal, part) in sealed.parts.iter().enumerate() {
         let name = part_name(ordinal, output.format);
         if part.path != name {
             findings.key(&format!("parts[{ordinal}].path"), &part.path, name);
         }
-        let last = ordinal + 1 == sealed.parts.len();
-        let limit = output.rows_per_file;
-        if part.rows > limit || (!last && part.rows < limit) || (last && ordinal > 0 && part.rows == 0) {
-            findings.key(
-                &format!("parts[{ordinal}].rows"),
-                part.rows,
-                format_args!("{limit} in all parts but the last"),
-            );
+        let size = sizes.next();
+        if size != Some(part.rows) {
+            let expected = size.map_or("no such part".to_owned(), |size| size.to_string());
+            findings.key(&format!("parts[{ordinal}].rows"), part.rows, expected);
         }
     }
-    if sealed.parts.is_empty() {
-        findings.key("parts", "none", "at least one");
+    if let Some(size) = sizes.next() {
+        let expected = format_args!("another, with {size} rows");
+        findings.key("parts", format_args!("{} parts", sealed.parts.len()), expected);
     }
     let names: Vec<&str> = sealed.files.iter().map(|listed| listed.path.as_str()).collect();
     if names != [UNMINED, SUSPECTS] {

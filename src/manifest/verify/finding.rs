@@ -89,8 +89,18 @@ impl Findings {
         self.kept.truncate(KEPT);
     }
 
-    pub(super) fn into_verdict(self, checked: Checked) -> Verdict {
-        Verdict { findings: self.kept, total: self.total, checked }
+    pub(super) fn into_verdict(self, checked: Checked, unchecked: Unchecked) -> Verdict {
+        Verdict { findings: self.kept, total: self.total, checked, unchecked: unchecked.0 }
+    }
+}
+
+/// What could not be checked, and why.
+#[derive(Debug, Default)]
+pub(super) struct Unchecked(Vec<String>);
+
+impl Unchecked {
+    pub(super) fn add(&mut self, what: &str) {
+        self.0.push(what.to_owned());
     }
 }
 
@@ -107,6 +117,9 @@ fn shown(value: impl fmt::Display) -> String {
 pub struct Checked {
     pub files: u64,
     pub bytes: u64,
+    /// Of the parts.
+    pub rows: u64,
+    /// What these rows tell of, where they do.
     pub triplets: u64,
     /// Recomputed from the vectors of the store.
     pub distances: u64,
@@ -124,6 +137,8 @@ pub struct Verdict {
     /// How many there are in all.
     pub total: u64,
     pub checked: Checked,
+    /// What this output does not let anyone check, or not without mining all of it again.
+    pub unchecked: Vec<String>,
 }
 
 impl Verdict {
@@ -131,7 +146,7 @@ impl Verdict {
     pub fn on_pipeline(found: impl fmt::Display) -> Self {
         let mut findings = Findings::default();
         findings.key("pipeline", found, "a pipeline as this version resolves it");
-        findings.into_verdict(Checked::default())
+        findings.into_verdict(Checked::default(), Unchecked::default())
     }
 
     /// Nothing was found.
@@ -142,7 +157,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checked { files, bytes, triplets, distances, unmined, suspects, mined_again } = self.checked;
+        let Checked { files, bytes, rows, triplets, distances, unmined, suspects, mined_again } = self.checked;
         if self.is_sound() {
             f.write_str("sound")?;
         } else {
@@ -157,7 +172,11 @@ impl fmt::Display for Verdict {
             }
             f.write_str("looked at")?;
         }
-        write!(f, ": {files} files, {bytes} bytes; {triplets} triplets, {distances} distances recomputed; ")?;
-        write!(f, "{unmined} unmined rows, {suspects} suspects; {mined_again} anchors mined again")
+        write!(
+            f,
+            ": {files} files, {bytes} bytes; {rows} rows, {triplets} triplets, {distances} distances recomputed; "
+        )?;
+        write!(f, "{unmined} unmined rows, {suspects} suspects; {mined_again} anchors mined again")?;
+        self.unchecked.iter().try_for_each(|what| write!(f, "\n  not checked: {what}"))
     }
 }

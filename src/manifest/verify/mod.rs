@@ -7,8 +7,11 @@
 mod completeness;
 mod files;
 mod finding;
+mod order;
+mod rules;
 mod sides;
 mod table;
+mod texts;
 mod triplets;
 mod whole;
 
@@ -17,10 +20,11 @@ use std::path::Path;
 pub use completeness::Completeness;
 pub use finding::{Checked, Finding, Verdict};
 
-use finding::Findings;
+use completeness::Again;
+use finding::{Findings, Unchecked};
 use whole::Run;
 
-use super::layout::Layout;
+use super::layout::Sheet;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
 use super::{Params, fingerprint};
 use crate::mine;
@@ -40,33 +44,52 @@ pub struct Asked<'a> {
 
 /// Checks the output in folder `out`, whose manifest is `sealed`.
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
-    let (mut findings, mut checked) = (Findings::default(), Checked::default());
+    let (mut findings, mut checked, mut unchecked) = (Findings::default(), Checked::default(), Unchecked::default());
     check_origin(sealed, asked, &mut findings);
     let intact = files::check(out, sealed, asked.output, &mut findings, &mut checked);
 
-    let layout = match Layout::new(asked.store, asked.mine.negatives.unlabelled) {
-        Ok(layout) => layout,
+    let sheet = match Sheet::new(asked.store, asked.mine, asked.output) {
+        Ok(sheet) => sheet,
         Err(error) => {
             findings.key("pipeline", error, "columns with different names");
-            return findings.into_verdict(checked);
+            return findings.into_verdict(checked, unchecked);
         }
     };
-    let columns = Column::of(layout.schema());
+    let columns = Column::of(sheet.schema());
     if sealed.columns != columns {
         findings.key("columns", listed(&sealed.columns), listed(&columns));
     }
 
-    if let Some(triplets) = triplets::check(out, sealed, asked, &layout, &intact, &mut findings, &mut checked) {
-        let run = Run::new(asked, triplets);
-        run.check_pairs(&mut findings);
-        let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
-        run.check_counts(sealed, listed.as_deref(), &mut findings);
-        if let (Some(completeness), Some(listed)) = (&asked.completeness, &listed) {
-            completeness::check(completeness, &run, listed, &sealed.fingerprint, &mut findings, &mut checked);
+    if triplets::claims_are_possible(sealed, asked, &mut findings) {
+        let again = Again::mine(asked, &sheet, &sealed.fingerprint, &mut findings, &mut checked);
+        let again = again.as_ref();
+        let found = if sheet.names_rows() {
+            let found = triplets::check(out, sealed, asked, &sheet, &intact, &mut findings, &mut checked);
+            found.map(|mut found| {
+                order::check(&mut found, sealed, &sheet, asked, again, &mut findings, &mut unchecked);
+                found
+            })
+        } else {
+            let files = texts::Files { out, sealed, intact: &intact };
+            let found = texts::check(&files, asked, &sheet, again, &mut findings, &mut checked, &mut unchecked);
+            found.inspect(|found| order::check_gaps(found, sealed, asked, &mut findings))
+        };
+        if let Some(found) = found {
+            let run = Run::new(asked, &sheet, found.lines, again);
+            checked.triplets = run.triplets().unwrap_or(0);
+            run.check_groups(&mut findings);
+            let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
+            run.check_counts(sealed, listed.as_deref(), &mut findings, &mut unchecked);
+            if let (Some(again), Some(listed)) = (again, &listed) {
+                if sheet.names_rows() {
+                    again.compare(&run, &sheet, &mut findings);
+                }
+                again.compare_unmined(&run, listed, &mut findings);
+            }
         }
     }
     sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);
-    findings.into_verdict(checked)
+    findings.into_verdict(checked, unchecked)
 }
 
 /// The fingerprint is that of what the manifest says it was made from, and the inputs are still those.

@@ -8,8 +8,8 @@ use arrow::datatypes::{SchemaRef, UInt64Type};
 
 use super::files::Intact;
 use super::finding::{Checked, Findings};
+use super::rules::broken_rule;
 use super::table::{Place, Table, compare, row_at};
-use super::triplets::broken_rule;
 use super::whole::Run;
 use crate::manifest::Format;
 use crate::manifest::gather::GatherError;
@@ -77,7 +77,7 @@ pub(super) fn check_unmined(
     }
     let reasons = listing.reasons;
     for row in (0..store.rows()).map(Row) {
-        if reasons[row.index()].is_none() && run.of_anchor(row).is_empty() {
+        if reasons[row.index()].is_none() && run.yields(row) == Some(false) {
             findings.file(UNMINED, format_args!("nothing about {}", run.name(row)), "a reason: it has no triplet");
         }
     }
@@ -125,7 +125,7 @@ impl Listing {
             };
             if let Some(row) = row_at(store, at) {
                 self.reasons[row.index()] = Some(reason);
-                if !run.of_anchor(row).is_empty() {
+                if run.yields(row) == Some(true) {
                     report("row", format!("{at}, which has triplets"), "a row without");
                 } else if let Some(right) = wrong_reason(run, row, reason, index) {
                     report("reason", name.to_owned(), right);

@@ -9,7 +9,7 @@ use arrow::compute::{concat_batches, take_record_batch};
 use tempfile::TempDir;
 
 use super::*;
-use crate::manifest::format::Part;
+use crate::manifest::format::{Extent, Part};
 use crate::manifest::sealed::{Listed, MANIFEST};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
 use crate::manifest::{Format, Order, Params, fixture};
@@ -64,7 +64,7 @@ impl Scene {
 
     /// All triplets.
     fn triplets(&self) -> RecordBatch {
-        let parts = fixture::read_parts(&self.out(), self.output.format, &self.sealed);
+        let parts = fixture::read_parts(&self.output, &self.sealed);
         concat_batches(&parts[0].schema(), &parts).unwrap()
     }
 
@@ -102,7 +102,8 @@ impl Scene {
     }
 
     fn write(&self, name: &str, schema: &arrow::datatypes::SchemaRef, batch: &RecordBatch) -> Listed {
-        let mut part = Part::create(self.out().join(name), self.output.format, schema).unwrap();
+        let extent = Extent::of(batch.num_rows() as u64);
+        let mut part = Part::create(self.out().join(name), self.output.format, schema, extent).unwrap();
         part.write(batch).unwrap();
         part.finish(name.to_owned()).unwrap()
     }

@@ -8,78 +8,82 @@ use rayon::prelude::*;
 use super::Asked;
 use super::files::Intact;
 use super::finding::{Checked, Findings};
+use super::rules::{self, Names};
 use super::table::{Place, Table, compare, row_at};
+use crate::manifest::Layout;
 use crate::manifest::gather::GatherError;
-use crate::manifest::harvest;
-use crate::manifest::layout::{Claims, Layout};
-use crate::manifest::order::Key;
+use crate::manifest::layout::{Lines, Member, Role, Sheet, gap};
 use crate::manifest::sealed::{Listed, Sealed};
-use crate::mine::{self, Ask, Band, PositivePick, Triplet};
+use crate::mine::{Band, PositivePick};
 use crate::store::{Prepared, Row};
-
-/// A triplet's place in the order asked for.
-type Rank = (u64, Row, Row, Row);
 
 /// What one batch told.
 #[derive(Default)]
 struct Outcome {
     first: u64,
     findings: Findings,
-    triplets: Vec<Triplet>,
-    /// Ranks of the first and the last row.
-    ends: Option<(Rank, Rank)>,
+    lines: Lines,
+    /// For each line its row in the file.
+    rows: Vec<u64>,
 }
 
-/// All triplets that name rows of the store, with distances and bands as they should be; none if a part could not be read.
+/// The lines of an output, each with its row, counted through all parts.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) lines: Lines,
+    pub(super) rows: Vec<u64>,
+}
+
+/// All lines that name rows of the store, with distances and bands as they should be; none if a part could not be read.
 pub(super) fn check(
     out: &Path,
     sealed: &Sealed,
     asked: &Asked<'_>,
-    layout: &Layout,
+    sheet: &Sheet,
     intact: &Intact,
     findings: &mut Findings,
     checked: &mut Checked,
-) -> Option<Vec<Triplet>> {
-    let claimed = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
-    let most = most_triplets(asked);
-    if claimed > most {
-        findings.key("parts", format_args!("{claimed} rows"), format_args!("at most {most}, all that were asked for"));
-        return None;
-    }
-    let mut triplets = Vec::new();
-    let mut last: Option<Rank> = None;
-    let mut whole = true;
+) -> Option<Found> {
+    let mut found = Found::default();
+    let (mut before, mut whole) = (0, true);
     for part in &sealed.parts {
-        if !intact.contains(&part.path) {
-            whole = false;
-            continue;
-        }
-        let (outcomes, error) = check_part(out, part, asked, layout);
-        for outcome in outcomes {
-            findings.append(outcome.findings);
-            if let Some((first, end)) = outcome.ends {
-                if last.is_some_and(|last| last > first) {
-                    report_order(&part.path, outcome.first, asked, findings);
-                }
-                last = Some(end);
+        if intact.contains(&part.path) {
+            let (outcomes, error) = check_part(out, part, asked, sheet);
+            for outcome in outcomes {
+                findings.append(outcome.findings);
+                found.lines.append(&outcome.lines);
+                found.rows.extend(outcome.rows.iter().map(|row| before + row));
             }
-            triplets.extend(outcome.triplets);
-        }
-        if let Some(error) = error {
-            findings.file(&part.path, error, format_args!("{} rows of the columns listed", part.rows));
+            if let Some(error) = error {
+                findings.file(&part.path, error, format_args!("{} rows of the columns listed", part.rows));
+                whole = false;
+            }
+        } else {
             whole = false;
         }
+        before += part.rows;
     }
-    checked.triplets = triplets.len() as u64;
-    checked.distances = 2 * checked.triplets;
-    whole.then_some(triplets)
+    checked.rows = found.lines.len() as u64;
+    checked.distances = found.lines.iter().map(|line| line.members.len() as u64).sum();
+    whole.then_some(found)
 }
 
-/// As many as the pipeline can yield on this store.
-fn most_triplets(asked: &Asked<'_>) -> u64 {
-    let slots: u64 = match &asked.mine.ask {
-        Ask::Bands(bands) => bands.iter().map(|&(_, count)| u64::from(count)).sum(),
-        Ask::Any(count) => u64::from(*count),
+/// Whether the manifest claims no more rows than the pipeline can yield on this store.
+pub(super) fn claims_are_possible(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) -> bool {
+    let claimed = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
+    let most = most_rows(asked);
+    if claimed > most {
+        findings.key("parts", format_args!("{claimed} rows"), format_args!("at most {most}, all that were asked for"));
+    }
+    claimed <= most
+}
+
+fn most_rows(asked: &Asked<'_>) -> u64 {
+    let slots = asked.mine.ask.slots();
+    let of_pair = match asked.output.layout {
+        Layout::Triplet => slots,
+        Layout::NTuple | Layout::Pair | Layout::LabeledList => 1,
+        Layout::LabeledPair | Layout::Candidates => slots.saturating_add(1),
     };
     let positives = &asked.mine.positives;
     let pairs = |row: &Row| {
@@ -87,13 +91,13 @@ fn most_triplets(asked: &Asked<'_>) -> u64 {
         let others = if label.is_null() { 0 } else { (asked.store.members(label).len() as u64).saturating_sub(1) };
         if positives.pick == PositivePick::All { others } else { others.min(u64::from(positives.per_anchor)) }
     };
-    (0..asked.store.rows()).map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(slots)
+    (0..asked.store.rows()).map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(of_pair)
 }
 
 /// The batches of a part, in order, up to the first that cannot be read.
-fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, layout: &Layout) -> (Vec<Outcome>, Option<String>) {
+fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, sheet: &Sheet) -> (Vec<Outcome>, Option<String>) {
     let format = asked.output.format;
-    let table = match Table::open(out, part, format, layout.schema()) {
+    let table = match Table::open(out, part, format, sheet.schema()) {
         Ok(table) => table,
         Err(error) => return (Vec::new(), Some(error)),
     };
@@ -102,7 +106,7 @@ fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, layout: &Layout) -> 
         .map(|batch| {
             let (first, batch) = batch?;
             let place = Place { file: &part.path, format, first };
-            check_batch(place, &batch, asked, layout).map_err(|error| error.to_string())
+            check_batch(place, &batch, asked, sheet).map_err(|error| error.to_string())
         })
         .collect();
     let (mut outcomes, mut error) = (Vec::new(), None);
@@ -120,133 +124,68 @@ fn check_batch(
     place: Place<'_>,
     batch: &RecordBatch,
     asked: &Asked<'_>,
-    layout: &Layout,
+    sheet: &Sheet,
 ) -> Result<Outcome, GatherError> {
     let store = asked.store;
     let mut outcome = Outcome { first: place.first, ..Outcome::default() };
-    let claims = Claims::of(batch);
-    let metric = asked.mine.metric;
+    let Some(claims) = sheet.claims(batch) else { return Ok(outcome) };
     // Rows of the batch that name rows of the store.
     let mut known: Vec<u32> = Vec::with_capacity(batch.num_rows());
     for i in 0..batch.num_rows() as u32 {
-        let at = i as usize;
-        let rows = claims.places.map(|places| row_at(store, places[at]));
-        let [Some(anchor), Some(positive), Some(negative)] = rows else {
-            for (role, (row, places)) in ["anchor", "positive", "negative"].iter().zip(rows.iter().zip(claims.places)) {
-                if row.is_none() {
-                    let at = place.first + u64::from(i);
-                    outcome.findings.value(
-                        place.file,
-                        at,
-                        &format!("{role}_row"),
-                        places[i as usize],
-                        "a row of the store",
-                    );
-                }
-            }
-            continue;
+        let row = place.first + u64::from(i);
+        let (anchor, members) = (claims.anchor(i as usize), claims.members(i as usize));
+        let strangers = std::iter::once(&anchor).chain(&members).filter(|claim| row_at(store, claim.place).is_none());
+        let mut strange = false;
+        for claim in strangers {
+            strange = true;
+            outcome.findings.value(place.file, row, claim.column, claim.place, "a row of the store");
+        }
+        let Some(anchor) = row_at(store, anchor.place).filter(|_| !strange) else { continue };
+        let rows = members.iter().filter_map(|claim| Some((row_at(store, claim.place)?, claim.fallback)));
+        let members_made = members_of(anchor, rows, asked);
+        let names: Vec<Names<'_>> = members.iter().map(|claim| Names::new(sheet.layout(), claim.column)).collect();
+        rules::check_line(anchor, &members_made, &names, asked, |column, found, expected| {
+            outcome.findings.value(place.file, row, column, found, expected);
+        });
+        let of = |positive: bool| {
+            let some = members_made.iter().filter(move |member| (member.role == Role::Positive) == positive);
+            some.map(|member| member.distance)
         };
-        let d_ap = metric.distance(store.vector(anchor), store.vector(positive));
-        let d_an = metric.distance(store.vector(anchor), store.vector(negative));
-        let band = Band::of(d_ap, d_an, asked.mine.margin);
-        let fallback = claims.fallback.value(at);
+        let gap = gap(of(true), of(false));
+        outcome.lines.push(anchor, claims.place(i as usize), gap, members_made.iter().copied());
+        outcome.rows.push(row);
         known.push(i);
-        outcome.triplets.push(Triplet { anchor, positive, negative, d_ap, d_an, band, fallback });
     }
-    let expected = layout.batch(store, &harvest::batch(&outcome.triplets)?)?;
+    let expected = sheet.batch(store, &outcome.lines)?;
     compare(place, batch, &known, &expected, &mut outcome.findings)?;
-    for (&i, triplet) in known.iter().zip(&outcome.triplets) {
-        check_rules(place, place.first + u64::from(i), triplet, asked, &mut outcome.findings);
-    }
-    outcome.ends = check_order(place, &known, &outcome.triplets, asked, &mut outcome.findings);
     Ok(outcome)
 }
 
-/// What makes these three rows a triplet that was asked for.
-fn check_rules(place: Place<'_>, row: u64, triplet: &Triplet, asked: &Asked<'_>, findings: &mut Findings) {
-    let Triplet { anchor, positive, negative, d_ap, d_an, band, fallback } = *triplet;
+/// What the rows beside an anchor are to it.
+fn members_of(anchor: Row, rows: impl Iterator<Item = (Row, Option<bool>)>, asked: &Asked<'_>) -> Vec<Member> {
     let (store, params) = (asked.store, asked.mine);
-    let mut report =
-        |column: &str, found: String, expected: String| findings.value(place.file, row, column, found, expected);
-    let [a, p, n] = [anchor, positive, negative].map(|row| store.labels()[row.index()]);
-    if anchor == positive {
-        report("positive_row", "the anchor itself".to_owned(), "another row of its class".to_owned());
-    } else if !a.agrees(p) {
-        report("positive_row", "a row of another class".to_owned(), "a row of the anchor's class".to_owned());
-    }
-    if a.agrees(n) {
-        report("negative_row", "a row of the anchor's class".to_owned(), "a row of another class".to_owned());
-    } else if n.is_null() && !params.negatives.unlabelled {
-        report("negative_row", "a row without a label".to_owned(), "a row of another class".to_owned());
-    }
-    if let Some(broken) = broken_rule(store, anchor, positive, &params.positives.same, &params.positives.different) {
-        report("positive_row", broken, "a row that the positives' constraints admit".to_owned());
-    }
-    if let Some(broken) = broken_rule(store, anchor, negative, &params.negatives.same, &params.negatives.different) {
-        report("negative_row", broken, "a row that the negatives' constraints admit".to_owned());
-    }
-    if let Some(min) = params.positives.min_distance.filter(|&min| d_ap.get() < min) {
-        report("d_ap", d_ap.get().to_string(), format!("at least {min}"));
-    }
-    if let Some(max) = params.positives.max_distance.filter(|&max| d_ap.get() > max) {
-        report("d_ap", d_ap.get().to_string(), format!("at most {max}"));
-    }
-    for guard in mine::refusing(triplet, store, params) {
-        report("d_an", d_an.get().to_string(), format!("a negative that {} keeps", guard.name()));
-    }
-    let wanted: Vec<Band> = match (&params.ask, fallback) {
-        (_, true) => params.fallback.clone(),
-        (Ask::Bands(bands), false) => bands.iter().map(|&(band, _)| band).collect(),
-        (Ask::Any(_), false) => Band::ALL.to_vec(),
-    };
-    if !wanted.contains(&band) {
-        let names: Vec<&str> = wanted.iter().map(|band| band.name()).collect();
-        let (column, kind) = if fallback { ("fallback", "bands to fall back on") } else { ("band", "bands asked for") };
-        report(column, band.name().to_owned(), format!("one of the {kind}: {}", names.join(", ")));
-    }
+    let whole_anchors = matches!(asked.output.layout, Layout::LabeledPair | Layout::Candidates);
+    let mut d_ap = None;
+    rows.enumerate()
+        .map(|(index, (row, fallback))| {
+            let distance = params.metric.distance(store.vector(anchor), store.vector(row));
+            let role = match d_ap {
+                _ if whole_anchors && is_positive(store, anchor, row) => Role::Positive,
+                _ if whole_anchors => Role::Other,
+                Some(d_ap) if index > 0 => {
+                    let band = Band::of(d_ap, distance, params.margin);
+                    // What was not asked for is there to fall back on.
+                    Role::Negative { band, fallback: fallback.unwrap_or_else(|| !params.ask.wants(band)) }
+                }
+                _ => Role::Positive,
+            };
+            d_ap.get_or_insert(distance);
+            Member { row, distance, role }
+        })
+        .collect()
 }
 
-/// The first group on which two rows do not stand as they must.
-pub(super) fn broken_rule(store: &Prepared, a: Row, b: Row, same: &[usize], different: &[usize]) -> Option<String> {
-    let agree = |&group: &usize| store.group(group)[a.index()].agrees(store.group(group)[b.index()]);
-    let name = |group: usize| store.group_names().get(group).map_or("?", String::as_str);
-    let unequal = same.iter().find(|group| !agree(group)).map(|&group| format!("another {}", name(group)));
-    unequal.or_else(|| different.iter().find(|group| agree(group)).map(|&group| format!("the same {}", name(group))))
-}
-
-/// Ranks must not fall. Gives those of the ends.
-fn check_order(
-    place: Place<'_>,
-    known: &[u32],
-    triplets: &[Triplet],
-    asked: &Asked<'_>,
-    findings: &mut Findings,
-) -> Option<(Rank, Rank)> {
-    let key = Key::of(asked.output.order, asked.mine.seed);
-    let rank = |t: &Triplet| -> Rank {
-        let Some(key) = key else { return (0, t.anchor, Row(0), Row(0)) };
-        let keys = [t.anchor, t.positive, t.negative].map(|row| asked.store.keys()[row.index()]);
-        (key.value(keys, t.d_ap.get(), t.d_an.get()), t.anchor, t.positive, t.negative)
-    };
-    let first = rank(triplets.first()?);
-    let mut last = first;
-    for (&i, triplet) in known.iter().zip(triplets).skip(1) {
-        let next = rank(triplet);
-        if next < last {
-            report_order(place.file, place.first + u64::from(i), asked, findings);
-        }
-        last = next;
-    }
-    Some((first, last))
-}
-
-fn report_order(file: &str, row: u64, asked: &Asked<'_>, findings: &mut Findings) {
-    let order = asked.output.order.name();
-    findings.value(
-        file,
-        row,
-        "anchor_row",
-        "a row that belongs before the one above it",
-        format_args!("order {order}"),
-    );
+fn is_positive(store: &Prepared, anchor: Row, row: Row) -> bool {
+    let [a, b] = [anchor, row].map(|row| store.labels()[row.index()]);
+    a.agrees(b)
 }

@@ -1,35 +1,65 @@
-//! What holds of all triplets together: none twice, no pair with more than it asked for, and the manifest's counts.
+//! What holds of all rows together: none twice, no pair with more than it asked for, and the manifest's counts.
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
-
 use super::Asked;
-use super::finding::Findings;
+use super::completeness::Again;
+use super::finding::{Findings, Unchecked};
+use crate::manifest::Layout;
 use crate::manifest::gather;
+use crate::manifest::layout::{Lines, Role, Sheet};
 use crate::manifest::sealed::{BandCounts, RowCounts, Sealed};
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Ask, Band, PositivePick, Reason, Triplet};
 use crate::store::{Code, Row};
 
-/// All triplets of an output.
+/// All lines of an output that are known, and what they tell.
 pub(super) struct Run<'a> {
     pub(super) asked: &'a Asked<'a>,
-    /// By anchor, positive, negative.
-    triplets: Vec<Triplet>,
+    lines: Lines,
+    /// Indices of lines, by anchor.
+    order: Vec<usize>,
+    /// Anchors whose lines are known, ascending; none where all are.
+    known: Option<&'a [Row]>,
+    /// All triplets, by anchor, positive and negative, where they can be told.
+    triplets: Option<Vec<Triplet>>,
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(asked: &'a Asked<'a>, mut triplets: Vec<Triplet>) -> Self {
-        triplets.par_sort_unstable_by_key(|t| (t.anchor, t.positive, t.negative));
-        Self { asked, triplets }
+    /// Of lines that were read from the files where those name rows, else of those that were mined again and found.
+    pub(super) fn new(asked: &'a Asked<'a>, sheet: &Sheet, lines: Lines, again: Option<&'a Again>) -> Self {
+        let mut order: Vec<usize> = (0..lines.len()).collect();
+        order.sort_by_key(|&index| lines.get(index).anchor);
+        let mut triplets = match again {
+            _ if sheet.names_rows() && sheet.layout().tells_triplets() => Some(triplets_of(&lines)),
+            Some(again) if again.all => Some(again.triplets.clone()),
+            _ => None,
+        };
+        if let Some(triplets) = &mut triplets {
+            triplets.sort_unstable_by_key(|t| (t.anchor, t.positive, t.negative));
+        }
+        let known = if sheet.names_rows() { None } else { Some(again.map_or(&[][..], |again| &again.sample)) };
+        Self { asked, lines, order, known, triplets }
     }
 
-    /// The triplets of one anchor, by positive and negative.
-    pub(super) fn of_anchor(&self, anchor: Row) -> &[Triplet] {
-        let from = self.triplets.partition_point(|t| t.anchor < anchor);
-        let length = self.triplets[from..].partition_point(|t| t.anchor == anchor);
-        &self.triplets[from..from + length]
+    /// The lines of one anchor.
+    pub(super) fn of_anchor(&self, anchor: Row) -> Lines {
+        let of = |index: &usize| self.lines.get(*index).anchor;
+        let from = self.order.partition_point(|index| of(index) < anchor);
+        let length = self.order[from..].partition_point(|index| of(index) == anchor);
+        self.lines.select(&self.order[from..from + length])
+    }
+
+    /// Whether an anchor has lines, where that can be told.
+    pub(super) fn yields(&self, anchor: Row) -> Option<bool> {
+        if self.known.is_some_and(|known| known.binary_search(&anchor).is_err()) {
+            return None;
+        }
+        Some(self.order.binary_search_by_key(&anchor, |&index| self.lines.get(index).anchor).is_ok())
+    }
+
+    pub(super) fn triplets(&self) -> Option<u64> {
+        self.triplets.as_ref().map(|triplets| triplets.len() as u64)
     }
 
     /// How a finding names a row.
@@ -39,34 +69,59 @@ impl<'a> Run<'a> {
         id.unwrap_or_else(|| format!("row {}", row.0))
     }
 
-    pub(super) fn check_pairs(&self, findings: &mut Findings) {
-        let params = self.asked.mine;
-        for anchor in self.triplets.chunk_by(|x, y| x.anchor == y.anchor) {
-            let mut pairs = 0;
-            for pair in anchor.chunk_by(|x, y| x.positive == y.positive) {
-                pairs += 1;
+    /// No row twice, and no more positives or negatives than asked for.
+    pub(super) fn check_groups(&self, findings: &mut Findings) {
+        if let (Some(triplets), None) = (&self.triplets, self.known) {
+            for pair in triplets.chunk_by(|x, y| (x.anchor, x.positive) == (y.anchor, y.positive)) {
                 self.check_pair(pair, findings);
             }
-            if let Some(most) = params.negatives.max_per_class {
-                self.check_classes(anchor, most, findings);
+            for anchor in triplets.chunk_by(|x, y| x.anchor == y.anchor) {
+                self.check_classes(anchor, findings);
             }
-            let most = params.positives.per_anchor;
-            if params.positives.pick != PositivePick::All && pairs > most {
-                let found = format!("anchor {} with {pairs} positives", self.name(anchor[0].anchor));
-                findings.file(TRIPLETS, found, format_args!("at most {most}"));
+        }
+        let layout = self.asked.output.layout;
+        for group in self.order.chunk_by(|&x, &y| self.lines.get(x).anchor == self.lines.get(y).anchor) {
+            let anchor = self.lines.get(group[0]).anchor;
+            // What names a line of this anchor: its first row, but for triplets, of which a pair has many.
+            let mut firsts: Vec<(Row, Role)> = Vec::new();
+            for &index in group {
+                firsts.extend(self.lines.get(index).members.first().map(|member| (member.row, member.role)));
             }
+            firsts.sort_unstable_by_key(|&(row, _)| row);
+            if layout != Layout::Triplet && self.known.is_none() {
+                for twin in firsts.windows(2).filter(|w| w[0].0 == w[1].0) {
+                    let found = format!("anchor {} with {} twice", self.name(anchor), self.name(twin[0].0));
+                    findings.file(TRIPLETS, found, "each once");
+                }
+            }
+            firsts.dedup_by_key(|&mut (row, _)| row);
+            let positives = firsts.iter().filter(|(_, role)| *role == Role::Positive).count() as u64;
+            let others = firsts.len() as u64 - positives;
+            let mut excess = |found: u64, most: u64, what: &str| {
+                if found > most {
+                    let found = format!("anchor {} with {found} {what}", self.name(anchor));
+                    findings.file(TRIPLETS, found, format_args!("at most {most}"));
+                }
+            };
+            let asked = &self.asked.mine.positives;
+            if asked.pick != PositivePick::All {
+                excess(positives, u64::from(asked.per_anchor), "positives");
+            }
+            excess(others, positives.saturating_mul(self.asked.mine.ask.slots()), "negatives");
         }
     }
 
-    fn check_classes(&self, triplets: &[Triplet], most: u32, findings: &mut Findings) {
+    /// No class gives an anchor more negatives than it may.
+    fn check_classes(&self, anchor: &[Triplet], findings: &mut Findings) {
+        let Some(most) = self.asked.mine.negatives.max_per_class else { return };
         let mut classes: BTreeMap<Code, u32> = BTreeMap::new();
         for class in
-            triplets.iter().map(|t| self.asked.store.labels()[t.negative.index()]).filter(|class| !class.is_null())
+            anchor.iter().map(|t| self.asked.store.labels()[t.negative.index()]).filter(|class| !class.is_null())
         {
             *classes.entry(class).or_default() += 1;
         }
         if let Some(count) = classes.into_values().find(|&count| count > most) {
-            let found = format!("anchor {} with {count} negatives of one class", self.name(triplets[0].anchor));
+            let found = format!("anchor {} with {count} negatives of one class", self.name(anchor[0].anchor));
             findings.file(TRIPLETS, found, format_args!("at most {most}"));
         }
     }
@@ -90,13 +145,19 @@ impl<'a> Run<'a> {
                     let count = pair.iter().filter(|t| t.band == band && !t.fallback).count();
                     excess(count, most, &format!("{} negatives", band.name()));
                 }
-                excess(pair.len(), bands.iter().map(|&(_, most)| most).sum(), "negatives");
+                excess(pair.len(), self.asked.mine.ask.slots() as u32, "negatives");
             }
         }
     }
 
     /// `unmined`: the listed reason of each row of the store, if the list could be read.
-    pub(super) fn check_counts(&self, sealed: &Sealed, unmined: Option<&[Option<Reason>]>, findings: &mut Findings) {
+    pub(super) fn check_counts(
+        &self,
+        sealed: &Sealed,
+        unmined: Option<&[Option<Reason>]>,
+        findings: &mut Findings,
+        unchecked: &mut Unchecked,
+    ) {
         let store = self.asked.store;
         let mut equal = |key: &str, found: u64, expected: u64| {
             if found != expected {
@@ -106,11 +167,16 @@ impl<'a> Run<'a> {
         let RowCounts { read, anchors, unmined: total, triplets } = sealed.rows;
         let rejected = store.rejected().num_rows() as u64;
         equal("rows.read", read, u64::from(store.rows()) + rejected);
-        equal("rows.triplets", triplets, self.triplets.len() as u64);
-        let of_band = |band: Band| self.triplets.iter().filter(|t| t.band == band).count() as u64;
-        let BandCounts { hard, semi_hard, easy } = sealed.bands;
-        for (band, found) in Band::ALL.into_iter().zip([hard, semi_hard, easy]) {
-            equal(&format!("bands.{}", band.name()), found, of_band(band));
+        if let Some(all) = &self.triplets {
+            equal("rows.triplets", triplets, all.len() as u64);
+            let of_band = |band: Band| all.iter().filter(|t| t.band == band).count() as u64;
+            for (band, found) in Band::ALL.into_iter().zip(<[u64; 3]>::from(sealed.bands)) {
+                equal(&format!("bands.{}", band.name()), found, of_band(band));
+            }
+        } else {
+            let BandCounts { hard, semi_hard, easy } = sealed.bands;
+            equal("rows.triplets", triplets, [hard, semi_hard, easy].into_iter().fold(0, u64::saturating_add));
+            unchecked.add("how many triplets there are, and of which bands: the rows do not tell, and not all anchors were mined again");
         }
         let Some(unmined) = unmined else { return };
         let mut counts = [0u64; Reason::ALL.len()];
@@ -126,4 +192,19 @@ impl<'a> Run<'a> {
         let searched = u64::from(store.rows()) - never.iter().map(|&reason| counts[reason as usize]).sum::<u64>();
         equal("rows.anchors", anchors, searched);
     }
+}
+
+/// The triplets of lines that begin with their positive.
+fn triplets_of(lines: &Lines) -> Vec<Triplet> {
+    let mut triplets = Vec::with_capacity(lines.len());
+    for line in lines.iter() {
+        let Some((positive, negatives)) = line.members.split_first() else { continue };
+        for negative in negatives {
+            let Role::Negative { band, fallback } = negative.role else { continue };
+            let (positive, d_ap) = (positive.row, positive.distance);
+            let (anchor, negative, d_an) = (line.anchor, negative.row, negative.distance);
+            triplets.push(Triplet { anchor, positive, negative, d_ap, d_an, band, fallback });
+        }
+    }
+    triplets
 }
