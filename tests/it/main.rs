@@ -5,6 +5,7 @@ mod commands;
 mod equivalence;
 mod floors;
 mod interrupted;
+mod layouts;
 mod memory;
 mod oracle;
 mod pipelines;
