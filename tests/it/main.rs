@@ -6,6 +6,7 @@ mod equivalence;
 mod floors;
 mod guards;
 mod interrupted;
+mod layouts;
 mod memory;
 mod oracle;
 mod pipelines;

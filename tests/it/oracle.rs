@@ -11,7 +11,7 @@ use crate::support::{Room, root, sample, triplets};
 
 /// A Python with what `tests/oracle/requirements.txt` names: `MINER_ORACLE_PYTHON`, or an environment of our own that is
 /// made once, beside the build.
-fn python() -> &'static Path {
+pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| match std::env::var_os("MINER_ORACLE_PYTHON") {
         Some(python) => python.into(),

@@ -119,7 +119,7 @@ pub struct Checked {
     pub bytes: u64,
     /// Of the parts.
     pub rows: u64,
-    /// What these rows tell of, where they do.
+    /// What these rows tell of; 0 where they do not.
     pub triplets: u64,
     /// Recomputed from the vectors of the store.
     pub distances: u64,

@@ -112,7 +112,7 @@ fn settle_pairs(found: &mut Found, again: Option<&Again>, unchecked: &mut Unchec
     }
     if !all {
         unchecked.add(
-            "the order of pairs whose anchors were not mined again: their gap is that of negatives that are not told",
+            "the order of pairs whose anchors were not mined again, and the gaps of shards: they are those of negatives that are not told",
         );
     }
     all
