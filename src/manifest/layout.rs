@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, DictionaryArray, Float32Array, Int32Array, RecordBatch, StringArray,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef, UInt8Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Int32Type, Schema, SchemaRef, UInt8Type, UInt32Type, UInt64Type};
 use thiserror::Error;
 
 use super::gather::{self, GatherError};
@@ -16,7 +16,7 @@ use crate::store::{Prepared, Row};
 /// A carried column would take the name of a column that every output has.
 #[derive(Debug, Error)]
 #[error(
-    "store.carry: '{column}' would become '{name}', which is the name of another column; leave it out, or rename it in the store"
+    "carry: '{column}' would become '{name}', which is the name of another column; leave it out, or rename it in its table"
 )]
 pub struct NameError {
     pub column: String,
@@ -34,6 +34,8 @@ static BANDS: LazyLock<ArrayRef> =
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     schema: SchemaRef,
+    /// Of each carried column, whose it is (of [`ROLES`]), and its index there.
+    carried: Vec<(usize, usize)>,
 }
 
 impl Layout {
@@ -44,9 +46,11 @@ impl Layout {
             |what: &str, kind: &DataType| ROLES.map(|role| Field::new(format!("{role}_{what}"), kind.clone(), false));
         let mut fields = Vec::from(of_roles("id", &id));
         fields.extend(of_roles("row", &DataType::UInt64));
+        if !store.has_pairs() {
+            fields.push(Field::new("anchor_label", label.clone(), false));
+            fields.push(Field::new("negative_label", label, unlabelled));
+        }
         fields.extend([
-            Field::new("anchor_label", label.clone(), false),
-            Field::new("negative_label", label, unlabelled),
             Field::new("d_ap", DataType::Float32, false),
             Field::new("d_an", DataType::Float32, false),
             Field::new_dictionary("band", DataType::Int32, DataType::Utf8, false),
@@ -54,16 +58,16 @@ impl Layout {
             Field::new("weight", DataType::Float32, false),
         ]);
         let mut names: HashSet<String> = fields.iter().map(|field| field.name().clone()).collect();
-        for (_, field) in gather::carried(store) {
-            for role in ROLES {
-                let name = format!("{role}_{}", field.name());
-                if !names.insert(name.clone()) {
-                    return Err(NameError { column: field.name().clone(), name });
-                }
-                fields.push(Field::new(name, gather::plain(field.data_type()), true));
+        let mut carried = Vec::new();
+        for (role, index, field) in carried_columns(store) {
+            let name = format!("{}_{}", ROLES[role], field.name());
+            if !names.insert(name.clone()) {
+                return Err(NameError { column: field.name().clone(), name });
             }
+            fields.push(Field::new(name, gather::plain(field.data_type()), true));
+            carried.push((role, index));
         }
-        Ok(Self { schema: Arc::new(Schema::new(fields)) })
+        Ok(Self { schema: Arc::new(Schema::new(fields)), carried })
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -79,19 +83,33 @@ impl Layout {
             columns.push(gather::ids(store, rows)?);
         }
         columns.extend(rows.iter().map(|rows| gather::places(store, rows)));
-        columns.push(gather::labels(store, anchors)?);
-        columns.push(gather::labels(store, negatives)?);
+        if !store.has_pairs() {
+            columns.push(gather::labels(store, anchors)?);
+            columns.push(gather::labels(store, negatives)?);
+        }
         columns.extend([mined.column(3).clone(), mined.column(4).clone()]);
         columns.push(bands(mined)?);
         columns.push(mined.column(6).clone());
         columns.push(Arc::new(Float32Array::from_value(1.0, mined.num_rows())));
-        for (column, _) in gather::carried(store) {
-            for rows in &rows {
-                columns.push(gather::values(store, column, rows)?);
-            }
+        for &(role, column) in &self.carried {
+            columns.push(gather::values(store, column, &rows[role])?);
         }
         Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
+}
+
+/// The carried columns: those of the anchors, each with its namesakes in the corpus, then what else the corpus carries.
+fn carried_columns(store: &Prepared) -> Vec<(usize, usize, &FieldRef)> {
+    let (anchors, corpus) = (store.anchor_schema(), store.schema());
+    let mut columns = Vec::new();
+    for (index, field) in gather::carried(anchors) {
+        columns.push((0, index, field));
+        let namesake = gather::carried(corpus).find(|(_, other)| other.name() == field.name());
+        columns.extend(namesake.into_iter().flat_map(|(index, field)| [(1, index, field), (2, index, field)]));
+    }
+    let rest = gather::carried(corpus).filter(|(_, field)| anchors.column_with_name(field.name()).is_none());
+    columns.extend(rest.flat_map(|(index, field)| [(1, index, field), (2, index, field)]));
+    columns
 }
 
 fn rows(mined: &RecordBatch, column: usize) -> Vec<Row> {
@@ -114,6 +132,6 @@ impl<'a> Claims<'a> {
     /// Of a batch with the columns of [`Layout::schema`].
     pub(super) fn of(batch: &'a RecordBatch) -> Self {
         let places = |column: usize| batch.column(column).as_primitive::<UInt64Type>().values().as_ref();
-        Self { places: [3, 4, 5].map(places), fallback: batch.column(11).as_boolean() }
+        Self { places: [3, 4, 5].map(places), fallback: batch["fallback"].as_boolean() }
     }
 }

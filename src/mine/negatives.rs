@@ -113,7 +113,8 @@ fn round(
 impl Asker {
     fn quest<'a>(&'a self, store: &'a Prepared, unlabelled: bool, windows: &'a [Window]) -> Quest<'a> {
         let label = store.labels()[self.anchor.index()];
-        let admits = Admits { own: Some(self.anchor), label, unlabelled, rules: &self.rules };
+        let (own, except) = (store.own(self.anchor), store.paired(self.anchor));
+        let admits = Admits { own, except, label, unlabelled, rules: &self.rules };
         Quest { vector: store.vector(self.anchor), admits, windows }
     }
 }
@@ -121,17 +122,14 @@ impl Asker {
 /// Near-duplicates listed for one anchor, at most: enough to see a problem, few enough to read.
 const DUPLICATES: u32 = 16;
 
-/// Lists the labelled rows of other classes that the near-duplicate guard keeps away from the anchors.
+/// Lists the rows that the near-duplicate guard keeps away from the anchors: labelled ones of other classes, or, where
+/// pairs say what is a positive, those that no pair names.
 fn duplicates(askers: &[Asker], store: &Prepared, search: &dyn Search, nearest: Distance, suspects: &mut Vec<Suspect>) {
     let window = [Window { above: Distance::MIN, upto: nearest, count: DUPLICATES, pick: Pick::Nearest }];
-    let quests: Vec<Quest> = askers.iter().map(|asker| asker.quest(store, false, &window)).collect();
+    let quests: Vec<Quest> = askers.iter().map(|asker| asker.quest(store, store.has_pairs(), &window)).collect();
     for (asker, fills) in askers.iter().zip(search.find(&quests)) {
         let hits = fills.into_iter().flat_map(|fill| fill.hits);
-        suspects.extend(hits.map(|hit| Suspect {
-            a: asker.anchor.min(hit.row),
-            b: asker.anchor.max(hit.row),
-            distance: hit.distance,
-        }));
+        suspects.extend(hits.map(|hit| Suspect::of(store, asker.anchor, hit.row, hit.distance)));
     }
 }
 

@@ -17,6 +17,8 @@ use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHO
 const BASE: u64 = 24 << 20;
 /// Of a table of ids already seen: a digest, a place, and a slot of a hash table that is at worst half empty.
 const SEEN_ROW: u64 = 40;
+/// Of a link while links are sorted.
+const LINK: u64 = 16;
 /// Of a distinct label beside its own bytes (kept twice): a slot in a hash table and the allocations.
 const CODED: u64 = 112;
 /// Of a row in every search: its place in two keyed orders, its label's list, and its partition's.
@@ -82,7 +84,7 @@ impl Budget {
         // A row of the table that is written has what stands beside the vectors of three rows of the store.
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + 3 * job.beside_bytes);
         Self {
-            reading: small + job.reading_bytes + job.rows * SEEN_ROW,
+            reading: small + job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK,
             // Beside the tables a copy of the row numbers, and keys while they are sorted.
             indexing: small + tables + job.rows * 16 + packing.max(training(job)),
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
@@ -163,7 +165,7 @@ fn coders(job: &Job) -> u64 {
 fn partition(job: &Job) -> u64 {
     // Cells plan the visits of so many anchors together.
     let planned = (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
-    let anchors = u64::from(partition_rows(job.rows.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
+    let anchors = u64::from(partition_rows(job.asking.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
     let pair = PAIR + job.windows * WINDOW + job.slots * SLOT;
     let anchor = job.pairs.saturating_mul(pair).saturating_add(ANCHOR + padded(job.dims) as u64);
     anchors.saturating_mul(anchor).saturating_add(16 * job.largest_class + HITS + planned)

@@ -45,14 +45,15 @@ fn cells(job: &Job) -> f64 {
 /// Estimates a job's time, memory and disk.
 pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
-    let scan = |share: f64| anchors * rows * share * machine::pair_seconds(job.dims);
+    let corpus = job.corpus as f64;
+    let scan = |share: f64| anchors * corpus * share * machine::pair_seconds(job.dims);
     let (search, graphs) = match job.index {
         Index::Exact | Index::Auto => (scan(1.0), 0.0),
         Index::Cells => (cells(job) + scan(SHARE_VISITED), rows * 4.0 * d),
         Index::Hnsw => {
             let insert = if job.kept { 0.0 } else { INSERT_SECONDS + d * INSERT_DIMENSION_SECONDS };
             let ask = ASK_SECONDS + d * ASK_DIMENSION_SECONDS;
-            (rows * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
+            (corpus * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
         }
     };
     let triplets = job.triplets() as f64;
@@ -63,7 +64,7 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let scratch = rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + triplets * SCRATCH_TRIPLET + output + graphs;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
-        _ => job.same_class as f64 * POSITIVE_SECONDS,
+        _ => job.relatives as f64 * POSITIVE_SECONDS,
     };
     let (read, write) = (job.plain_bytes as f64 / READ_RATE, triplets / WRITE_RATE + carried / CARRY_RATE);
     Estimates {

@@ -82,8 +82,10 @@ impl Rule {
 /// Whom an anchor may meet as a negative, as dense codes.
 #[derive(Debug, Clone, Copy)]
 pub struct Admits<'a> {
-    /// The anchor's own row in the store, never its negative.
+    /// The anchor's own row in the corpus, never its negative.
     pub own: Option<Row>,
+    /// Other rows that are not, ascending: the positives that pairs name.
+    pub except: &'a [Row],
     /// The anchor's label; a negative has another.
     pub label: Code,
     /// Whether rows without a label count as negatives.
@@ -97,7 +99,10 @@ impl Admits<'_> {
     pub fn admits(&self, store: &Prepared, row: Row) -> bool {
         let label = store.labels()[row.index()];
         let other = if label.is_null() { self.unlabelled } else { label != self.label };
-        other && self.own != Some(row) && self.rules.iter().all(|rule| rule.holds(store, row))
+        other
+            && self.own != Some(row)
+            && self.rules.iter().all(|rule| rule.holds(store, row))
+            && self.except.binary_search(&row).is_err()
     }
 }
 

@@ -8,6 +8,7 @@ mod interrupted;
 mod memory;
 mod oracle;
 mod pipelines;
+mod queries;
 mod readme;
 mod search;
 mod support;

@@ -41,10 +41,11 @@ fn prepared(
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let params = store::Params {
+        section: store::Section::Store,
         path,
         id: Some("id".into()),
         embedding: "embedding".into(),
-        label: "label".into(),
+        label: Some("label".into()),
         filter: None,
         groups: vec![("team".into(), "team".into())],
         carry: vec![],
@@ -90,7 +91,7 @@ fn vectors(kind: &str, n: usize, d: usize, draw: &mut Draw) -> Vec<Vec<f32>> {
 
 fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
     let mut draw = Draw(seed);
-    let mut quests: Vec<(Row, Vec<Rule>, Vec<Window>, bool)> = Vec::new();
+    let mut quests: Vec<(Row, Vec<Row>, Vec<Rule>, Vec<Window>, bool)> = Vec::new();
     for _ in 0..40 {
         let anchor = Row(draw.below(u64::from(store.rows())) as u32);
         let measure = |row: u64| store.metric().distance(store.vector(anchor), store.vector(Row(row as u32)));
@@ -114,14 +115,18 @@ fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
             1 => vec![Rule { group: 0, relation: Relation::Same, code }],
             _ => vec![Rule { group: 0, relation: Relation::Different, code }],
         };
-        quests.push((anchor, rules, windows, draw.below(2) == 0));
+        let mut except: Vec<Row> =
+            (0..draw.below(40)).map(|_| Row(draw.below(u64::from(store.rows())) as u32)).collect();
+        except.sort();
+        quests.push((anchor, except, rules, windows, draw.below(2) == 0));
     }
     let quests: Vec<Quest> = quests
         .iter()
-        .map(|(anchor, rules, windows, unlabelled)| Quest {
+        .map(|(anchor, except, rules, windows, unlabelled)| Quest {
             vector: store.vector(*anchor),
             admits: Admits {
                 own: Some(*anchor),
+                except,
                 label: store.labels()[anchor.index()],
                 unlabelled: *unlabelled,
                 rules,

@@ -5,7 +5,7 @@ use super::whole::Run;
 use crate::manifest::sides::UNMINED;
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
-use crate::store::Row;
+use crate::store::{Prepared, Row};
 
 /// Mines rows, given in ascending order, as the run should have.
 pub type MineAgain<'a> = dyn Fn(&[Row]) -> Result<Harvest, String> + Sync + 'a;
@@ -28,7 +28,7 @@ pub(super) fn check(
     findings: &mut Findings,
     checked: &mut Checked,
 ) {
-    let sample = sample(run.asked.store.keys(), completeness.anchors, fingerprint);
+    let sample = sample(run.asked.store, completeness.anchors, fingerprint);
     let mut harvest = match (completeness.mine)(&sample) {
         Ok(harvest) => harvest,
         Err(error) => return findings.file(TRIPLETS, format_args!("cannot mine again: {error}"), "the same yield"),
@@ -49,14 +49,15 @@ pub(super) fn check(
     }
 }
 
-/// The rows whose hashes are smallest: the same for the same output, unlike for another.
-fn sample(keys: &[u64], count: usize, fingerprint: &str) -> Vec<Row> {
+/// The anchors whose hashes are smallest: the same for the same output, unlike for another.
+fn sample(store: &Prepared, count: usize, fingerprint: &str) -> Vec<Row> {
+    let keys = store.keys();
     let hash = |row: u32| {
         let mut hasher = blake3::Hasher::new();
         hasher.update(fingerprint.as_bytes()).update(&keys[row as usize].to_le_bytes()).update(&row.to_le_bytes());
         *hasher.finalize().as_bytes()
     };
-    let mut rows: Vec<u32> = (0..keys.len() as u32).collect();
+    let mut rows: Vec<u32> = store.anchors().collect();
     if count < rows.len() {
         let mut ranked: Vec<([u8; 32], u32)> = rows.iter().map(|&row| (hash(row), row)).collect();
         ranked.select_nth_unstable(count);

@@ -83,11 +83,12 @@ fn most_triplets(asked: &Asked<'_>) -> u64 {
     };
     let positives = &asked.mine.positives;
     let pairs = |row: &Row| {
-        let label = asked.store.labels()[row.index()];
-        let others = if label.is_null() { 0 } else { (asked.store.members(label).len() as u64).saturating_sub(1) };
+        let kin = asked.store.relatives(*row);
+        let own = u64::from(asked.store.own(*row).is_some_and(|own| kin.binary_search(&own).is_ok()));
+        let others = kin.len() as u64 - own;
         if positives.pick == PositivePick::All { others } else { others.min(u64::from(positives.per_anchor)) }
     };
-    (0..asked.store.rows()).map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(slots)
+    asked.store.anchors().map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(slots)
 }
 
 /// The batches of a part, in order, up to the first that cannot be read.
@@ -130,7 +131,12 @@ fn check_batch(
     let mut known: Vec<u32> = Vec::with_capacity(batch.num_rows());
     for i in 0..batch.num_rows() as u32 {
         let at = i as usize;
-        let rows = claims.places.map(|places| row_at(store, places[at]));
+        let [anchors, positives, negatives] = claims.places;
+        let rows = [
+            row_at(store, store.anchors(), anchors[at]),
+            row_at(store, store.corpus(), positives[at]),
+            row_at(store, store.corpus(), negatives[at]),
+        ];
         let [Some(anchor), Some(positive), Some(negative)] = rows else {
             for (role, (row, places)) in ["anchor", "positive", "negative"].iter().zip(rows.iter().zip(claims.places)) {
                 if row.is_none() {
@@ -168,16 +174,31 @@ fn check_rules(place: Place<'_>, row: u64, triplet: &Triplet, asked: &Asked<'_>,
     let (store, params) = (asked.store, asked.mine);
     let mut report =
         |column: &str, found: String, expected: String| findings.value(place.file, row, column, found, expected);
-    let [a, p, n] = [anchor, positive, negative].map(|row| store.labels()[row.index()]);
-    if anchor == positive {
-        report("positive_row", "the anchor itself".to_owned(), "another row of its class".to_owned());
-    } else if !a.agrees(p) {
-        report("positive_row", "a row of another class".to_owned(), "a row of the anchor's class".to_owned());
+    let own = store.own(anchor);
+    if own == Some(positive) {
+        report("positive_row", "the anchor itself".to_owned(), "another row".to_owned());
     }
-    if a.agrees(n) {
-        report("negative_row", "a row of the anchor's class".to_owned(), "a row of another class".to_owned());
-    } else if n.is_null() && !params.negatives.unlabelled {
-        report("negative_row", "a row without a label".to_owned(), "a row of another class".to_owned());
+    if own == Some(negative) {
+        report("negative_row", "the anchor itself".to_owned(), "another row".to_owned());
+    }
+    if store.has_pairs() {
+        let paired = |row: Row| store.paired(anchor).binary_search(&row).is_ok();
+        if !paired(positive) {
+            report("positive_row", "a row that no pair names".to_owned(), "a row that a pair names".to_owned());
+        }
+        if paired(negative) {
+            report("negative_row", "a positive of the anchor".to_owned(), "a row that no pair names".to_owned());
+        }
+    } else {
+        let [a, p, n] = [anchor, positive, negative].map(|row| store.labels()[row.index()]);
+        if !a.agrees(p) {
+            report("positive_row", "a row of another class".to_owned(), "a row of the anchor's class".to_owned());
+        }
+        if a.agrees(n) {
+            report("negative_row", "a row of the anchor's class".to_owned(), "a row of another class".to_owned());
+        } else if n.is_null() && !params.negatives.unlabelled {
+            report("negative_row", "a row without a label".to_owned(), "a row of another class".to_owned());
+        }
     }
     if let Some(broken) = broken_rule(store, anchor, positive, &params.positives.same, &params.positives.different) {
         report("positive_row", broken, "a row that the positives' constraints admit".to_owned());
