@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
-use triplet_miner::pipeline::{self, Control};
+use triplet_miner::pipeline::{self, Control, Moved};
 
 use super::status::Status;
 use super::{output, progress, signals};
@@ -20,6 +20,12 @@ pub struct Args {
     /// Where the store is now, if it has moved
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     store: Option<PathBuf>,
+    /// Where the queries are now, if they have moved
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    queries: Option<PathBuf>,
+    /// Where the pairs are now, if they have moved
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pairs: Option<PathBuf>,
     /// Mine every anchor again, not a sample
     #[arg(long)]
     full: bool,
@@ -31,7 +37,8 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let progress = progress::choose(false);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
-    let verdict = pipeline::verify(&args.out, args.store.as_deref(), args.full, &control)?;
+    let moved = Moved { store: args.store.clone(), queries: args.queries.clone(), pairs: args.pairs.clone() };
+    let verdict = pipeline::verify(&args.out, &moved, args.full, &control)?;
     output::either(&verdict, args.json)?;
     Ok(if verdict.is_sound() { Status::Done } else { Status::Refused })
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::error::{Complaint, ConfigError, Place};
 use super::paths;
-use super::plan::{self, Plan};
+use super::plan::{self, Places, Plan};
 use super::schema::check_keys;
 use super::spec::{ROWS_PER_FILE, Spec};
 use crate::mine::PositivePick;
@@ -32,11 +32,14 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         if spec.mine.positives.pick != PositivePick::All {
             spec.mine.positives.per_anchor.get_or_insert(1);
         }
+        fill_in(&mut spec);
         if spec.output.shards.is_none() {
             spec.output.rows_per_file.get_or_insert(ROWS_PER_FILE);
         }
         let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
-        paths::apart(&plan.store.path, &plan.output.path)?;
+        for (section, path) in plan.places().inputs() {
+            paths::apart(section, path, &plan.output.path)?;
+        }
         Ok(plan)
     });
     checked.map_err(|Complaint { key, message }| ConfigError::Key {
@@ -48,11 +51,31 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     })
 }
 
-/// The plan that a manifest's `pipeline` describes, over a store and an output that may have moved since.
+/// What queries and pairs do not say, the store says.
+fn fill_in(spec: &mut Spec) {
+    let store = &spec.store;
+    if let Some(queries) = &mut spec.queries {
+        if queries.id.is_none() {
+            queries.id = store.id.clone();
+        }
+        if queries.label.is_none() && spec.pairs.is_none() {
+            queries.label = store.label.clone();
+        }
+        queries.embedding.get_or_insert_with(|| store.embedding.clone());
+        queries.groups.get_or_insert_with(|| store.groups.clone());
+        queries.carry.get_or_insert_with(|| store.carry.clone());
+        queries.bad_rows.get_or_insert(store.bad_rows);
+    }
+    if let Some(pairs) = &mut spec.pairs {
+        pairs.bad_rows.get_or_insert(store.bad_rows);
+    }
+}
+
+/// The plan that a manifest's `pipeline` describes, over inputs and an output that may have moved since.
 ///
 /// # Errors
 /// When the description is not one that this version writes.
-pub fn restore(pipeline: &Value, store: &Path, output: &Path) -> Result<Plan, ConfigError> {
+pub fn restore(pipeline: &Value, inputs: &Places, output: &Path) -> Result<Plan, ConfigError> {
     let complain = |Complaint { key, message }| ConfigError::Key {
         file: output.join("manifest.json"),
         place: Place::default(),
@@ -62,7 +85,15 @@ pub fn restore(pipeline: &Value, store: &Path, output: &Path) -> Result<Plan, Co
     };
     let spec: Spec = serde_path_to_error::deserialize(pipeline).map_err(|error| complain(wrong_type(&error)))?;
     let mut plan = plan::check(&spec, &output.join("manifest.json"), Path::new("")).map_err(complain)?;
-    plan.store.path = store.into();
+    plan.store.path = inputs.store.clone();
+    for (path, moved) in [
+        (plan.queries.as_mut().map(|queries| &mut queries.path), &inputs.queries),
+        (plan.pairs.as_mut().map(|pairs| &mut pairs.path), &inputs.pairs),
+    ] {
+        if let (Some(path), Some(moved)) = (path, moved) {
+            path.clone_from(moved);
+        }
+    }
     plan.output.path = output.into();
     Ok(plan)
 }
@@ -70,13 +101,15 @@ pub fn restore(pipeline: &Value, store: &Path, output: &Path) -> Result<Plan, Co
 fn understand(table: &mut toml::Table) -> Result<Spec, Complaint> {
     substitute(table, "")?;
     check_keys(table)?;
-    for (section, key, what) in [
-        ("store", "path", "a Parquet file, a glob or a directory"),
-        ("store", "embedding", "the column of vectors"),
-        ("store", "label", "a SQL expression of the class"),
+    let has = |section: &str| table.contains_key(section);
+    for (section, key, what, needed) in [
+        ("store", "path", "a Parquet file, a glob or a directory", true),
+        ("store", "embedding", "the column of vectors", true),
+        ("queries", "path", "a Parquet file, a glob or a directory", has("queries")),
+        ("pairs", "path", "a Parquet file, a glob or a directory", has("pairs")),
     ] {
         let present = table.get(section).and_then(|section| section.get(key)).is_some();
-        if !present {
+        if needed && !present {
             return Err(Complaint::new(format!("{section}.{key}"), format!("is missing; expected {what}")));
         }
     }

@@ -13,6 +13,6 @@ mod spec;
 
 pub use error::{ConfigError, Place};
 pub use load::{load, restore};
-pub use plan::{Plan, Run};
+pub use plan::{Places, Plan, Run};
 pub use schema::json_schema;
 pub use size::parse_size;

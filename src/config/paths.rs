@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::error::Complaint;
+use crate::store::Section;
 
 /// A path of the pipeline, relative to the folder `base`; never without a folder of its own.
 pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
@@ -29,15 +30,17 @@ pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Com
 }
 
 /// An output must never replace what was read, nor lie where the next run would read it.
-pub(super) fn apart(store: &Path, output: &Path) -> Result<(), Complaint> {
-    let spelled_out = if store.exists() { store.to_path_buf() } else { before_pattern(store) };
+pub(super) fn apart(section: Section, input: &Path, output: &Path) -> Result<(), Complaint> {
+    let name = section.name();
+    let spelled_out = if input.exists() { input.to_path_buf() } else { before_pattern(input) };
     let (read, written) = (resolved(&spelled_out), resolved(output));
     if read.starts_with(&written) {
-        return Err(Complaint::new("output.path", format!("would replace the store, {}", store.display())));
+        return Err(Complaint::new("output.path", format!("would replace the {name}, {}", input.display())));
     }
-    let reads_below = store.is_dir() || store.components().any(|part| part.as_os_str() == "**");
+    let reads_below = input.is_dir() || input.components().any(|part| part.as_os_str() == "**");
     if reads_below && written.starts_with(&read) {
-        let message = format!("lies inside the store's folder, {}, which would read it next time", store.display());
+        let message =
+            format!("lies inside the folder of the {name}, {}, which would be read with it next time", input.display());
         return Err(Complaint::new("output.path", message));
     }
     Ok(())

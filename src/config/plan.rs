@@ -1,5 +1,6 @@
 //! The checked pipeline: what every later room takes as given.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -8,10 +9,11 @@ use super::error::{Complaint, nearest};
 use super::guards::guards;
 use super::paths::{path, seen_from};
 use super::size::parse_size;
-use super::spec::{ALL_COLUMNS, BandsSpec, ROWS_PER_FILE, Spec, StoreSpec, Unlabelled};
+use super::spec::{ALL_COLUMNS, BandsSpec, PairsSpec, QueriesSpec, ROWS_PER_FILE, Spec, StoreSpec, Unlabelled};
 use crate::kernel::Metric;
 use crate::manifest::{Columns, Format, Layout, Order, Split};
 use crate::mine::{Ask, Band, NegativePick, PositivePick};
+use crate::store::{LinkParams, Section, Sources};
 use crate::{manifest, mine, search, store};
 
 /// A pipeline, checked, every default filled in.
@@ -21,15 +23,52 @@ pub struct Plan {
     pub file: PathBuf,
     pub name: String,
     pub store: store::Params,
+    /// The anchors, where they are not rows of the store.
+    pub queries: Option<store::Params>,
+    /// Positives by id, where they are not told by label.
+    pub pairs: Option<LinkParams>,
     pub search: search::Params,
     pub mine: mine::Params,
     pub output: manifest::Params,
     pub run: Run,
     /// The pipeline as resolved: what the result depends on, with paths as written.
     pub resolved: Value,
-    /// The store's path as the manifest names it: as written if absolute, else seen from the output folder, so that
+    /// The inputs' paths as the manifest names them: as written if absolute, else seen from the output folder, so that
     /// both can move together.
-    pub store_from_output: String,
+    pub from_output: Places<String>,
+}
+
+/// Where the inputs are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places<P = PathBuf> {
+    pub store: P,
+    pub queries: Option<P>,
+    pub pairs: Option<P>,
+}
+
+impl<P> Places<P> {
+    /// Those there are.
+    pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
+        let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs)];
+        let more = more.into_iter().filter_map(|(section, place)| Some((section, place.as_ref()?)));
+        std::iter::once((Section::Store, &self.store)).chain(more)
+    }
+}
+
+impl Plan {
+    /// What is read.
+    pub fn sources(&self) -> Sources<'_> {
+        Sources { store: &self.store, queries: self.queries.as_ref(), pairs: self.pairs.as_ref() }
+    }
+
+    /// Where it lies.
+    pub fn places(&self) -> Places {
+        Places {
+            store: self.store.path.clone(),
+            queries: self.queries.as_ref().map(|queries| queries.path.clone()),
+            pairs: self.pairs.as_ref().map(|pairs| pairs.path.clone()),
+        }
+    }
 }
 
 /// How the work is done; cannot change the result.
@@ -45,13 +84,21 @@ pub struct Run {
 
 /// Checks values and combinations of the spec in `file`; paths are relative to `base`.
 pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Complaint> {
+    positives_told_once(spec)?;
     let store_path = path(base, "store.path", &spec.store.path)?;
     let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
-    let store_from_output = match Path::new(&spec.store.path).is_absolute() {
-        true => spec.store.path.clone(),
-        false => seen_from(&output_path, &store_path),
+    let queries = spec.queries.as_ref().map(|queries| self::queries(queries, spec, base, mine.metric)).transpose()?;
+    let pairs = spec.pairs.as_ref().map(|pairs| self::pairs(pairs, base)).transpose()?;
+    let named = |written: &str, path: &Path| match Path::new(written).is_absolute() {
+        true => written.to_owned(),
+        false => seen_from(&output_path, path),
+    };
+    let from_output = Places {
+        store: named(&spec.store.path, &store_path),
+        queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
+        pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
     };
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
@@ -61,13 +108,103 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         file: file.to_path_buf(),
         name: spec.name.clone().unwrap_or_default(),
         store: store(&spec.store, store_path, mine.metric)?,
+        queries,
+        pairs,
         search: search(spec)?,
         output: output(spec, output_path, &mine.ask)?,
         mine,
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
-        store_from_output,
+        from_output,
     })
+}
+
+/// Labels or pairs say what is a positive, not both.
+fn positives_told_once(spec: &Spec) -> Result<(), Complaint> {
+    let by_label = [
+        ("store.label", spec.store.label.is_some()),
+        ("queries.label", spec.queries.as_ref().is_some_and(|queries| queries.label.is_some())),
+    ];
+    if spec.pairs.is_none() {
+        let missing =
+            || Complaint::new("store.label", "is missing; expected a SQL expression of the class, or else [pairs]");
+        return spec.store.label.as_ref().map(|_| ()).ok_or_else(missing);
+    }
+    if let Some((key, _)) = by_label.into_iter().find(|(_, given)| *given) {
+        let message = format!("[pairs] says which rows are positives; leave out {key}, or [pairs]");
+        return Err(Complaint::new(key, message));
+    }
+    if spec.store.unlabelled == Unlabelled::Negative {
+        let message = "with [pairs] no row has a label, and every row that no pair names is a negative; leave it out";
+        return Err(Complaint::new("store.unlabelled", message));
+    }
+    Ok(())
+}
+
+fn queries(spec: &QueriesSpec, all: &Spec, base: &Path, metric: Metric) -> Result<store::Params, Complaint> {
+    let path = path(base, "queries.path", &spec.path)?;
+    let empty = BTreeMap::new();
+    let (here, there) = (spec.groups.as_ref().unwrap_or(&empty), &all.store.groups);
+    if let Some(name) = here.keys().find(|name| !there.contains_key(*name)) {
+        let message = "[store] has no group of this name, so no constraint can use it; leave it out, or write it there";
+        return Err(Complaint::new(format!("queries.groups.{name}"), message));
+    }
+    let (positives, negatives) = (&all.mine.positives, &all.mine.negatives);
+    for (key, names) in [
+        ("mine.positives.same", &positives.same),
+        ("mine.positives.different", &positives.different),
+        ("mine.negatives.same", &negatives.same),
+        ("mine.negatives.different", &negatives.different),
+    ] {
+        if let Some(name) = names.iter().find(|name| !here.contains_key(*name)) {
+            let message = format!(
+                "the queries have no group \"{name}\"; write groups = {{ {name} = \"a column\" }} in [queries]"
+            );
+            return Err(Complaint::new(key, message));
+        }
+    }
+    let (embedding, carry) = (spec.embedding.clone().unwrap_or_default(), spec.carry.clone().unwrap_or_default());
+    filled("queries", &embedding, &spec.label)?;
+    distinct("queries.carry", &carry)?;
+    // The store's groups, one by one; null where the queries have none, which no constraint asks for.
+    let group = |name: &String| (name.clone(), here.get(name).cloned().unwrap_or_else(|| "null".to_owned()));
+    Ok(store::Params {
+        section: Section::Queries,
+        path,
+        id: spec.id.clone(),
+        embedding,
+        label: spec.label.clone(),
+        filter: spec.filter.clone(),
+        groups: there.keys().map(group).collect(),
+        carry,
+        bad_rows: spec.bad_rows.unwrap_or_default(),
+        metric,
+    })
+}
+
+fn pairs(spec: &PairsSpec, base: &Path) -> Result<LinkParams, Complaint> {
+    for (key, text) in [("pairs.query", &spec.query), ("pairs.positive", &spec.positive)] {
+        if text.trim().is_empty() {
+            return Err(Complaint::new(key, "is empty; expected a column of ids"));
+        }
+    }
+    Ok(LinkParams {
+        section: Section::Pairs,
+        path: path(base, "pairs.path", &spec.path)?,
+        left: ("query", spec.query.clone()),
+        right: ("positive", spec.positive.clone()),
+        value: None,
+        bad_rows: spec.bad_rows.unwrap_or_default(),
+    })
+}
+
+fn filled(section: &str, embedding: &str, label: &Option<String>) -> Result<(), Complaint> {
+    for (key, text) in [("embedding", Some(embedding)), ("label", label.as_deref())] {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            return Err(Complaint::new(format!("{section}.{key}"), "is empty; expected a column"));
+        }
+    }
+    Ok(())
 }
 
 fn threads(threads: usize) -> Result<usize, Complaint> {
@@ -82,13 +219,10 @@ fn memory(memory: &str) -> Result<Option<u64>, Complaint> {
 }
 
 fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Params, Complaint> {
-    for (key, text) in [("store.embedding", &spec.embedding), ("store.label", &spec.label)] {
-        if text.trim().is_empty() {
-            return Err(Complaint::new(key, "is empty; expected a column"));
-        }
-    }
+    filled("store", &spec.embedding, &spec.label)?;
     distinct("store.carry", &spec.carry)?;
     Ok(store::Params {
+        section: Section::Store,
         path,
         id: spec.id.clone(),
         embedding: spec.embedding.clone(),
@@ -209,10 +343,14 @@ fn negatives(spec: &Spec, groups: &[&str], ask: &Ask) -> Result<mine::Negatives,
     Ok(mine::Negatives {
         same,
         different,
-        unlabelled: spec.store.unlabelled == Unlabelled::Negative,
+        unlabelled: spec.store.unlabelled == Unlabelled::Negative || spec.pairs.is_some(),
         guards: guards(spec, ask)?,
         max_per_class: match asked.max_per_class {
             Some(0) => return Err(Complaint::new("mine.negatives.max_per_class", "must be at least 1")),
+            Some(_) if spec.pairs.is_some() => {
+                let message = "with [pairs] no row has a class; leave it out, or use labels instead of pairs";
+                return Err(Complaint::new("mine.negatives.max_per_class", message));
+            }
             most => most,
         },
     })

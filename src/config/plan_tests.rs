@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{Plan, load, restore};
+use crate::config::{Places, Plan, load, restore};
 
 const GOOD: &str = r#"
 [store]
@@ -34,7 +34,7 @@ fn three_keys_are_enough() {
     let plan = plan(GOOD, &[]).unwrap();
     assert_eq!(plan.name, "p");
     assert!(plan.store.path.ends_with("data/a.parquet"));
-    assert_eq!(plan.store_from_output, "../data/a.parquet");
+    assert_eq!(plan.from_output.store, "../data/a.parquet");
     assert_eq!(plan.resolved["mine"]["bands"], serde_json::json!({ "semi-hard": 1 }));
     assert_eq!(plan.resolved["search"]["hnsw"]["ef_search"], 64);
     assert!(plan.resolved.get("run").is_none(), "what cannot change the result is left out");
@@ -195,7 +195,7 @@ fn a_mistake_in_the_file_names_its_line() {
     assert!(plan("[store\n", &[]).unwrap_err().starts_with("p.toml: not TOML: TOML parse error at line 1, column 7"));
     assert_eq!(
         plan("[store]\npath = 'a'\nembedding = 'e'\n[output]\npath = 'o'", &[]).unwrap_err(),
-        "p.toml: store.label: is missing; expected a SQL expression of the class"
+        "p.toml: store.label: is missing; expected a SQL expression of the class, or else [pairs]"
     );
 }
 
@@ -253,7 +253,7 @@ fn an_output_never_replaces_its_store() {
 fn an_output_inside_the_store_s_folder_is_refused() {
     for store in ["data", "data/**/*.parquet"] {
         let complaint = complaint_of_output(store, "data/out").unwrap_or_default();
-        assert!(complaint.contains("output.path = \"data/out\": lies inside the store's folder"), "{complaint}");
+        assert!(complaint.contains("output.path = \"data/out\": lies inside the folder of the store"), "{complaint}");
     }
     for (store, output) in
         [("data", "out"), ("data", "data2"), ("data/a.parquet", "data/out"), ("data/*.parquet", "data/out")]
@@ -268,7 +268,8 @@ fn a_description_is_restored_whatever_the_working_directory() {
     let here = std::env::current_dir().unwrap();
     let store = format!("{}{}/out/a.parquet", "../".repeat(20), here.strip_prefix("/").unwrap().display());
     let plan = plan(&GOOD.replace("data/a.parquet", &store), &[]).unwrap();
-    let restored = restore(&plan.resolved, Path::new("s.parquet"), Path::new("o")).unwrap();
+    let restored =
+        restore(&plan.resolved, &Places { store: "s.parquet".into(), ..Places::default() }, Path::new("o")).unwrap();
     assert_eq!(restored.resolved, plan.resolved);
     assert_eq!(
         (restored.store.path.as_path(), restored.output.path.as_path()),

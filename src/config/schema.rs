@@ -63,8 +63,8 @@ mod tests {
              [mine.positives] knows different, max_distance, min_distance, per_anchor, pick, same"
         );
         assert_eq!(
-            complaint("[queries]"),
-            "queries: unknown key; a pipeline knows mine, name, output, run, search, store"
+            complaint("[qeries]"),
+            "qeries: unknown key; did you mean `queries`? a pipeline knows mine, name, output, pairs, queries, run, search, store"
         );
         assert!(
             complaint("[mine]\nbands = { semihard = 1 }")

@@ -19,6 +19,12 @@ pub struct Spec {
     /// Shown in reports. Default: the file's stem.
     pub name: Option<String>,
     pub store: StoreSpec,
+    /// Anchors, where they are not rows of the store (question → passage).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queries: Option<QueriesSpec>,
+    /// Positives by id, where they are not told by label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairsSpec>,
     #[serde(default)]
     pub search: SearchSpec,
     #[serde(default)]
@@ -30,7 +36,7 @@ pub struct Spec {
     pub run: RunSpec,
 }
 
-/// The embeddings: corpus and anchors.
+/// The embeddings: the corpus, and the anchors too unless there are queries.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSpec {
@@ -41,8 +47,10 @@ pub struct StoreSpec {
     pub id: Option<String>,
     /// Column of lists of f16, f32 or f64, all of one length.
     pub embedding: String,
-    /// SQL expression of the class: string, integer or boolean. Rows where it is null are unlabelled.
-    pub label: String,
+    /// SQL expression of the class: string, integer or boolean. Rows where it is null are unlabelled. Left out where
+    /// [pairs] says which rows are positives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// SQL condition: rows to keep.
     #[serde(default, rename = "where")]
     pub filter: Option<String>,
@@ -56,6 +64,61 @@ pub struct StoreSpec {
     pub bad_rows: BadRows,
     #[serde(default)]
     pub unlabelled: Unlabelled,
+}
+
+/// The anchors. A query may have the id of a row of the store, which is then never its positive or negative.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QueriesSpec {
+    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    pub path: String,
+    /// SQL expression of a unique string or integer, of the type of the store's. Default: the store's; the row number where
+    /// that has none.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Column of lists of f16, f32 or f64, as long as the store's. Default: the store's.
+    #[serde(default)]
+    pub embedding: Option<String>,
+    /// SQL expression of the class; positives are the store's rows with the same one. Default: the store's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// SQL condition: rows to keep.
+    #[serde(default, rename = "where")]
+    pub filter: Option<String>,
+    /// Of the store's groups, those that queries have, too. Default: the store's.
+    #[serde(default)]
+    pub groups: Option<BTreeMap<String, String>>,
+    /// Columns copied into the triplets as anchor_X; positive_X and negative_X are the store's. Default: the store's.
+    #[serde(default)]
+    pub carry: Option<Vec<String>>,
+    /// Default: the store's.
+    #[serde(default)]
+    pub bad_rows: Option<BadRows>,
+}
+
+/// Which rows of the store are whose positives: one pair of ids a row. Every other row of the store is a negative.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PairsSpec {
+    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    pub path: String,
+    /// SQL expression of the id of a query; without [queries], of a row of the store.
+    #[serde(default = "query_id")]
+    pub query: String,
+    /// SQL expression of the id of a row of the store.
+    #[serde(default = "corpus_id")]
+    pub positive: String,
+    /// What to do with a pair that names no row. Default: the store's.
+    #[serde(default)]
+    pub bad_rows: Option<BadRows>,
+}
+
+fn query_id() -> String {
+    "query_id".to_owned()
+}
+
+fn corpus_id() -> String {
+    "corpus_id".to_owned()
 }
 
 /// What rows without a label are.

@@ -81,10 +81,11 @@ pub(super) fn store() -> Arc<Prepared> {
     part.write(&batch).unwrap();
     part.finish(String::new()).unwrap();
     let params = store::Params {
+        section: store::Section::Store,
         path,
         id: Some("id".to_owned()),
         embedding: "embedding".to_owned(),
-        label: "label".to_owned(),
+        label: Some("label".to_owned()),
         filter: Some("row % 10 <> 9".to_owned()),
         groups: vec![("family".to_owned(), "family".to_owned())],
         carry: vec!["text".to_owned()],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, UInt32Array, UInt64Array};
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use thiserror::Error;
 
@@ -35,16 +35,17 @@ pub(super) fn label_type(store: &Prepared) -> DataType {
     plain(store.label_values().data_type())
 }
 
-/// The store's carried columns, each with its index in the store's schema.
-pub(super) fn carried(store: &Prepared) -> impl Iterator<Item = (usize, &FieldRef)> {
-    store.schema().fields().iter().enumerate().skip(1)
+/// The carried columns of [`Prepared::schema`] or [`Prepared::anchor_schema`], each with its index there.
+pub(super) fn carried(schema: &SchemaRef) -> impl Iterator<Item = (usize, &FieldRef)> {
+    schema.fields().iter().enumerate().skip(1)
 }
 
+/// Of rows of the corpus or of queries, one or the other.
 pub(super) fn ids(store: &Prepared, rows: &[Row]) -> Result<ArrayRef, GatherError> {
     values(store, 0, rows)
 }
 
-/// Column `column` of the store's schema.
+/// As of [`Prepared::take`].
 pub(super) fn values(store: &Prepared, column: usize, rows: &[Row]) -> Result<ArrayRef, GatherError> {
     let values = store.take(column, rows)?;
     Ok(cast(&values, &plain(values.data_type()))?)
@@ -58,7 +59,7 @@ pub(super) fn labels(store: &Prepared, rows: &[Row]) -> Result<ArrayRef, GatherE
     Ok(cast(&labels, &label_type(store))?)
 }
 
-/// Positions in the scan of the input, before `where`.
+/// Positions in the scan of their table, before `where`.
 pub(super) fn places(store: &Prepared, rows: &[Row]) -> ArrayRef {
     Arc::new(UInt64Array::from_iter_values(rows.iter().map(|row| store.source_rows()[row.index()])))
 }

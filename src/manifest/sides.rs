@@ -10,7 +10,7 @@ use arrow::util::display::array_value_to_string;
 
 use super::gather::{self, GatherError};
 use crate::mine::{Reason, Suspect};
-use crate::store::{Prepared, Row};
+use crate::store::{Prepared, Row, Section};
 
 pub(super) const UNMINED: &str = "unmined.parquet";
 /// Name of the list of likely label noise.
@@ -19,7 +19,7 @@ pub const SUSPECTS: &str = "suspects.parquet";
 /// Rows a batch.
 pub(super) const BATCH: usize = 1 << 16;
 
-/// One row of the input that gave no triplet.
+/// One row of the input that gave no triplet, or a pair that names no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unmined {
     Kept(Row, Reason),
@@ -36,20 +36,36 @@ impl Unmined {
     }
 }
 
-/// Scan positions of the rejected rows.
+/// Scan positions of the rejected rows, each in its own table.
 pub(super) fn rejected_places(store: &Prepared) -> Result<UInt64Array, ArrowError> {
     let places = store.rejected().column_by_name("source_row").map(|column| cast(column, &DataType::UInt64));
     let missing = || ArrowError::SchemaError("the rejected rows have no column source_row".to_owned());
     Ok(places.ok_or_else(missing)??.as_primitive::<UInt64Type>().clone())
 }
 
-/// All of them, in scan order.
+/// The section whose table each rejected row is of.
+fn sections(store: &Prepared) -> Result<&StringArray, ArrowError> {
+    let missing = || ArrowError::SchemaError("the rejected rows have no column section".to_owned());
+    Ok(store.rejected().column_by_name("section").ok_or_else(missing)?.as_string::<i32>())
+}
+
+/// How many rejected rows are of the anchors' table; they come first.
+pub(super) fn rejected_anchors(store: &Prepared) -> Result<usize, ArrowError> {
+    let asking = if store.has_queries() { Section::Queries } else { Section::Store };
+    Ok(sections(store)?.iter().take_while(|section| *section == Some(asking.name())).count())
+}
+
+/// Rows of the store and the queries that `where` keeps, those skipped as bad included.
+pub(super) fn rows_read(store: &Prepared) -> Result<u64, ArrowError> {
+    let rows = sections(store)?.iter().filter(|section| *section != Some(Section::Pairs.name())).count();
+    Ok(u64::from(store.rows()) + rows as u64)
+}
+
+/// All of them: the anchors' table in scan order, then the rejected rows of the others.
 pub(super) fn all_unmined(store: &Prepared, mut kept: Vec<(Row, Reason)>) -> Result<Vec<Unmined>, ArrowError> {
     kept.sort_unstable_by_key(|&(row, _)| row);
     let places = rejected_places(store)?;
-    let mut rejected: Vec<usize> = (0..places.len()).collect();
-    rejected.sort_by_key(|&index| places.value(index));
-    let mut rejected = rejected.into_iter().peekable();
+    let mut rejected = (0..rejected_anchors(store)?).peekable();
     let mut all = Vec::with_capacity(kept.len() + places.len());
     for (row, reason) in kept {
         let place = store.source_rows()[row.index()];
@@ -59,6 +75,7 @@ pub(super) fn all_unmined(store: &Prepared, mut kept: Vec<(Row, Reason)>) -> Res
         all.push(Unmined::Kept(row, reason));
     }
     all.extend(rejected.map(Unmined::Rejected));
+    all.extend((rejected_anchors(store)?..places.len()).map(Unmined::Rejected));
     Ok(all)
 }
 
@@ -79,6 +96,9 @@ pub(super) fn unmined_batch(store: &Prepared, entries: &[Unmined]) -> Result<Rec
     let missing = |name: &str| ArrowError::SchemaError(format!("the rejected rows have no column {name}"));
     let column = |name: &str| rejected.column_by_name(name).ok_or_else(|| missing(name));
     let (files, file_rows, whys) = (column("file")?, column("file_row")?, column("reason")?);
+    let sections = column("section")?;
+    // With one table there is no doubt which one is meant.
+    let several = store.has_queries() || store.has_pairs();
     let places = rejected_places(store)?;
 
     let mut kept = Vec::new();
@@ -100,7 +120,8 @@ pub(super) fn unmined_batch(store: &Prepared, entries: &[Unmined]) -> Result<Rec
                 reasons.push((0, Reason::Rejected as usize));
                 rows.push(places.value(index));
                 let text = |column: &ArrayRef| array_value_to_string(column, index);
-                details.push(Some(format!("{}, row {}: {}", text(files)?, text(file_rows)?, text(whys)?)));
+                let section = if several { format!("{}: ", text(sections)?) } else { String::new() };
+                details.push(Some(format!("{section}{}, row {}: {}", text(files)?, text(file_rows)?, text(whys)?)));
             }
         }
     }
@@ -117,11 +138,6 @@ pub(super) fn unmined_batch(store: &Prepared, entries: &[Unmined]) -> Result<Rec
 
 /// Each pair once, the nearest first.
 pub(super) fn all_suspects(mut suspects: Vec<Suspect>) -> Vec<Suspect> {
-    for suspect in &mut suspects {
-        if suspect.a > suspect.b {
-            std::mem::swap(&mut suspect.a, &mut suspect.b);
-        }
-    }
     suspects.sort_unstable_by_key(|s| (s.distance, s.a, s.b));
     suspects.dedup_by_key(|s| (s.a, s.b));
     suspects
@@ -129,28 +145,29 @@ pub(super) fn all_suspects(mut suspects: Vec<Suspect>) -> Vec<Suspect> {
 
 pub(super) fn suspects_schema(store: &Prepared) -> SchemaRef {
     let (id, label) = (gather::id_type(store), gather::label_type(store));
-    Arc::new(Schema::new(vec![
-        Field::new("a_id", id.clone(), false),
-        Field::new("a_label", label.clone(), false),
-        Field::new("b_id", id, false),
-        Field::new("b_label", label, false),
-        Field::new("distance", DataType::Float32, false),
-        Field::new("a_row", DataType::UInt64, false),
-        Field::new("b_row", DataType::UInt64, false),
-    ]))
+    let mut fields = Vec::new();
+    for role in ["a", "b"] {
+        fields.push(Field::new(format!("{role}_id"), id.clone(), false));
+        if !store.has_pairs() {
+            fields.push(Field::new(format!("{role}_label"), label.clone(), false));
+        }
+    }
+    fields.push(Field::new("distance", DataType::Float32, false));
+    fields.extend(["a_row", "b_row"].map(|name| Field::new(name, DataType::UInt64, false)));
+    Arc::new(Schema::new(fields))
 }
 
 pub(super) fn suspects_batch(store: &Prepared, suspects: &[Suspect]) -> Result<RecordBatch, GatherError> {
     let a: Vec<Row> = suspects.iter().map(|s| s.a).collect();
     let b: Vec<Row> = suspects.iter().map(|s| s.b).collect();
-    let columns: Vec<ArrayRef> = vec![
-        gather::ids(store, &a)?,
-        gather::labels(store, &a)?,
-        gather::ids(store, &b)?,
-        gather::labels(store, &b)?,
-        Arc::new(Float32Array::from_iter_values(suspects.iter().map(|s| s.distance.get()))),
-        gather::places(store, &a),
-        gather::places(store, &b),
-    ];
+    let mut columns: Vec<ArrayRef> = Vec::new();
+    for rows in [&a, &b] {
+        columns.push(gather::ids(store, rows)?);
+        if !store.has_pairs() {
+            columns.push(gather::labels(store, rows)?);
+        }
+    }
+    columns.push(Arc::new(Float32Array::from_iter_values(suspects.iter().map(|s| s.distance.get()))));
+    columns.extend([gather::places(store, &a), gather::places(store, &b)]);
     Ok(RecordBatch::try_new(suspects_schema(store), columns)?)
 }

@@ -134,7 +134,7 @@ pub async fn write(
         })?,
     ];
     let rows = RowCounts {
-        read: u64::from(store.rows()) + store.rejected().num_rows() as u64,
+        read: sides::rows_read(store)?,
         anchors: tally.anchors,
         unmined: unmined.len() as u64,
         triplets: tally.triplets(),

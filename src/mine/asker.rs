@@ -24,10 +24,10 @@ pub(super) struct Pair {
 }
 
 /// Every negative of an anchor: guards are not looked at.
-pub(super) fn everyone<'a>(anchor: Row, rules: &'a [Rule], store: &Prepared, params: &Params) -> Admits<'a> {
+pub(super) fn everyone<'a>(anchor: Row, rules: &'a [Rule], store: &'a Prepared, params: &Params) -> Admits<'a> {
     Admits {
-        own: Some(anchor),
-        except: &[],
+        own: store.own(anchor),
+        except: store.paired(anchor),
         only: None,
         away: None,
         label: store.labels()[anchor.index()],
@@ -43,8 +43,9 @@ pub(super) struct Asker {
     positives: Vec<Row>,
     /// Negatives must be farther than this from every positive.
     near_positive: Option<Distance>,
-    /// Nearest negatives that are skipped, ascending by row; or the only ones that count.
-    except: Vec<Row>,
+    /// Nearest negatives that are skipped, and whoever never is a negative, ascending by row.
+    except: Option<Vec<Row>>,
+    /// The only negatives that count, ascending by row.
     only: Option<Vec<Row>>,
     per_class: Option<u32>,
     /// Of each class, how many negatives it has given.
@@ -69,7 +70,7 @@ impl Asker {
             rules: positives::rules(anchor, store, &params.negatives.same, &params.negatives.different),
             positives: chosen.iter().map(|&(row, _)| row).collect(),
             near_positive: guards.near_positive.map(Distance::new),
-            except: Vec::new(),
+            except: None,
             only: None,
             per_class: params.negatives.max_per_class,
             used: Vec::new(),
@@ -96,14 +97,17 @@ impl Asker {
     /// A question to which only negatives that its guards admit are answers.
     pub fn guarded_quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
         let mut quest = self.quest(ground, windows);
-        (quest.admits.except, quest.admits.only) = (&self.except, self.only.as_deref());
+        if let Some(except) = &self.except {
+            quest.admits.except = except;
+        }
+        quest.admits.only = self.only.as_deref();
         quest.admits.away = self.near_positive.map(|above| Away { from: &self.positives, above });
         quest.quota = self.per_class.map(|per_class| Quota { per_class, used: &self.used });
         quest
     }
 
     /// Takes its nearest negatives, as many as its guards must know.
-    pub fn take_ranks(&mut self, fill: Fill, guards: &Guards) {
+    pub fn take_ranks(&mut self, fill: Fill, guards: &Guards, store: &Prepared) {
         let mut ranked: Vec<Row> = fill.hits.iter().map(|hit| hit.row).collect();
         let rest = ranked.split_off(ranked.len().min(guards.skip_nearest as usize));
         if guards.window.is_some() {
@@ -111,8 +115,9 @@ impl Asker {
             only.sort_unstable();
             self.only = Some(only);
         }
+        ranked.extend(store.paired(self.anchor));
         ranked.sort_unstable();
-        self.except = ranked;
+        self.except = Some(ranked);
         for pair in &mut self.pairs {
             pair.exhaustive &= fill.exhaustive;
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Band;
 use crate::kernel::Distance;
-use crate::store::Row;
+use crate::store::{Prepared, Row};
 
 /// One mined triplet, in rows of the prepared store.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,7 +27,7 @@ pub enum Reason {
     Unlabelled,
     /// It is the only row of its class.
     Singleton,
-    /// Constraints left it no positive.
+    /// No row is its positive: constraints left none, or no pair or label names one.
     NoPositive,
     /// No admissible negative lies in any band asked for.
     BandEmpty,
@@ -64,12 +64,21 @@ impl Reason {
     }
 }
 
-/// Two near-identical rows of different classes: likely label noise.
+/// Two near-identical rows of different classes, or that no pair names: likely label noise, or a missing pair.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Suspect {
+    /// The query of the two, or else the row that comes first.
     pub a: Row,
     pub b: Row,
     pub distance: Distance,
+}
+
+impl Suspect {
+    /// An anchor and a row of the corpus.
+    pub fn of(store: &Prepared, anchor: Row, row: Row, distance: Distance) -> Self {
+        let (a, b) = if store.has_queries() { (anchor, row) } else { (anchor.min(row), anchor.max(row)) };
+        Self { a, b, distance }
+    }
 }
 
 /// Counts over anchors, pairs and band slots. Sums of tallies are tallies.

@@ -24,6 +24,8 @@ pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
 pub use recall::{Interval, Recall, measure, tune};
 pub use suspects::copies;
 
+use std::ops::Range;
+
 use crate::search::Search;
 use crate::store::{Prepared, Row};
 
@@ -56,18 +58,24 @@ pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Par
     harvest
 }
 
-/// Rows of a partition.
+/// Rows of a partition, of so many rows that ask.
 pub fn partition_rows(rows: u32) -> u32 {
     // Enough of them to keep many cores busy and to lose little when interrupted; each large enough for dense blocks.
     (rows / 128).clamp(512, 16_384)
 }
 
-/// The partitions of a store: the units of work, of retry and of checkpoint. A function of the row count alone; results
-/// do not depend on it.
-pub fn partitions(rows: u32) -> Vec<Vec<Row>> {
-    let size = partition_rows(rows);
-    (0..rows)
+/// The partitions of a store's anchors: the units of work, of retry and of checkpoint. A function of their number alone;
+/// results do not depend on it.
+pub fn partitions(anchors: Range<u32>) -> Vec<Vec<Row>> {
+    let size = partition_rows(anchors.len() as u32);
+    let end = anchors.end;
+    anchors
         .step_by(size as usize)
-        .map(|first| (first..rows.min(first.saturating_add(size))).map(Row).collect())
+        .map(|first| (first..end.min(first.saturating_add(size))).map(Row).collect())
         .collect()
+}
+
+/// How many rows have anything to be paired with, as far as labels and pairs tell.
+pub fn candidates(store: &Prepared) -> usize {
+    store.anchors().map(Row).filter(|&anchor| positives::kin(anchor, store).is_ok()).count()
 }

@@ -65,7 +65,7 @@ fn rank(askers: &mut [Asker], guards: &Guards, ground: Ground) {
     drop(quests);
     for (asker, fills) in askers.iter_mut().zip(found) {
         for fill in fills {
-            asker.take_ranks(fill, guards);
+            asker.take_ranks(fill, guards, ground.store);
         }
     }
 }
@@ -139,22 +139,20 @@ fn guarded(askers: &[Asker], ground: Ground) -> Vec<u64> {
 /// Near-duplicates listed for one anchor, at most: enough to see a problem, few enough to read.
 const DUPLICATES: u32 = 16;
 
-/// Lists the labelled rows of other classes that the near-duplicate guard keeps away from the anchors.
+/// Lists the rows that the near-duplicate guard keeps away from the anchors: labelled ones of other classes, or, where
+/// pairs say what is a positive, those that no pair names.
 fn duplicates(askers: &[Asker], ground: Ground, nearest: Distance, suspects: &mut Vec<Suspect>) {
+    let store = ground.store;
     let window = [Window { above: Distance::MIN, upto: nearest, count: DUPLICATES, pick: Pick::Nearest }];
     let labelled = |asker| {
         let mut quest = Asker::quest(asker, ground, &window);
-        quest.admits.unlabelled = false;
+        quest.admits.unlabelled = store.has_pairs();
         quest
     };
     let quests: Vec<Quest> = askers.iter().map(labelled).collect();
     for (asker, fills) in askers.iter().zip(ground.search.find(&quests)) {
         let hits = fills.into_iter().flat_map(|fill| fill.hits);
-        suspects.extend(hits.map(|hit| Suspect {
-            a: asker.anchor.min(hit.row),
-            b: asker.anchor.max(hit.row),
-            distance: hit.distance,
-        }));
+        suspects.extend(hits.map(|hit| Suspect::of(store, asker.anchor, hit.row, hit.distance)));
     }
 }
 

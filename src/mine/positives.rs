@@ -8,17 +8,11 @@ use crate::store::{Prepared, Row};
 
 /// An anchor's chosen positives with their distances, ascending by row; or why it can have none.
 pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<Vec<(Row, Distance)>, Reason> {
-    let label = store.labels()[anchor.index()];
-    if label.is_null() {
-        return Err(Reason::Unlabelled);
-    }
-    let members = store.members(label);
-    if members.len() < 2 {
-        return Err(Reason::Singleton);
-    }
+    let kin = kin(anchor, store)?;
     let asked = &params.positives;
     let rules = rules(anchor, store, &asked.same, &asked.different);
-    let admits = |row: Row| row != anchor && rules.iter().all(|rule| rule.holds(store, row));
+    let own = store.own(anchor);
+    let admits = |row: Row| Some(row) != own && rules.iter().all(|rule| rule.holds(store, row));
     let fits = |distance: Distance| {
         asked.min_distance.is_none_or(|min| distance.get() >= min)
             && asked.max_distance.is_none_or(|max| distance.get() <= max)
@@ -26,7 +20,7 @@ pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<V
     let mut chosen = match asked.pick {
         PositivePick::Random => random(anchor, store, params, admits, fits),
         pick => {
-            let admitted: Vec<u32> = members.iter().filter(|&&row| admits(row)).map(|row| row.0).collect();
+            let admitted: Vec<u32> = kin.iter().filter(|&&row| admits(row)).map(|row| row.0).collect();
             let fitting = measured(anchor, store, &admitted).filter(|&(_, distance)| fits(distance));
             match pick {
                 PositivePick::All => fitting.collect(),
@@ -61,7 +55,18 @@ fn extreme(fitting: impl Iterator<Item = (Row, Distance)>, pick: PositivePick, c
     keys.map(|key| (Row(key as u32), Distance::from_ordinal(distance(key)))).collect()
 }
 
-/// The first admissible members in a keyed order that only (seed, ids) decide: a few steps, however large the class.
+/// The rows that an anchor may have as positives, itself perhaps among them; or why there are none.
+pub(super) fn kin(anchor: Row, store: &Prepared) -> Result<&[Row], Reason> {
+    let kin = store.relatives(anchor);
+    match () {
+        () if !store.has_pairs() && store.labels()[anchor.index()].is_null() => Err(Reason::Unlabelled),
+        () if !store.has_pairs() && !store.has_queries() && kin.len() < 2 => Err(Reason::Singleton),
+        () if kin.is_empty() => Err(Reason::NoPositive),
+        () => Ok(kin),
+    }
+}
+
+/// The first admissible relatives in a keyed order that only (seed, ids) decide: a few steps, however large the class.
 fn random(
     anchor: Row,
     store: &Prepared,
@@ -69,7 +74,15 @@ fn random(
     admits: impl Fn(Row) -> bool,
     fits: impl Fn(Distance) -> bool,
 ) -> Vec<(Row, Distance)> {
-    let members = store.ranked_members(store.labels()[anchor.index()]);
+    // By their ids: the order of rows in the files is irrelevant to what is drawn.
+    let mut ranked: Vec<Row>;
+    let members = if store.has_pairs() {
+        ranked = store.paired(anchor).to_vec();
+        ranked.sort_unstable_by_key(|&row| (store.keys()[row.index()], row));
+        ranked.as_slice()
+    } else {
+        store.ranked_members(store.labels()[anchor.index()])
+    };
     let order = Shuffle::new(combine(&[params.seed, store.keys()[anchor.index()]]), members.len() as u32);
     let drawn = (0..members.len() as u32).map(|place| members[order.forward(place) as usize]);
     let measure = |row: Row| (row, params.metric.distance(store.vector(anchor), store.vector(row)));

@@ -103,7 +103,7 @@ fn name(triplet: &Triplet) -> Name {
 /// The anchors whose hashes of (seed, salt, id) are smallest, among those that have a positive.
 pub(super) fn sample(store: &Prepared, params: &Params, size: usize, salt: u64) -> Vec<Row> {
     let ticket = |row: Row| combine(&[params.seed, salt, store.keys()[row.index()]]);
-    let mut rows: Vec<(u64, Row)> = (0..store.rows()).into_par_iter().map(Row).map(|row| (ticket(row), row)).collect();
+    let mut rows: Vec<(u64, Row)> = store.anchors().into_par_iter().map(Row).map(|row| (ticket(row), row)).collect();
     rows.par_sort_unstable();
     let chosen = rows.into_iter().map(|(_, row)| row).filter(|&row| positives::choose(row, store, params).is_ok());
     let mut chosen: Vec<Row> = chosen.take(size).collect();

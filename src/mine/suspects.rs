@@ -9,6 +9,8 @@ use crate::store::{Prepared, Row};
 /// Every labelled row whose prepared vector is, bit for bit, that of an earlier row with another label; paired with the
 /// first such row. Sorted by (a, b), a before b.
 ///
+/// With queries: every query whose vector is that of a row of the corpus with another label, the query first.
+///
 /// One pair a row, not all pairs: a thousand identical vectors under ten labels need no half million lines.
 pub fn copies(store: &Prepared) -> Vec<Suspect> {
     let mut hashed: Vec<(u64, Row)> = (0..store.rows())
@@ -26,23 +28,27 @@ pub fn copies(store: &Prepared) -> Vec<Suspect> {
 
 fn pairs(run: &[(u64, Row)], store: &Prepared) -> Vec<Suspect> {
     let label = |row: Row| store.labels()[row.index()];
-    // Of each distinct vector of the run: its first row, and the first row with another label than that.
+    // Of each distinct vector of the run: its first row in the corpus, and the first with another label than that.
     let mut firsts: Vec<(Row, Option<Row>)> = Vec::new();
     let mut suspects = Vec::new();
-    for &(_, b) in run {
-        let Some((first, other)) = firsts.iter_mut().find(|(first, _)| same(store, *first, b)) else {
-            firsts.push((b, None));
-            continue;
-        };
-        let a = if label(*first) != label(b) {
-            other.get_or_insert(b);
-            Some(*first)
-        } else {
-            *other
-        };
-        if let Some(a) = a {
-            let distance = store.metric().distance(store.vector(a), store.vector(b));
-            suspects.push(Suspect { a, b, distance });
+    // Rows of the corpus come before queries.
+    for &(_, row) in run {
+        let known = firsts.iter_mut().find(|(first, _)| same(store, *first, row));
+        let twin = known.as_ref().and_then(|(first, other)| match label(*first) != label(row) {
+            true => Some(*first),
+            false => *other,
+        });
+        if let Some(twin) = twin.filter(|_| store.anchors().contains(&row.0)) {
+            let distance = store.metric().distance(store.vector(twin), store.vector(row));
+            suspects.push(Suspect::of(store, row, twin, distance));
+        }
+        match known {
+            _ if !store.corpus().contains(&row.0) => {}
+            None => firsts.push((row, None)),
+            Some((first, other)) if label(*first) != label(row) => {
+                other.get_or_insert(row);
+            }
+            Some(_) => {}
         }
     }
     suspects

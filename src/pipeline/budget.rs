@@ -17,6 +17,8 @@ use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHO
 const BASE: u64 = 24 << 20;
 /// Of a table of ids already seen: a digest, a place, and a slot of a hash table that is at worst half empty.
 const SEEN_ROW: u64 = 40;
+/// Of a link while links are sorted.
+const LINK: u64 = 16;
 /// Of a distinct label beside its own bytes (kept twice): a slot in a hash table and the allocations.
 const CODED: u64 = 112;
 /// Of a row in every search: its place in two keyed orders, its label's list, and its partition's.
@@ -85,7 +87,7 @@ impl Budget {
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside * job.beside_bytes);
         Self {
-            reading: small + job.reading_bytes + job.rows * SEEN_ROW,
+            reading: small + job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK,
             // Beside the tables a copy of the row numbers, and keys while they are sorted.
             indexing: small + tables + job.rows * 16 + packing.max(training(job)),
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
@@ -166,7 +168,7 @@ fn coders(job: &Job) -> u64 {
 fn partition(job: &Job) -> u64 {
     // Cells plan the visits of so many anchors together.
     let planned = (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
-    let anchors = u64::from(partition_rows(job.rows.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
+    let anchors = u64::from(partition_rows(job.asking.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
     // So many pairs are mined together; what they gave stays until the partition is committed.
     let together = anchors.saturating_mul(job.pairs).min((PAIRS as u64).saturating_add(job.pairs));
     let mined = together.saturating_mul(PAIR + job.windows * WINDOW + job.slots * (SLOT - TRIPLETS));

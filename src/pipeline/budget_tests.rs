@@ -5,6 +5,9 @@ use super::*;
 fn job() -> Job {
     Job {
         rows: 200_000,
+        corpus: 200_000,
+        asking: 200_000,
+        links: 0,
         dims: 32,
         beside_bytes: 12,
         reading_bytes: 20 << 20,
@@ -14,7 +17,7 @@ fn job() -> Job {
         classes: 1_000,
         label_bytes: 8_000,
         largest_class: 300,
-        same_class: 200_000 * 200,
+        relatives: 200_000 * 200,
         groups: 0,
         pairs: 1,
         windows: 2,

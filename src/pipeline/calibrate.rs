@@ -13,7 +13,7 @@ use crate::store;
 pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(&plan.store))?;
+        let survey = engine.wait(store::survey(plan.sources()))?;
         let (store, _folder) = stages::prepare_aside(plan, &survey, &engine, "as a run will see it")?;
         Ok(mine::calibrate(&store, &plan.mine))
     })

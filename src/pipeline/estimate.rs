@@ -67,7 +67,7 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
         Index::Hnsw => {
             let insert = if job.kept { 0.0 } else { INSERT_SECONDS + d * INSERT_DIMENSION_SECONDS };
             let ask = ASK_SECONDS + d * ASK_DIMENSION_SECONDS;
-            (rows * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
+            (job.corpus as f64 * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
         }
     };
     let triplets = job.triplets() as f64;
@@ -78,7 +78,7 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let scratch = rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + triplets * SCRATCH_TRIPLET + output + graphs;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
-        _ => job.same_class as f64 * POSITIVE_SECONDS,
+        _ => job.relatives as f64 * POSITIVE_SECONDS,
     };
     let (read, write) = (job.plain_bytes as f64 / READ_RATE, triplets / WRITE_RATE + carried / CARRY_RATE);
     Estimates {

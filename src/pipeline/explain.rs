@@ -22,6 +22,10 @@ pub struct Explanation {
     pub name: String,
     pub store: String,
     pub files: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<String>,
     pub dimensions: usize,
     pub census: Census,
     /// Of `output.path`: nothing there, already current, or to be replaced.
@@ -43,7 +47,7 @@ pub struct Explanation {
 pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(&plan.store))?;
+        let survey = engine.wait(store::survey(plan.sources()))?;
         let Appraisal { census, choice, job } = appraise(plan, &survey, &engine)?;
         budget::Budget::of(&job).check(plan, job.threads)?;
         let fingerprint = manifest::fingerprint(&stages::inputs(plan, &survey), &plan.resolved, stages::PROGRAM);
@@ -55,13 +59,15 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
         Ok(Explanation {
             name: plan.name.clone(),
             store: plan.store.path.display().to_string(),
-            files: survey.files.len(),
-            dimensions: survey.dims(),
+            files: survey.store.files.len(),
+            queries: plan.queries.as_ref().map(|queries| queries.path.display().to_string()),
+            pairs: plan.pairs.as_ref().map(|pairs| pairs.path.display().to_string()),
+            dimensions: survey.store.dims(),
             output: plan.output.path.display().to_string(),
             destination,
             index: choice.index,
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
-            partitions: mine::partitions(census.kept.min(u64::from(u32::MAX)) as u32).len(),
+            partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
             threads: engine.threads(),
             census,
             estimates: estimate(plan, &job),
@@ -78,13 +84,22 @@ impl fmt::Display for Explanation {
         let files = if self.files == 1 { String::new() } else { format!(" ({} files)", self.files) };
         line("store", format!("{}{files}", self.store))?;
         line("rows", format!("{} of {} kept, {} dimensions", census.kept, census.rows, self.dimensions))?;
-        line(
-            "classes",
-            format!(
-                "{}, the largest {} rows; {} rows alone in theirs, {} without a label",
-                census.classes, census.largest_class, census.singletons, census.unlabelled
-            ),
-        )?;
+        if let (Some(path), Some(queries)) = (&self.queries, &census.queries) {
+            line("queries", format!("{path}: {} of {} kept", queries.kept, queries.rows))?;
+        }
+        match (&self.pairs, &census.pairs) {
+            (Some(path), Some(pairs)) => line(
+                "pairs",
+                format!("{path}: {} of {} queries, the most of one {}", pairs.rows, pairs.queries, pairs.most),
+            )?,
+            _ => line(
+                "classes",
+                format!(
+                    "{}, the largest {} rows; {} rows alone in theirs, {} without a label",
+                    census.classes, census.largest_class, census.singletons, census.unlabelled
+                ),
+            )?,
+        }
         line("anchors", census.anchors.to_string())?;
         line("index", format!("{}: {}", self.index.name(), self.reason))?;
         line("partitions", format!("{} on {} threads", self.partitions, self.threads))?;

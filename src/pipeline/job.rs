@@ -6,12 +6,19 @@ use crate::config::Plan;
 use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
-use crate::store::{self, Census, PrepareError, Survey};
+use crate::store::{self, Census, PrepareError, Surveys};
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
+    /// Of the store and the queries.
     pub rows: u64,
+    /// Of these, those that are searched.
+    pub corpus: u64,
+    /// And those that ask.
+    pub asking: u64,
+    /// Pairs of ids.
+    pub links: u64,
     pub dims: usize,
     /// Of a row's columns in memory, those beside its vector.
     pub beside_bytes: u64,
@@ -25,8 +32,8 @@ pub struct Job {
     pub classes: u64,
     pub label_bytes: u64,
     pub largest_class: u64,
-    /// Of all anchors together, the rows of their classes.
-    pub same_class: u64,
+    /// Of all anchors together, the rows that are looked at as positives.
+    pub relatives: u64,
     pub groups: u64,
     /// Of an anchor, at most.
     pub pairs: u64,
@@ -58,27 +65,37 @@ pub struct Appraisal {
 ///
 /// # Errors
 /// Those of preparing that labels alone can tell.
-pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Appraisal, PrepareError> {
-    let census = engine.wait(store::census(&plan.store, survey))?;
-    let choice = search::choose(&plan.search, census.kept, census.anchors, survey.dims());
-    let others = census.largest_class.saturating_sub(1);
+pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Appraisal, PrepareError> {
+    let census = engine.wait(store::census(plan.sources(), survey))?;
+    let dims = survey.store.dims();
+    let choice = search::choose(&plan.search, census.kept, census.anchors, dims);
+    let others = census.most_positives;
+    let queries = census.queries.as_ref().map(|queries| queries.kept);
+    let tables = std::iter::once(&survey.store).chain(&survey.queries);
     let asked = match &plan.mine.ask {
         Ask::Bands(bands) => bands.len() as u64,
         Ask::Any(_) => 1,
     };
     let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
     let job = Job {
-        rows: census.kept,
-        dims: survey.dims(),
-        beside_bytes: survey.row_bytes().saturating_sub((survey.dims() * size_of::<f32>()) as u64),
+        rows: census.kept + queries.unwrap_or(0),
+        corpus: census.kept,
+        asking: queries.unwrap_or(census.kept),
+        links: census.pairs.as_ref().map_or(0, |pairs| pairs.rows),
+        dims,
+        beside_bytes: tables
+            .clone()
+            .map(|table| table.row_bytes().saturating_sub((table.dims() * size_of::<f32>()) as u64))
+            .max()
+            .unwrap_or(0),
         reading_bytes: survey.reading_bytes(),
-        plain_bytes: survey.rows() * survey.row_bytes(),
+        plain_bytes: tables.map(|table| table.rows() * table.row_bytes()).sum(),
         anchors: census.anchors,
         candidates: census.kept - if plan.mine.negatives.unlabelled { 0 } else { census.unlabelled.min(census.kept) },
         classes: census.classes,
         label_bytes: census.label_bytes,
         largest_class: census.largest_class,
-        same_class: census.same_class,
+        relatives: census.relatives,
         groups: plan.store.groups.len() as u64,
         pairs: match plan.mine.positives.pick {
             PositivePick::All => others,

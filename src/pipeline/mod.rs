@@ -16,7 +16,7 @@ pub use calibrate::calibrate;
 pub use engine::{Control, Interrupted};
 pub use explain::{Explanation, explain};
 pub use scratch::{Scratch, ScratchError};
-pub use verify::verify;
+pub use verify::{Moved, verify};
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub struct Outcome {
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(&plan.store))?;
+        let survey = engine.wait(store::survey(plan.sources()))?;
         let inputs = stages::inputs(plan, &survey);
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, stages::PROGRAM);
         let path = plan.output.path.clone();

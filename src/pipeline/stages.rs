@@ -11,24 +11,29 @@ use super::budget::{self, Budget};
 use super::engine::{Engine, Taken, Watch};
 use super::job::Job;
 use crate::config::Plan;
+use crate::kernel::Metric;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Audit, Recall};
 use crate::report::{self, Estimates, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
-use crate::store::{self, Prepared, Survey};
+use crate::store::{self, Prepared, Section, Survey, Surveys};
 
 /// Part of every fingerprint: another version may mine other triplets.
 pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
-pub fn inputs(plan: &Plan, survey: &Survey) -> Vec<Input> {
-    vec![Input {
-        role: "store".into(),
-        path: plan.store_from_output.clone(),
-        bytes: survey.bytes(),
-        rows: survey.rows(),
-        fingerprint: survey.fingerprint().into(),
-    }]
+pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
+    let table = |table: &Survey| (table.bytes(), table.rows(), table.fingerprint().to_owned());
+    let of = |section| match section {
+        Section::Store => Some(table(&survey.store)),
+        Section::Queries => survey.queries.as_ref().map(table),
+        Section::Pairs => survey.pairs.as_ref().map(|p| (p.bytes(), p.rows(), p.fingerprint().to_owned())),
+    };
+    let input = |(section, path): (Section, &String)| {
+        let (bytes, rows, fingerprint) = of(section)?;
+        Some(Input { role: section.name().into(), path: path.clone(), bytes, rows, fingerprint })
+    };
+    plan.from_output.inputs().filter_map(input).collect()
 }
 
 /// The name of the output folder, which names the scratch folder.
@@ -39,7 +44,7 @@ pub fn output_name(plan: &Plan) -> String {
 /// The prepared store: the one an interrupted run left, or a new one.
 pub fn prepare(
     plan: &Plan,
-    survey: &Survey,
+    survey: &Surveys,
     scratch: &Scratch,
     engine: &Engine,
     watch: &mut Watch,
@@ -49,13 +54,16 @@ pub fn prepare(
         let store = match Prepared::open(&dir) {
             Ok(store) => store,
             Err(_) => {
-                engine.wait(store::prepare(&plan.store, survey, &dir, &|rows| stage.advance(rows)))?;
+                engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
                 Prepared::open(&dir)?
             }
         };
         engine.go_on()?;
         manifest::check_columns(&store, &plan.mine, &plan.output)?;
-        let summary = format!("{} rows × {} dimensions, {} classes", store.rows(), store.dims(), store.classes());
+        let (rows, dims, classes) = (store.corpus().len(), store.dims(), store.classes());
+        let mut summary = format!("{rows} rows × {dims} dimensions");
+        summary += &if store.has_pairs() { String::new() } else { format!(", {classes} classes") };
+        summary += &if store.has_queries() { format!(", {} queries", store.anchors().len()) } else { String::new() };
         Ok((Arc::new(store), summary))
     })
 }
@@ -63,14 +71,14 @@ pub fn prepare(
 /// A store prepared for a look, in a folder that goes when it is dropped.
 pub fn prepare_aside(
     plan: &Plan,
-    survey: &Survey,
+    survey: &Surveys,
     engine: &Engine,
     done: &str,
 ) -> anyhow::Result<(Prepared, tempfile::TempDir)> {
     let folder = tempfile::tempdir()?;
     let dir = folder.path().join("store");
     let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
-    engine.wait(store::prepare(&plan.store, survey, &dir, &|rows| stage.advance(rows)))?;
+    engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
     let prepared = Prepared::open(&dir)?;
     stage.finish(done);
     engine.go_on()?;
@@ -102,16 +110,16 @@ impl Searcher<'_> {
 /// Chooses the index and opens it: cells are trained, graphs built or reloaded where they were kept.
 pub fn index<'s>(
     plan: &Plan,
-    survey: &Survey,
+    survey: &Surveys,
     store: &'s Prepared,
     scratch: &Scratch,
     engine: &Engine,
     watch: &mut Watch,
 ) -> anyhow::Result<Searcher<'s>> {
-    let anchors = store.labels().iter().filter(|label| !label.is_null() && store.members(**label).len() > 1).count();
-    let mut choice = search::choose(&plan.search, u64::from(store.rows()), anchors as u64, store.dims());
+    let rows = store.corpus().len() as u64;
+    let mut choice = search::choose(&plan.search, rows, mine::candidates(store) as u64, store.dims());
     let unlabelled = plan.mine.negatives.unlabelled;
-    watch.stage("index", Some(u64::from(store.rows())), Unit::Rows, |stage| {
+    watch.stage("index", Some(rows), Unit::Rows, |stage| {
         let index = match choice.index {
             Index::Hnsw => {
                 let key = graph_key(plan, survey);
@@ -150,9 +158,13 @@ pub fn exact(store: &Prepared, unlabelled: bool) -> anyhow::Result<Exact<'_>> {
     Exact::new(store, unlabelled).context(NO_ROOM)
 }
 
-/// Everything that shapes the graphs of a store.
-pub fn graph_key(plan: &Plan, survey: &Survey) -> String {
-    let subject = (survey.fingerprint(), &plan.resolved["store"], plan.mine.metric, plan.search.hnsw, PROGRAM);
+/// Everything that shapes the graphs of a store. Other queries can use them again, but for dot, where distances are counted
+/// from the longest vector of all.
+pub fn graph_key(plan: &Plan, survey: &Surveys) -> String {
+    let longest = survey.queries.as_ref().filter(|_| plan.mine.metric == Metric::Dot);
+    let longest = longest.map(|queries| (queries.fingerprint(), &plan.resolved["queries"]));
+    let store = (survey.store.fingerprint(), &plan.resolved["store"]);
+    let subject = (store, longest, plan.mine.metric, plan.search.hnsw, PROGRAM);
     let text = serde_json::to_vec(&subject).unwrap_or_default();
     blake3::hash(&text).to_hex().to_string()
 }
@@ -166,8 +178,8 @@ pub fn mine(
     engine: &Engine,
     watch: &mut Watch,
 ) -> anyhow::Result<Harvests> {
-    watch.stage("mine", Some(u64::from(store.rows())), Unit::Anchors, |stage| {
-        let partitions = mine::partitions(store.rows());
+    watch.stage("mine", Some(store.anchors().len() as u64), Unit::Anchors, |stage| {
+        let partitions = mine::partitions(store.anchors());
         let harvests = Harvests::new(scratch.partitions(), partitions.len() as u32, store.rows());
         let triplets: u64 = partitions
             .par_iter()
@@ -235,7 +247,7 @@ pub fn facts(
         index,
         reason: Some(reason),
         hnsw: graph.then_some(plan.search.hnsw),
-        shards: graph.then(|| Hnsw::shards(store.rows())),
+        shards: graph.then(|| Hnsw::shards(store.corpus().end)),
         effort,
         recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
     };

@@ -6,27 +6,26 @@ use rayon::prelude::*;
 
 use super::engine::{Control, Engine};
 use super::stages;
-use crate::config;
+use crate::config::{self, Places};
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
 use crate::mine::{self, Harvest};
 use crate::search::{Brute, Index, Search};
-use crate::store::{self, Row};
+use crate::store::{self, Row, Section};
 
 /// Anchors that are mined again by brute force.
 const SAMPLE: usize = 200;
 
 /// Checks the output in `out`: every byte, every row, and (of an exact run) a sample of anchors mined again by brute
-/// force; with `full`, every anchor. The store is the one the manifest names, or `store` where it has moved.
+/// force; with `full`, every anchor. Inputs are where the manifest names them, unless they have moved.
 ///
 /// # Errors
 /// When there is no manifest, or the store cannot be read. What is wrong with the output is the verdict, not an error.
-pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -> anyhow::Result<Verdict> {
+pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
-    let plan =
-        config::restore(&sealed.pipeline, &store.map_or_else(|| store_of(&sealed, out), Path::to_path_buf), out)?;
+    let plan = config::restore(&sealed.pipeline, &moved.places(&sealed, out), out)?;
     let engine = Engine::new(0, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(&plan.store))?;
+        let survey = engine.wait(store::survey(plan.sources()))?;
         let (prepared, _folder) =
             stages::prepare_aside(&plan, &survey, &engine, "the store is as it was checked then")?;
         let unlabelled = plan.mine.negatives.unlabelled;
@@ -58,8 +57,25 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
     })
 }
 
-/// Where the manifest says the store lies: seen from the output, unless absolute.
-fn store_of(sealed: &Sealed, out: &Path) -> PathBuf {
-    let path = sealed.inputs.iter().find(|input| input.role == "store").map_or("", |input| input.path.as_str());
-    out.join(path)
+/// Where inputs are now that have moved since the run.
+#[derive(Debug, Clone, Default)]
+pub struct Moved {
+    pub store: Option<PathBuf>,
+    pub queries: Option<PathBuf>,
+    pub pairs: Option<PathBuf>,
+}
+
+impl Moved {
+    /// Where every input is: the manifest names it as seen from the output, unless absolute.
+    fn places(&self, sealed: &Sealed, out: &Path) -> Places {
+        let named = |section: Section| {
+            let input = sealed.inputs.iter().find(|input| input.role == section.name());
+            input.map(|input| out.join(&input.path))
+        };
+        Places {
+            store: self.store.clone().or_else(|| named(Section::Store)).unwrap_or_default(),
+            queries: self.queries.clone().or_else(|| named(Section::Queries)),
+            pairs: self.pairs.clone().or_else(|| named(Section::Pairs)),
+        }
+    }
 }

@@ -20,7 +20,7 @@ impl Search for Brute<'_> {
         let look = |quest: &Quest| {
             let mut takers: Vec<Taker> =
                 quest.windows.iter().map(|&window| Taker::new(window, quest, corpus)).collect();
-            for row in (0..corpus.store.rows()).map(Row) {
+            for row in corpus.store.corpus().map(Row) {
                 if quest.admits.admits(corpus.store, row) {
                     let distance = corpus.distance(quest.vector, row);
                     for taker in &mut takers {

@@ -1,4 +1,4 @@
-//! What every search shares: the store, its keyed orders, and the two ways to answer a quest exactly without a scan.
+//! What every search shares: the rows of the corpus, their keyed orders, and the two ways to answer a quest exactly without a scan.
 
 use std::sync::OnceLock;
 
@@ -31,13 +31,19 @@ impl<'s> Corpus<'s> {
     pub fn new(store: &'s Prepared, unlabelled: bool) -> Self {
         let pools = store.group_names().iter().map(|_| OnceLock::new()).collect();
         let measure = Measure::of(store.metric());
-        Self { store, lottery: Lottery::new(store.keys()), measure, pools, unlabelled }
+        let lottery = Lottery::new(&store.keys()[..store.corpus().len()]);
+        Self { store, lottery, measure, pools, unlabelled }
+    }
+
+    /// How many rows there are to be found.
+    pub fn rows(&self) -> u32 {
+        self.store.corpus().end
     }
 
     /// The rows that some quest may admit, ascending.
     pub fn candidates(&self) -> impl Iterator<Item = Row> {
         let labels = self.store.labels();
-        (0..self.store.rows()).map(Row).filter(|row| self.unlabelled || !labels[row.index()].is_null())
+        self.store.corpus().map(Row).filter(|row| self.unlabelled || !labels[row.index()].is_null())
     }
 
     /// Fills what needs no scan. Gives the fills, and which quests have open windows.
@@ -68,7 +74,7 @@ impl<'s> Corpus<'s> {
         let pools = same.map(|rule| self.pool(rule.group).members(rule.code)).chain(quest.admits.only);
         let pool = pools.min_by_key(|rows| rows.len())?;
         // Row by row costs about sixteen times what a tile does, and skips the tile's setup.
-        if quest.admits.only.is_none() && pool.len() > self.store.rows() as usize / 16 + 64 {
+        if quest.admits.only.is_none() && pool.len() > self.rows() as usize / 16 + 64 {
             return None;
         }
         let mut takers: Vec<Taker> = quest.windows.iter().map(|&window| Taker::new(window, quest, self)).collect();
@@ -87,7 +93,7 @@ impl<'s> Corpus<'s> {
     /// few steps where admissible rows are common. A window that is still short after a budget of steps stays `None`.
     fn draw_front(&self, quest: &Quest) -> Vec<Option<Fill>> {
         // A step costs about as much as 25 columns of a tile: at most a tenth of the scan it may save.
-        let budget = (self.store.rows() / 256).max(64).min(self.store.rows());
+        let budget = (self.rows() / 256).max(64).min(self.rows());
         let mut fills: Vec<Option<Fill>> = quest.windows.iter().map(|_| None).collect();
         let mut next = 0;
         while next < quest.windows.len() {
@@ -118,7 +124,7 @@ impl<'s> Corpus<'s> {
                 }
             }
         }
-        let whole = budget == self.store.rows();
+        let whole = budget == self.rows();
         for (index, taker) in takers {
             if whole || taker.is_full() {
                 fills[index] = Some(taker.fill(quest, true));
@@ -127,6 +133,6 @@ impl<'s> Corpus<'s> {
     }
 
     fn pool(&self, group: usize) -> &Classes {
-        self.pools[group].get_or_init(|| Classes::new(self.store.group(group)))
+        self.pools[group].get_or_init(|| Classes::new(&self.store.group(group)[..self.rows() as usize]))
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn open(
     key: &str,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Graph>, GraphError> {
-    let count = shards(store.rows());
+    let count = shards(store.corpus().end);
     if is_kept(dir, key) {
         let graphs = (0..count).into_par_iter().map(|shard| {
             let graph = reload(dir, shard, Nearness::of(store))?;
@@ -129,7 +129,7 @@ pub(super) fn is_kept(dir: &Path, key: &str) -> bool {
 }
 
 fn build(store: &Prepared, params: &HnswParams, shard: u32, count: u32, on_rows: &(dyn Fn(u64) + Sync)) -> Graph {
-    let edge = |shard: u32| (u64::from(store.rows()) * u64::from(shard) / u64::from(count)) as u32;
+    let edge = |shard: u32| (u64::from(store.corpus().end) * u64::from(shard) / u64::from(count)) as u32;
     let rows = edge(shard)..edge(shard + 1);
     let graph = Hnsw::new(
         usize::from(params.max_connections),

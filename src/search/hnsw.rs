@@ -72,7 +72,7 @@ impl<'s> Hnsw<'s> {
     fn wades(&self, quest: &Quest) -> bool {
         let store = self.exact.corpus.store;
         let class = store.members(quest.admits.label).len();
-        class > LARGE_CLASS && class * WADE > store.rows() as usize * store.dims()
+        class > LARGE_CLASS && class * WADE > store.corpus().len() * store.dims()
     }
 
     /// One plain look; fills what it settles.

@@ -94,9 +94,9 @@ pub struct Away<'a> {
 /// Whom an anchor may meet as a negative, as dense codes.
 #[derive(Debug, Clone, Copy)]
 pub struct Admits<'a> {
-    /// The anchor's own row in the store, never its negative.
+    /// The anchor's own row in the corpus, never its negative.
     pub own: Option<Row>,
-    /// Other rows that are not, ascending.
+    /// Other rows that are not, ascending: the positives that pairs name, and what guards skip.
     pub except: &'a [Row],
     /// The only rows that are, ascending.
     pub only: Option<&'a [Row]>,

@@ -114,7 +114,7 @@ impl<'a> Seeker<'a> {
         let span = Span { lo: f64::NEG_INFINITY, hi: f64::INFINITY };
         let reach = Reach::NOTHING;
         let class = corpus.store.members(quest.admits.label).len();
-        let large_class = class > corpus.store.rows() as usize / LARGE_CLASS;
+        let large_class = class > corpus.rows() as usize / LARGE_CLASS;
         let mut seeker =
             Self { index, quest, takers, query, squared_norm, norm, slack, large_class, span, gap: None, reach };
         seeker.focus(ruler);

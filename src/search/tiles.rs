@@ -175,7 +175,7 @@ impl Tiles {
 /// The coordinates in which rows are quantised.
 ///
 /// The score s of two vectors is x·y for cosine and dot; for the Euclidean metrics, which do not change when everything
-/// moves together, (x − c)·(y − c) − ‖y − c‖²/2 with c the store's mean, so that a common offset costs no precision.
+/// moves together, (x − c)·(y − c) − ‖y − c‖²/2 with c the corpus's mean, so that a common offset costs no precision.
 pub(super) struct Space {
     centre: Vec<f64>,
     rotation: Rotation,
@@ -208,10 +208,11 @@ impl Space {
 /// Any point will do; the mean is the best one. Summed in row order, so that it is the same everywhere.
 fn mean(store: &Prepared) -> Vec<f64> {
     let mut sums = vec![0.0; store.dims()];
-    for vector in store.vectors().chunks_exact(store.dims()) {
+    let rows = store.corpus().len();
+    for vector in store.vectors().chunks_exact(store.dims()).take(rows) {
         sums.iter_mut().zip(vector).for_each(|(sum, &value)| *sum += f64::from(value));
     }
-    sums.iter_mut().for_each(|sum| *sum /= f64::from(store.rows()));
+    sums.iter_mut().for_each(|sum| *sum /= rows as f64);
     sums
 }
 

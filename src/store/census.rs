@@ -1,78 +1,180 @@
-//! How many rows and classes there are: what can be said of a store without reading its vectors.
+//! How many anchors and positives there are: what can be said of tables without reading their vectors.
 
-use arrow::array::ArrayRef;
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::compute::{cast, filter};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
+use datafusion::logical_expr::Expr;
 use serde::Serialize;
 
 use super::codes::Coder;
-use super::prepare::{PrepareError, Usable};
+use super::link_table::LinkSurvey;
+use super::prepare::PrepareError;
 use super::scan::{Scan, Stretch};
-use super::survey::Survey;
-use super::{Code, Params};
+use super::selection::Selection;
+use super::survey::{Survey, Surveys};
+use super::usable::{self, Labels};
+use super::{Code, Params, Sources};
 
-/// The rows and classes of a store, by label. Rows that preparing will reject are counted with the rest.
+/// What anchors and their positives there are. Rows that preparing will reject are counted with the rest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Census {
+    /// Rows of all files of the store.
+    pub rows: u64,
+    /// Of these, kept by `where`.
+    pub kept: u64,
+    /// By label: how many classes the store has, rows of the largest, and classes of one row.
+    pub classes: u64,
+    pub largest_class: u64,
+    pub singletons: u64,
+    /// Rows kept whose label is null.
+    pub unlabelled: u64,
+    /// Of all distinct labels together.
+    pub label_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queries: Option<QueryCensus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairCensus>,
+    /// Rows, of the store or the queries, that have a positive.
+    pub anchors: u64,
+    /// The most positives that an anchor has.
+    pub most_positives: u64,
+    /// Of all anchors together, the rows that are looked at as positives.
+    pub relatives: u64,
+}
+
+/// The queries of a census.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueryCensus {
     /// Rows of all files.
     pub rows: u64,
     /// Of these, kept by `where`.
     pub kept: u64,
-    pub classes: u64,
-    /// Rows of the largest class.
-    pub largest_class: u64,
-    /// Classes of one row.
-    pub singletons: u64,
-    /// Rows kept whose label is null.
-    pub unlabelled: u64,
-    /// Rows kept that share their class with another.
-    pub anchors: u64,
-    /// Of all anchors together, the rows of their classes.
-    pub same_class: u64,
-    /// Of all distinct labels together.
-    pub label_bytes: u64,
 }
 
-/// Reads labels and `where`, no vectors.
+/// The pairs of a census.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PairCensus {
+    pub rows: u64,
+    /// Distinct queries that they name.
+    pub queries: u64,
+    /// The most that one query has.
+    pub most: u64,
+}
+
+/// Reads labels, `where` and the queries' ids in pairs; no vectors.
 ///
 /// # Errors
-/// Those of [`super::prepare`] that labels alone can tell.
-pub async fn census(params: &Params, survey: &Survey) -> Result<Census, PrepareError> {
-    let (label, data_type) = &survey.selection.label;
-    let mut expressions = vec![label.clone()];
-    expressions.extend(survey.selection.filter.clone());
-    let mut scan = Scan::new(&survey.files, expressions, 1)?;
-    let mut kept = 0;
-    let unfit = |source| PrepareError::Column { path: params.path.clone(), source };
-    let mut count = ClassCount::new(data_type.clone()).map_err(unfit)?;
-    while let Some(stretch) = scan.next().await? {
-        let labels = kept_labels(&stretch, data_type).map_err(unfit)?;
-        kept += labels.len() as u64;
-        count.add(&labels).map_err(unfit)?;
-    }
-    let census = Census {
-        rows: survey.rows(),
-        kept,
-        classes: count.classes() as u64,
-        largest_class: count.largest(),
-        singletons: count.singletons(),
-        unlabelled: count.nulls,
-        anchors: kept - count.nulls - count.singletons(),
-        same_class: count.rows.iter().filter(|&&rows| rows > 1).map(|rows| rows * rows).sum(),
-        label_bytes: count.coder.bytes() as u64,
-    };
+/// Those of [`super::prepare`] that these alone can tell.
+pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Result<Census, PrepareError> {
+    let sources = sources.into();
+    let label_type = surveys.store.selection.label.as_ref().map_or(DataType::Null, |(_, data_type)| data_type.clone());
+    let mut count = ClassCount::new(label_type).map_err(unfit(&sources.store.path))?;
+    let kept = read_labels(sources.store, &surveys.store, &mut |labels| count.add(labels)).await?;
+    let (classes, singletons) = (count.classes() as u64, count.singletons());
     let labelled = kept - count.nulls;
-    Usable { read: census.rows, kept, passed: kept, labelled, classes: count.classes() }.check(params)?;
+    let mut census = Census {
+        rows: surveys.store.rows(),
+        kept,
+        classes,
+        largest_class: count.largest(),
+        singletons,
+        unlabelled: if sources.store.label.is_some() { count.nulls } else { 0 },
+        label_bytes: count.coder.bytes() as u64,
+        queries: None,
+        pairs: None,
+        anchors: labelled - singletons,
+        most_positives: count.largest().saturating_sub(1),
+        relatives: count.rows.iter().filter(|&&rows| rows > 1).map(|rows| rows * rows).sum(),
+    };
+    let mut matched = None;
+    if let (Some(params), Some(survey)) = (sources.queries, &surveys.queries) {
+        let (mut anchors, mut relatives) = (0, 0);
+        let mut add = |labels: &ArrayRef| {
+            for code in count.coder.encode(labels)? {
+                let class = if code.is_null() { 0 } else { count.rows.get(code.index()).copied().unwrap_or(0) };
+                anchors += u64::from(class > 0);
+                relatives += class;
+            }
+            Ok(())
+        };
+        let kept = read_labels(params, survey, &mut add).await?;
+        census.queries = Some(QueryCensus { rows: survey.rows(), kept });
+        (census.anchors, census.relatives, census.most_positives) = (anchors, relatives, census.largest_class);
+        matched = Some(anchors);
+    }
+    usable::check_labels(&sources, &Labels { rows: kept, labelled, classes: count.classes(), matched })?;
+    if let (Some(params), Some(survey)) = (sources.pairs, &surveys.pairs) {
+        let pairs = count_pairs(survey, &unfit(&params.path)).await?;
+        let asking = census.queries.as_ref().map_or(kept, |queries| queries.kept);
+        (census.anchors, census.relatives) = (pairs.queries.min(asking), pairs.rows);
+        census.most_positives = pairs.most.min(kept);
+        census.pairs = Some(pairs);
+    }
     Ok(census)
 }
 
-fn kept_labels(stretch: &Stretch, data_type: &DataType) -> Result<ArrayRef, ArrowError> {
-    let labels = cast(stretch.batch.column(0), data_type)?;
-    match stretch.keeps(1)? {
-        Some(keeps) => filter(&labels, &keeps),
+fn unfit(path: &Path) -> impl Fn(ArrowError) -> PrepareError {
+    let path = path.to_owned();
+    move |source| PrepareError::Column { path: path.clone(), source }
+}
+
+/// Hands on the labels of the rows that `where` keeps, all null where there are none; gives their number.
+async fn read_labels(
+    params: &Params,
+    survey: &Survey,
+    add: &mut dyn FnMut(&ArrayRef) -> Result<(), ArrowError>,
+) -> Result<u64, PrepareError> {
+    let selection = &survey.selection;
+    if selection.label.is_none() && selection.filter.is_none() {
+        // Footers have told.
+        return Ok(survey.rows());
+    }
+    let mut expressions: Vec<Expr> = selection.label.iter().map(|(label, _)| label.clone()).collect();
+    expressions.extend(selection.filter.clone());
+    let mut scan = Scan::new(&survey.files, expressions, 1)?;
+    let mut kept = 0;
+    while let Some(stretch) = scan.next().await? {
+        let labels = kept_labels(&stretch, selection).and_then(|labels| add(&labels).map(|()| labels));
+        kept += labels.map_err(unfit(&params.path))?.len() as u64;
+    }
+    usable::check_rows(params, survey.rows(), kept, kept)?;
+    Ok(kept)
+}
+
+fn kept_labels(stretch: &Stretch, selection: &Selection) -> Result<ArrayRef, ArrowError> {
+    let labels = match &selection.label {
+        Some((_, data_type)) => cast(stretch.batch.column(0), data_type)?,
+        None => new_null_array(&DataType::Null, stretch.batch.num_rows()),
+    };
+    match &selection.filter {
+        Some(_) => match stretch.keeps(stretch.batch.num_columns() - 1)? {
+            Some(keeps) => filter(&labels, &keeps),
+            None => Ok(labels),
+        },
         None => Ok(labels),
     }
+}
+
+/// Counts pairs by query. Those that name no row are counted with the rest.
+async fn count_pairs(
+    survey: &LinkSurvey,
+    unfit: &impl Fn(ArrowError) -> PrepareError,
+) -> Result<PairCensus, PrepareError> {
+    let mut scan = survey.scan()?;
+    let mut count: Option<ClassCount> = None;
+    while let Some(stretch) = scan.next().await? {
+        let ids = survey.lefts(&stretch).map_err(unfit)?;
+        let count = match &mut count {
+            Some(count) => count,
+            None => count.insert(ClassCount::new(ids.data_type().clone()).map_err(unfit)?),
+        };
+        count.add(&ids).map_err(unfit)?;
+    }
+    let of = |value: fn(&ClassCount) -> u64| count.as_ref().map_or(0, value);
+    Ok(PairCensus { rows: survey.rows(), queries: of(|count| count.classes() as u64), most: of(ClassCount::largest) })
 }
 
 /// Rows by distinct value.

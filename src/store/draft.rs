@@ -9,10 +9,11 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use super::Code;
 use super::layout::{self, Header};
+use super::links::{Link, Links};
 use super::npy::{Element, NpyWriter};
 use super::table::{self, TableWriter};
+use super::{Code, Row};
 
 /// A file of the prepared store cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +54,10 @@ pub(super) struct Draft {
     keys: Column<u64>,
     source_rows: Column<u64>,
     ids: TableWriter,
+    ids_name: &'static str,
     ids_schema: SchemaRef,
+    /// Once the queries' turn has come.
+    own: Option<Column<Row>>,
 }
 
 /// Rows to append, one value of each slice a row; `vectors` is row-major.
@@ -63,6 +67,8 @@ pub(super) struct Rows<'a> {
     pub groups: &'a [Vec<Code>],
     pub keys: &'a [u64],
     pub source_rows: &'a [u64],
+    /// Of queries, the row of the corpus with the same id.
+    pub own: &'a [Row],
     /// The id, then the carried columns.
     pub table: Vec<ArrayRef>,
 }
@@ -80,8 +86,21 @@ impl Draft {
             keys: Column::create(dir, layout::KEYS)?,
             source_rows: Column::create(dir, layout::SOURCE_ROWS)?,
             ids: TableWriter::create(&dir.join(layout::IDS), ids_schema.clone()).map_err(at(dir, layout::IDS))?,
+            ids_name: layout::IDS,
             ids_schema,
+            own: None,
         })
+    }
+
+    /// What follows are queries; `ids` are the id and the carried columns.
+    pub fn turn_to_queries(&mut self, ids: Vec<Field>) -> Result<(), WriteError> {
+        let (dir, name) = (&self.dir, layout::QUERY_IDS);
+        self.ids_schema = Arc::new(Schema::new(ids));
+        let queries = TableWriter::create(&dir.join(name), self.ids_schema.clone()).map_err(at(dir, name))?;
+        std::mem::replace(&mut self.ids, queries).finish().map_err(at(dir, self.ids_name))?;
+        self.ids_name = name;
+        self.own = Some(Column::create(dir, layout::OWN)?);
+        Ok(())
     }
 
     pub fn append(&mut self, rows: Rows) -> Result<(), WriteError> {
@@ -92,8 +111,17 @@ impl Draft {
         }
         self.keys.write(rows.keys)?;
         self.source_rows.write(rows.source_rows)?;
+        if let Some(own) = &mut self.own {
+            own.write(rows.own)?;
+        }
         let table = RecordBatch::try_new(self.ids_schema.clone(), rows.table);
-        table.and_then(|table| self.ids.write(table)).map_err(at(&self.dir, layout::IDS))
+        table.and_then(|table| self.ids.write(table)).map_err(at(&self.dir, self.ids_name))
+    }
+
+    /// Writes the sorted links of so many anchors.
+    pub fn write_links(&self, name: &str, anchors: u32, links: &[Link], valued: bool) -> Result<(), WriteError> {
+        let failed = |source| WriteError { path: self.dir.join(name), source };
+        Links::write(&self.dir, name, anchors, links, valued).map_err(failed)
     }
 
     /// Completes the store: everything else, then its header.
@@ -106,7 +134,10 @@ impl Draft {
         }
         self.keys.finish(None)?;
         self.source_rows.finish(None)?;
-        self.ids.finish().map_err(at(dir, layout::IDS))?;
+        if let Some(own) = self.own {
+            own.finish(None)?;
+        }
+        self.ids.finish().map_err(at(dir, self.ids_name))?;
         let labels = RecordBatch::try_from_iter([("label", labels)]);
         let labels = labels.and_then(|labels| table::write(&dir.join(layout::LABEL_VALUES), labels));
         labels.map_err(at(dir, layout::LABEL_VALUES))?;

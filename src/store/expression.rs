@@ -9,12 +9,15 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::sqlparser::parser::ParserError;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 
+use super::Section;
 use super::session::{Means, session};
+use super::types::{describe, is_id};
 
 /// A column name or an SQL expression that cannot be used: `label = "lable": …`.
 #[derive(Debug)]
 pub struct ExpressionError {
-    /// The key of the pipeline.
+    pub section: Section,
+    /// The key of the section.
     pub key: String,
     /// What it says.
     pub text: String,
@@ -23,7 +26,7 @@ pub struct ExpressionError {
 
 impl fmt::Display for ExpressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "store.{} = {:?}: {}", self.key, self.text, self.fault)
+        write!(f, "{}.{} = {:?}: {}", self.section.name(), self.key, self.text, self.fault)
     }
 }
 
@@ -32,8 +35,8 @@ impl std::error::Error for ExpressionError {}
 /// What is wrong with an expression.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    #[error("the store has no column `{name}`; {hint}")]
-    UnknownColumn { name: String, hint: String },
+    #[error("{} no column `{name}`; {hint}", .section.has())]
+    UnknownColumn { section: Section, name: String, hint: String },
     #[error("not a valid SQL expression: {0}")]
     Sql(String),
     #[error("{0} looks beyond its own row; an expression here is computed for each row alone")]
@@ -44,8 +47,9 @@ pub enum Fault {
     Type { needed: &'static str, found: String, cure: String },
 }
 
-/// The columns of a store, and the SQL that may be said over them.
+/// The columns of a table, and the SQL that may be said over them.
 pub(super) struct Columns {
+    section: Section,
     state: SessionState,
     schema: DFSchema,
 }
@@ -59,17 +63,18 @@ pub(super) struct Typed {
 impl Columns {
     /// # Errors
     /// Two columns have the same name.
-    pub fn new(schema: &Schema) -> Result<Self, DataFusionError> {
-        Ok(Self { state: session(&Means::SCAN, 1)?.state(), schema: DFSchema::try_from(schema.clone())? })
+    pub fn new(section: Section, schema: &Schema) -> Result<Self, DataFusionError> {
+        Ok(Self { section, state: session(&Means::SCAN, 1)?.state(), schema: DFSchema::try_from(schema.clone())? })
+    }
+
+    /// A complaint about what a key says.
+    pub fn complain(&self, key: &str, text: &str, fault: Fault) -> ExpressionError {
+        ExpressionError { section: self.section, key: key.to_owned(), text: text.to_owned(), fault }
     }
 
     /// A column by its name.
     pub fn column(&self, key: &str, name: &str) -> Result<Typed, ExpressionError> {
-        self.find(name).ok_or_else(|| ExpressionError {
-            key: key.to_owned(),
-            text: name.to_owned(),
-            fault: self.unknown(name),
-        })
+        self.find(name).ok_or_else(|| self.complain(key, name, self.unknown(name)))
     }
 
     /// A column by its name as it is, dots and capitals included; else an SQL expression.
@@ -77,7 +82,23 @@ impl Columns {
         if let Some(column) = self.find(text) {
             return Ok(column);
         }
-        self.parse(text).map_err(|fault| ExpressionError { key: key.to_owned(), text: text.to_owned(), fault })
+        self.parse(text).map_err(|fault| self.complain(key, text, fault))
+    }
+
+    /// The same, of ids.
+    pub fn id(&self, key: &str, text: &str) -> Result<Typed, ExpressionError> {
+        let typed = self.expression(key, text)?;
+        if is_id(&typed.data_type) {
+            return Ok(typed);
+        }
+        let cure = match self.section {
+            Section::Store | Section::Queries => {
+                "; cast it, e.g. cast(column as varchar), or leave `id` out to use the row number"
+            }
+            Section::Pairs => "; cast it, e.g. cast(column as varchar)",
+        };
+        let (needed, found) = ("an id is a string or an integer", describe(&typed.data_type));
+        Err(self.complain(key, text, Fault::Type { needed, found, cure: cure.to_owned() }))
     }
 
     fn find(&self, name: &str) -> Option<Typed> {
@@ -115,7 +136,7 @@ impl Columns {
 
     fn unknown(&self, name: &str) -> Fault {
         let names = self.schema.as_arrow().fields().iter().map(|field| field.name().as_str());
-        Fault::UnknownColumn { name: name.to_owned(), hint: hint(name, names) }
+        Fault::UnknownColumn { section: self.section, name: name.to_owned(), hint: hint(name, names) }
     }
 }
 
@@ -166,13 +187,13 @@ mod tests {
 
     fn columns() -> Columns {
         let field = |name, data_type| Field::new(name, data_type, true);
-        Columns::new(&Schema::new(vec![
+        let fields = vec![
             field("id", DataType::Int64),
             field("Id", DataType::Utf8),
             field("a.b-c", DataType::Utf8),
             field("label", DataType::Utf8),
-        ]))
-        .unwrap()
+        ];
+        Columns::new(Section::Store, &Schema::new(fields)).unwrap()
     }
 
     fn refusal(text: &str) -> String {

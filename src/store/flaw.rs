@@ -1,5 +1,7 @@
 //! What can be wrong with a row.
 
+use super::Section;
+
 /// Why a row cannot be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum Flaw {
@@ -23,6 +25,12 @@ pub(super) enum Flaw {
     NullId,
     #[error("the id is that of {file}, row {file_row}")]
     RepeatedId { file: String, file_row: u64 },
+    #[error("the {role} is null")]
+    NullLink { role: &'static str },
+    #[error("no row of the {} has the {role}'s id {id:?}", .table.name())]
+    UnknownId { role: &'static str, id: String, table: Section },
+    #[error("the {role} is {value}")]
+    NoNumber { role: &'static str, value: String },
 }
 
 impl Flaw {
@@ -39,6 +47,9 @@ impl Flaw {
             Self::TooLong { .. } => "too long a vector",
             Self::NullId => "null id",
             Self::RepeatedId { .. } => "repeated id",
+            Self::NullLink { .. } => "null id",
+            Self::UnknownId { .. } => "unknown id",
+            Self::NoNumber { .. } => "no number",
         }
     }
 }

@@ -56,10 +56,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// The row kept under this id, counted from the first kept.
+    pub fn row(&self, digest: Digest) -> Option<u32> {
+        self.rows.find(key(digest), |&row| self.digests[row as usize] == digest).copied()
+    }
+
     /// The position in the scan where this id was first kept.
     pub fn find(&self, digest: Digest) -> Option<u64> {
-        let row = self.rows.find(key(digest), |&row| self.digests[row as usize] == digest)?;
-        Some(self.sources[*row as usize])
+        Some(self.sources[self.row(digest)? as usize])
     }
 
     /// Keeps an id that is not there yet.
@@ -103,6 +107,6 @@ mod tests {
             seen.insert(digest, 10 * row as u64);
         }
         let digest = digests(&positions(77, 1)).unwrap()[0];
-        assert_eq!(seen.find(digest), Some(770));
+        assert_eq!((seen.find(digest), seen.row(digest)), (Some(770), Some(77)));
     }
 }

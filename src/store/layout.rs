@@ -5,10 +5,13 @@
 //! labels.npy     u32  class of each row; u32::MAX is null
 //! group-<i>.npy  u32  the same for each group column
 //! keys.npy       u64  hash of each row's id
-//! rows.npy       u64  position of each row in the scan, before `where`
-//! ids.arrow           id, then the carried columns
+//! rows.npy       u64  position of each row in the scan of its table, before `where`
+//! ids.arrow           id, then the carried columns, of the corpus
+//! queries.arrow       the same of the queries, where there are any: their rows come after those of the corpus
+//! own.npy        u32  of each query, the row of the corpus with the same id; u32::MAX is none
+//! pairs-*.npy         of each anchor, the rows that pairs name, see `links`
 //! labels.arrow        the label of each class
-//! rejected.arrow      rows left out, with reasons
+//! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs
 //! store.json          written last: without it the folder is not complete
 //! ```
 
@@ -21,6 +24,9 @@ pub(super) const LABELS: &str = "labels.npy";
 pub(super) const KEYS: &str = "keys.npy";
 pub(super) const SOURCE_ROWS: &str = "rows.npy";
 pub(super) const IDS: &str = "ids.arrow";
+pub(super) const QUERY_IDS: &str = "queries.arrow";
+pub(super) const OWN: &str = "own.npy";
+pub(super) const PAIRS: &str = "pairs";
 pub(super) const LABEL_VALUES: &str = "labels.arrow";
 pub(super) const REJECTED: &str = "rejected.arrow";
 pub(super) const HEADER: &str = "store.json";
@@ -30,7 +36,7 @@ pub(super) fn group(index: usize) -> String {
 }
 
 pub(super) const FORMAT: &str = "miner-store";
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// `store.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,12 +44,16 @@ pub(super) struct Header {
     pub format: String,
     pub version: u32,
     pub rows: u32,
+    /// Of these, at the end, the queries; none where the corpus asks for itself.
+    pub queries: Option<u32>,
+    /// How many links there are between anchors and rows of the corpus; none where labels tell.
+    pub pairs: Option<u64>,
     pub dims: usize,
     pub metric: Metric,
     /// Largest L2 norm of a prepared vector.
     pub max_norm: f64,
     pub classes: usize,
     pub groups: Vec<String>,
-    /// Of the survey that was prepared.
+    /// Of the store's survey.
     pub fingerprint: String,
 }

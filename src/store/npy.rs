@@ -11,7 +11,7 @@ use std::path::Path;
 use bytemuck::Pod;
 use memmap2::Mmap;
 
-use super::Code;
+use super::{Code, Row};
 
 const _: () = assert!(cfg!(target_endian = "little"), "arrays are mapped as they lie on disk, which is little-endian");
 
@@ -30,6 +30,9 @@ impl Element for u64 {
     const DESCR: &str = "<u8";
 }
 impl Element for Code {
+    const DESCR: &str = "<u4";
+}
+impl Element for Row {
     const DESCR: &str = "<u4";
 }
 

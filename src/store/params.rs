@@ -1,4 +1,4 @@
-//! What a pipeline says of a store.
+//! What a pipeline says of the tables that a job reads.
 
 use std::path::PathBuf;
 
@@ -17,24 +17,84 @@ pub enum BadRows {
     Skip,
 }
 
-/// A store as a checked pipeline describes it: where it is, and SQL expressions over its columns.
+/// The section of a pipeline that names a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// The corpus, and the anchors too unless there are queries.
+    Store,
+    /// The anchors.
+    Queries,
+    /// Which rows of the corpus are an anchor's positives.
+    Pairs,
+}
+
+impl Section {
+    /// As written in pipelines, and as an input's role in manifests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Queries => "queries",
+            Self::Pairs => "pairs",
+        }
+    }
+
+    /// Begins a sentence about what it has.
+    pub(super) fn has(self) -> &'static str {
+        match self {
+            Self::Store => "the store has",
+            Self::Queries => "the queries have",
+            Self::Pairs => "the pairs have",
+        }
+    }
+}
+
+/// A table of embeddings as a checked pipeline describes it: where it is, and SQL expressions over its columns.
 #[derive(Debug, Clone)]
 pub struct Params {
+    pub section: Section,
     /// A file, a glob, or a directory (hive partitions included); absolute.
     pub path: PathBuf,
     /// Expression of a unique string or integer; the row number without one.
     pub id: Option<String>,
     /// Column of FixedSizeList, List or LargeList of f16, f32 or f64.
     pub embedding: String,
-    /// Expression of the class.
-    pub label: String,
+    /// Expression of the class; none where pairs say which rows are positives.
+    pub label: Option<String>,
     /// Rows to keep.
     pub filter: Option<String>,
-    /// Constraint name and its expression, in the pipeline's order.
+    /// Constraint name and its expression, in the pipeline's order; queries have those of the store.
     pub groups: Vec<(String, String)>,
     /// Columns copied into the manifest.
     pub carry: Vec<String>,
     pub bad_rows: BadRows,
     /// Decides whether vectors are normalised, and which norms are refused.
     pub metric: Metric,
+}
+
+/// A table of links as a checked pipeline describes it: each row names an anchor and a row of the corpus by their ids.
+#[derive(Debug, Clone)]
+pub struct LinkParams {
+    pub section: Section,
+    pub path: PathBuf,
+    /// Expression of the anchor's id, and the key that says so.
+    pub left: (&'static str, String),
+    /// The same for the row of the corpus.
+    pub right: (&'static str, String),
+    /// A number that belongs to the two.
+    pub value: Option<(&'static str, String)>,
+    pub bad_rows: BadRows,
+}
+
+/// All tables that a job reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    pub store: &'a Params,
+    pub queries: Option<&'a Params>,
+    pub pairs: Option<&'a LinkParams>,
+}
+
+impl<'a> From<&'a Params> for Sources<'a> {
+    fn from(store: &'a Params) -> Self {
+        Self { store, queries: None, pairs: None }
+    }
 }

@@ -1,22 +1,24 @@
-//! Streams a survey's rows, checks each, and freezes those that pass.
+//! Streams the rows of all tables, checks each, and freezes those that pass.
 
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, UInt32Array};
-use arrow::compute::{cast, take_arrays};
-use arrow::datatypes::{DataType, Field};
+use arrow::array::new_empty_array;
+use arrow::compute::concat_batches;
+use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 
 use super::codes::Coder;
 use super::draft::{Draft, Rows, WriteError};
-use super::flaw::Flaw;
-use super::ids::{self, Digest, Seen};
+use super::ids::{self, Seen};
 use super::layout::{self, Header};
+use super::link_table::{self, Named};
+use super::links;
 use super::rejects::{BadRowsFound, Rejects};
 use super::scan::{Scan, ScanError, Stretch};
-use super::survey::Survey;
-use super::vectors::{Preparer, Vectors};
-use super::{BadRows, Params};
+use super::side::Side;
+use super::survey::{DimensionsDiffer, Survey, Surveys};
+use super::usable::{self, Labels, Useless};
+use super::{BadRows, Code, LinkParams, Params, Row, Sources};
 
 /// Why a store is refused, or cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -29,248 +31,219 @@ pub enum PrepareError {
     Column { path: PathBuf, source: ArrowError },
     #[error("{0}")]
     BadRows(BadRowsFound),
-    #[error("{}: no row is left of {read}: {}", .path.display(), left_out(*read, *kept, *rejected))]
-    NothingLeft { path: PathBuf, read: u64, kept: u64, rejected: u64 },
-    #[error("{}: label = {label:?} is null in all {rows} rows; without labels there are no classes", .path.display())]
-    NoLabels { path: PathBuf, label: String, rows: u64 },
+    #[error(transparent)]
+    Useless(#[from] Useless),
+    #[error(transparent)]
+    DimensionsDiffer(#[from] DimensionsDiffer),
     #[error(
-        "{}: label = {label:?} gives {rows} rows {classes} classes, one row each; a positive is a second row of the same \
-         class, so choose a label whose values repeat",
-        .path.display()
+        "{}: two rows of the same two ids have the numbers {} and {}; keep one of them", .path.display(), .values[0], .values[1]
     )]
-    NoPairs { path: PathBuf, label: String, classes: usize, rows: u64 },
+    TwoValues { path: PathBuf, values: [f32; 2] },
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
     TooManyRows { path: PathBuf },
-}
-
-fn left_out(read: u64, kept: u64, rejected: u64) -> String {
-    match (read - kept, rejected) {
-        (0, rejected) => format!("{rejected} cannot be used"),
-        (dropped, 0) => format!("`where` drops {dropped}"),
-        (dropped, rejected) => format!("`where` drops {dropped}, and {rejected} cannot be used"),
-    }
 }
 
 /// Rows are numbered in 32 bits, and the last number stands for null.
 const MAX_ROWS: u64 = u32::MAX as u64 - 1;
 
-/// Reads all rows of a survey once, and writes the prepared store into the folder `dir`, its header last.
-/// `on_rows` hears how many rows each step has read.
+/// Reads all rows of all tables once, and writes the prepared store into the folder `dir`, its header last.
+/// `on_rows` hears how many rows with vectors each step has read.
 ///
 /// # Errors
 /// A file cannot be read or has changed; a row cannot be used and the pipeline does not allow skipping; nothing is left;
-/// no class has two rows; the folder cannot be written.
+/// no anchor can have a positive; the folder cannot be written.
 pub async fn prepare(
-    params: &Params,
-    survey: &Survey,
+    sources: impl Into<Sources<'_>>,
+    surveys: &Surveys,
     dir: &Path,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<(), PrepareError> {
-    let mut preparation = Preparation::begin(params, survey, dir)?;
-    let mut scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes())?;
-    while let Some(stretch) = scan.next().await? {
-        preparation.add(&stretch)?;
-        on_rows(stretch.batch.num_rows() as u64);
+    let sources = sources.into();
+    let mut preparation = Preparation::begin(sources.store, &surveys.store, dir)?;
+    preparation.read(on_rows).await?;
+    if let (Some(params), Some(survey)) = (sources.queries, &surveys.queries) {
+        preparation.turn_to(params, survey)?;
+        preparation.read(on_rows).await?;
     }
-    preparation.finish()
+    if let (Some(params), Some(survey)) = (sources.pairs, &surveys.pairs) {
+        preparation.link(params, survey).await?;
+    }
+    preparation.finish(sources)
 }
 
 struct Preparation<'a> {
-    params: &'a Params,
-    survey: &'a Survey,
     draft: Draft,
-    preparer: Preparer,
-    seen: Seen,
-    rejects: Rejects,
-    labels: Coder,
+    /// What is being read: the corpus, then the queries.
+    side: Side<'a>,
+    /// The corpus, once the queries are read.
+    corpus: Option<Corpus<'a>>,
+    labels: Option<Coder>,
     groups: Vec<Coder>,
-    /// Rows that `where` kept; rows of these that passed; rows of these with a label.
-    kept: u64,
+    /// Rows that passed, of all tables.
     rows: u64,
+    /// Of the rows of the corpus, those with a label.
     labelled: u64,
+    /// Queries whose label some row of the corpus has.
+    matched: u64,
+    /// How many links there are, and the rows of their table that make none.
+    pairs: Option<(u64, Rejects)>,
 }
 
-/// The columns of some rows beside their vectors, each in the type it is kept in.
-struct Columns {
-    label: ArrayRef,
-    groups: Vec<ArrayRef>,
-    /// The id, then the carried columns.
-    table: Vec<ArrayRef>,
+/// What is known of the corpus when the queries come.
+struct Corpus<'a> {
+    side: Side<'a>,
+    classes: usize,
 }
 
 impl<'a> Preparation<'a> {
     fn begin(params: &'a Params, survey: &'a Survey, dir: &Path) -> Result<Self, PrepareError> {
         let selection = &survey.selection;
-        let id_type = selection.id.as_ref().map_or(DataType::UInt64, |(_, data_type)| data_type.clone());
-        let mut fields = vec![Field::new("id", id_type.clone(), false)];
-        fields.extend(selection.carry.iter().map(|(name, _, data_type)| Field::new(name, data_type.clone(), true)));
         let coder = |(_, data_type): &(_, DataType)| {
             Coder::new(data_type.clone()).map_err(|source| PrepareError::Column { path: params.path.clone(), source })
         };
+        let side = Side::new(params, survey);
         Ok(Self {
-            params,
-            survey,
-            draft: Draft::create(dir, fields, selection.groups.len())?,
-            preparer: Preparer::new(params.metric, &selection.embedding.1),
-            seen: Seen::default(),
-            rejects: Rejects::new(id_type),
-            labels: coder(&selection.label)?,
+            draft: Draft::create(dir, side.fields(), selection.groups.len())?,
+            side,
+            corpus: None,
+            labels: selection.label.as_ref().map(coder).transpose()?,
             groups: selection.groups.iter().map(coder).collect::<Result<_, _>>()?,
-            kept: 0,
             rows: 0,
             labelled: 0,
+            matched: 0,
+            pairs: None,
         })
+    }
+
+    /// What follows are queries.
+    fn turn_to(&mut self, params: &'a Params, survey: &'a Survey) -> Result<(), PrepareError> {
+        let queries = Side::new(params, survey);
+        self.draft.turn_to_queries(queries.fields())?;
+        let side = std::mem::replace(&mut self.side, queries);
+        self.corpus = Some(Corpus { side, classes: self.labels.as_ref().map_or(0, Coder::len) });
+        Ok(())
+    }
+
+    /// Reads the whole of a side.
+    async fn read(&mut self, on_rows: &(dyn Fn(u64) + Sync)) -> Result<(), PrepareError> {
+        let survey = self.side.survey;
+        let mut scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes())?;
+        while let Some(stretch) = scan.next().await? {
+            self.add(&stretch)?;
+            on_rows(stretch.batch.num_rows() as u64);
+        }
+        let Side { params, rejects, kept, rows, .. } = &self.side;
+        refuse(params.bad_rows, rejects, *kept)?;
+        Ok(usable::check_rows(params, survey.rows(), *kept, *rows)?)
     }
 
     fn add(&mut self, stretch: &Stretch) -> Result<(), PrepareError> {
         let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
-        let columns = self.columns(stretch).map_err(unfit)?;
-        let digests = ids::digests(&columns.table[0]).map_err(unfit)?;
-        let passed = self.check(stretch, &columns.table[0], &digests).map_err(unfit)?;
-        self.rows += passed.len() as u64;
-        if self.rows > MAX_ROWS {
-            return Err(PrepareError::TooManyRows { path: self.params.path.clone() });
+        let passed = self.side.take_in(stretch).map_err(unfit)?;
+        if let Some(Corpus { side, .. }) = &self.corpus {
+            let dims = [side.preparer.dims(), self.side.preparer.dims()];
+            DimensionsDiffer::check([side.params, self.side.params], dims)?;
         }
-        let columns = columns.only(&passed, stretch.batch.num_rows()).map_err(unfit)?;
-        let labels = self.labels.encode(&columns.label).map_err(unfit)?;
-        self.labelled += labels.iter().filter(|label| !label.is_null()).count() as u64;
-        let groups = self.groups.iter_mut().zip(&columns.groups).map(|(coder, values)| coder.encode(values));
+        self.rows += passed.rows.len() as u64;
+        if self.rows > MAX_ROWS {
+            return Err(PrepareError::TooManyRows { path: self.side.params.path.clone() });
+        }
+        let labels = match (&mut self.labels, &passed.columns.label) {
+            (Some(coder), Some(values)) => coder.encode(values).map_err(unfit)?,
+            _ => vec![Code::NULL; passed.rows.len()],
+        };
+        let labelled = labels.iter().filter(|label| !label.is_null());
+        match &self.corpus {
+            None => self.labelled += labelled.count() as u64,
+            Some(corpus) => self.matched += labelled.filter(|label| label.index() < corpus.classes).count() as u64,
+        }
+        let groups = self.groups.iter_mut().zip(&passed.columns.groups).map(|(coder, values)| coder.encode(values));
         let first = stretch.first_source_row();
+        let digests = || passed.rows.iter().map(|&row| passed.digests[row as usize]);
+        let own = |corpus: &Corpus| digests().map(|digest| corpus.own(&self.side, digest)).collect::<Vec<Row>>();
         self.draft.append(Rows {
-            vectors: self.preparer.prepared(),
+            vectors: self.side.preparer.prepared(),
             labels: &labels,
             groups: &groups.collect::<Result<Vec<_>, _>>().map_err(unfit)?,
-            keys: &passed.iter().map(|&row| ids::key(digests[row as usize])).collect::<Vec<_>>(),
-            source_rows: &passed.iter().map(|&row| first + u64::from(row)).collect::<Vec<_>>(),
-            table: columns.table,
+            keys: &digests().map(ids::key).collect::<Vec<_>>(),
+            source_rows: &passed.rows.iter().map(|&row| first + u64::from(row)).collect::<Vec<_>>(),
+            own: &self.corpus.as_ref().map(own).unwrap_or_default(),
+            table: passed.columns.table,
         })?;
-        self.preparer.clear();
+        self.side.preparer.clear();
         Ok(())
     }
 
-    fn columns(&self, stretch: &Stretch) -> Result<Columns, ArrowError> {
-        let selection = &self.survey.selection;
-        // The order of `Selection::expressions`, without the embedding.
-        let mut columns = stretch.batch.columns().iter().skip(1);
-        let mut next = |data_type: &DataType| match columns.next() {
-            Some(column) if column.data_type() == data_type => Ok(column.clone()),
-            Some(column) => cast(column, data_type),
-            None => Err(ArrowError::SchemaError("the scan gave too few columns".to_owned())),
-        };
-        let label = next(&selection.label.1)?;
-        let groups = selection.groups.iter().map(|(_, data_type)| next(data_type)).collect::<Result<_, _>>()?;
-        let carried: Vec<ArrayRef> =
-            selection.carry.iter().map(|(_, _, data_type)| next(data_type)).collect::<Result<_, _>>()?;
-        let mut table = vec![match &selection.id {
-            Some((_, data_type)) => next(data_type)?,
-            None => ids::positions(stretch.first_source_row(), stretch.batch.num_rows()),
-        }];
-        table.extend(carried);
-        Ok(Columns { label, groups, table })
-    }
-
-    /// The rows of a stretch that `where` keeps and that pass every check; their vectors wait in the preparer.
-    fn check(&mut self, stretch: &Stretch, ids: &ArrayRef, digests: &[Digest]) -> Result<Vec<u32>, ArrowError> {
-        let embedding = stretch.batch.column(0);
-        let vectors = Vectors::of(embedding)
-            .ok_or_else(|| ArrowError::CastError(format!("{} is no list of floats", embedding.data_type())))?;
-        let keeps = match self.survey.selection.filter {
-            Some(_) => stretch.keeps(stretch.batch.num_columns() - 1)?,
-            None => None,
-        };
-        let (mut passed, mut flawed) = (Vec::with_capacity(digests.len()), Vec::new());
-        for (row, &digest) in digests.iter().enumerate() {
-            if keeps.as_ref().is_some_and(|keeps| !keeps.value(row)) {
-                continue;
-            }
-            self.kept += 1;
-            let checked = if ids.is_null(row) {
-                Err(Flaw::NullId)
-            } else if let Some(first) = self.seen.find(digest) {
-                Err(self.repeats(first))
-            } else {
-                self.preparer.push(&vectors, row)
-            };
-            match checked {
-                Ok(_) => {
-                    self.seen.insert(digest, stretch.first_source_row() + row as u64);
-                    passed.push(row as u32);
-                }
-                Err(flaw) => flawed.push((row as u32, flaw)),
-            }
+    /// Reads the pairs, and writes those that name rows of both sides.
+    async fn link(&mut self, params: &LinkParams, survey: &link_table::LinkSurvey) -> Result<(), PrepareError> {
+        let corpus = self.corpus.as_ref().map_or(&self.side, |corpus| &corpus.side);
+        let (anchors, to) = (named(&self.side), named(corpus));
+        let (mut links, rejects) = link_table::resolve(params, survey, anchors, to).await?;
+        refuse(params.bad_rows, &rejects, survey.rows())?;
+        if links.is_empty() {
+            return Err(Useless::NoLinks { path: params.path.clone(), rows: survey.rows() }.into());
         }
-        self.rejects.add(stretch, ids, &flawed)?;
-        Ok(passed)
+        links::sort(&mut links).map_err(|twice| PrepareError::TwoValues {
+            path: params.path.clone(),
+            values: twice.map(|link| link.value),
+        })?;
+        self.draft.write_links(layout::PAIRS, self.side.rows as u32, &links, params.value.is_some())?;
+        self.pairs = Some((links.len() as u64, rejects));
+        Ok(())
     }
 
-    fn repeats(&self, source_row: u64) -> Flaw {
-        let files = &self.survey.files;
-        let after = files.partition_point(|file| file.first_row <= source_row);
-        let file = &files[after.saturating_sub(1)];
-        Flaw::RepeatedId { file: file.name.clone(), file_row: source_row - file.first_row }
-    }
-
-    fn finish(self) -> Result<(), PrepareError> {
-        let Self { params, survey, draft, preparer, rejects, labels, .. } = self;
-        if params.bad_rows == BadRows::Error && rejects.len() > 0 {
-            return Err(PrepareError::BadRows(rejects.into_refusal(self.kept)));
-        }
-        let (read, kept, passed) = (survey.rows(), self.kept, self.rows);
-        Usable { read, kept, passed, labelled: self.labelled, classes: labels.len() }.check(params)?;
+    fn finish(self, sources: Sources) -> Result<(), PrepareError> {
+        let Self { draft, side, corpus, labels, rows, labelled, matched, pairs, .. } = self;
+        let (store, queries, classes) = match corpus {
+            Some(Corpus { side: store, classes }) => (store, Some(side), classes),
+            None => (side, None, labels.as_ref().map_or(0, Coder::len)),
+        };
+        let matched = queries.is_some().then_some(matched);
+        usable::check_labels(&sources, &Labels { rows: store.rows, labelled, classes, matched })?;
+        let norms = [Some(&store), queries.as_ref()].into_iter().flatten().map(|side| side.preparer.max_norm());
         let header = Header {
             format: layout::FORMAT.to_owned(),
             version: layout::VERSION,
-            rows: self.rows as u32,
-            dims: preparer.dims().unwrap_or(0),
-            metric: params.metric,
-            max_norm: preparer.max_norm(),
-            classes: labels.len(),
-            groups: params.groups.iter().map(|(name, _)| name.clone()).collect(),
-            fingerprint: survey.fingerprint().to_owned(),
+            rows: rows as u32,
+            queries: queries.as_ref().map(|side| side.rows as u32),
+            pairs: pairs.as_ref().map(|(count, _)| *count),
+            dims: store.preparer.dims().unwrap_or(0),
+            metric: store.params.metric,
+            max_norm: norms.fold(0.0, f64::max),
+            classes: labels.as_ref().map_or(0, Coder::len),
+            groups: store.params.groups.iter().map(|(name, _)| name.clone()).collect(),
+            fingerprint: store.survey.fingerprint().to_owned(),
         };
-        let unfit = |source| PrepareError::Column { path: params.path.clone(), source };
-        let (labels, rejected) = (labels.into_values().map_err(unfit)?, rejects.into_batch().map_err(unfit)?);
+        let path = store.params.path.clone();
+        let tables = [queries.map(|side| side.rejects), Some(store.rejects), pairs.map(|(_, rejects)| rejects)];
+        let freeze = || {
+            let labels = labels.map_or_else(|| Ok(new_empty_array(&DataType::Null)), Coder::into_values)?;
+            let batches: Vec<_> =
+                tables.into_iter().flatten().map(Rejects::into_batch).collect::<Result<_, ArrowError>>()?;
+            Ok((labels, concat_batches(&batches[0].schema(), &batches)?))
+        };
+        let (labels, rejected) = freeze().map_err(|source| PrepareError::Column { path, source })?;
         Ok(draft.finish(&header, labels, rejected)?)
     }
 }
 
-/// Counts that decide whether a store can give triplets at all.
-pub(super) struct Usable {
-    pub read: u64,
-    /// Of these, kept by `where`; of these, passed every check; of these, have a label.
-    pub kept: u64,
-    pub passed: u64,
-    pub labelled: u64,
-    pub classes: usize,
-}
-
-impl Usable {
-    pub fn check(&self, params: &Params) -> Result<(), PrepareError> {
-        let &Self { read, kept, passed, labelled, classes } = self;
-        let (path, label) = (params.path.clone(), params.label.clone());
-        if passed == 0 {
-            return Err(PrepareError::NothingLeft { path, read, kept, rejected: kept });
-        }
-        if labelled == 0 {
-            return Err(PrepareError::NoLabels { path, label, rows: passed });
-        }
-        // As many classes as rows: one row each.
-        if classes as u64 == labelled {
-            return Err(PrepareError::NoPairs { path, label, classes, rows: labelled });
-        }
-        Ok(())
+impl Corpus<'_> {
+    /// The row with the id of a query. Row numbers of two tables have nothing to do with each other.
+    fn own(&self, queries: &Side, digest: ids::Digest) -> Row {
+        let named = self.side.params.id.is_some() && queries.params.id.is_some();
+        self.side.seen.row(digest).filter(|_| named).map_or(Row::NONE, Row)
     }
 }
 
-impl Columns {
-    /// The columns at these of `rows` rows.
-    fn only(self, passed: &[u32], rows: usize) -> Result<Self, ArrowError> {
-        if passed.len() == rows {
-            return Ok(self);
-        }
-        let passed = UInt32Array::from(passed.to_vec());
-        let only = |columns: &[ArrayRef]| take_arrays(columns, &passed, None);
-        let label = arrow::compute::take(&self.label, &passed, None)?;
-        Ok(Self { label, groups: only(&self.groups)?, table: only(&self.table)? })
+fn named<'s>(side: &'s Side) -> Named<'s> {
+    let seen: &Seen = &side.seen;
+    Named { section: side.section(), seen, id_type: &side.survey.selection.id_type }
+}
+
+/// Refuses a table with bad rows where they may not be left out; of `rows` rows that were looked at.
+fn refuse(bad_rows: BadRows, rejects: &Rejects, rows: u64) -> Result<(), PrepareError> {
+    match bad_rows == BadRows::Error && rejects.len() > 0 {
+        true => Err(PrepareError::BadRows(rejects.refusal(rows))),
+        false => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -10,12 +11,16 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 
 use super::layout::{self, Header};
+use super::links::Links;
 use super::npy::{Element, Npy, Shape};
 use super::table::Table;
 use super::{Classes, Code, Row};
 use crate::kernel::Metric;
 
 /// A frozen store: `n` rows of `d` values, with ids, classes and groups. Read in place, so cheap to open and to share.
+///
+/// Its rows are those of the corpus, among which positives and negatives are found, then those of the queries. Without
+/// queries the rows of the corpus are the anchors, too.
 pub struct Prepared {
     dir: PathBuf,
     header: Header,
@@ -25,10 +30,18 @@ pub struct Prepared {
     keys: Npy<u64>,
     source_rows: Npy<u64>,
     ids: Table,
+    queries: Option<Queries>,
+    pairs: Option<Links>,
     label_values: ArrayRef,
     rejected: RecordBatch,
     classes: Classes,
     ranked: OnceLock<Classes>,
+}
+
+/// What only queries have.
+struct Queries {
+    ids: Table,
+    own: Npy<Row>,
 }
 
 /// Why a prepared store cannot be opened, or a column of it not be read.
@@ -52,8 +65,24 @@ impl Prepared {
         let header = read_header(&dir.join(layout::HEADER))?;
         let rows = header.rows as usize;
         let table = |name: &str| open_table(&dir.join(name));
+        let asking = header.queries.map_or(0, |queries| queries as usize);
+        let corpus = rows.checked_sub(asking).ok_or_else(|| OpenError::Disagrees {
+            path: dir.join(layout::HEADER),
+            what: "queries",
+            found: asking as u64,
+            expected: rows as u64,
+        })?;
         let ids = table(layout::IDS)?;
-        agree(dir, layout::IDS, "rows", ids.rows(), rows)?;
+        agree(dir, layout::IDS, "rows", ids.rows(), corpus)?;
+        let queries = match header.queries {
+            None => None,
+            Some(_) => Some(open_queries(dir, asking, corpus)?),
+        };
+        let anchors = header.queries.unwrap_or(header.rows);
+        let pairs = header.pairs.map(|count| {
+            Links::open(dir, layout::PAIRS, anchors, corpus as u32, count, false)
+                .map_err(|source| OpenError::Io { path: dir.join(layout::PAIRS), source })
+        });
         let label_values = table(layout::LABEL_VALUES)?;
         agree(dir, layout::LABEL_VALUES, "classes", label_values.rows(), header.classes)?;
         let whole =
@@ -61,17 +90,21 @@ impl Prepared {
         let labels: Npy<Code> = array(dir, layout::LABELS, rows)?;
         Ok(Self {
             vectors: open_array(&dir.join(layout::VECTORS), Shape { rows, width: Some(header.dims) })?,
-            classes: Classes::within(labels.values(), header.classes).ok_or_else(|| OpenError::Disagrees {
-                path: dir.join(layout::LABELS),
-                what: "a code beyond the classes",
-                found: labels.values().iter().filter(|c| !c.is_null()).map(|c| u64::from(c.0)).max().unwrap_or(0),
-                expected: header.classes as u64,
+            classes: Classes::within(&labels.values()[..corpus], header.classes).ok_or_else(|| {
+                OpenError::Disagrees {
+                    path: dir.join(layout::LABELS),
+                    what: "a code beyond the classes",
+                    found: labels.values().iter().filter(|c| !c.is_null()).map(|c| u64::from(c.0)).max().unwrap_or(0),
+                    expected: header.classes as u64,
+                }
             })?,
             labels,
             groups: (0..header.groups.len()).map(|g| array(dir, &layout::group(g), rows)).collect::<Result<_, _>>()?,
             keys: array(dir, layout::KEYS, rows)?,
             source_rows: array(dir, layout::SOURCE_ROWS, rows)?,
             ids,
+            queries,
+            pairs: pairs.transpose()?,
             label_values: whole(layout::LABEL_VALUES, label_values)?.column(0).clone(),
             rejected: whole(layout::REJECTED, table(layout::REJECTED)?)?,
             ranked: OnceLock::new(),
@@ -85,9 +118,53 @@ impl Prepared {
         &self.dir
     }
 
-    /// n.
+    /// n, of the corpus and the queries.
     pub fn rows(&self) -> u32 {
         self.header.rows
+    }
+
+    /// The rows among which positives and negatives are found; from 0.
+    pub fn corpus(&self) -> Range<u32> {
+        0..self.header.rows - self.header.queries.unwrap_or(0)
+    }
+
+    /// The rows that ask: the queries, or else the corpus itself.
+    pub fn anchors(&self) -> Range<u32> {
+        self.header.rows - self.header.queries.unwrap_or(self.header.rows)..self.header.rows
+    }
+
+    /// Whether anchors are not rows of the corpus.
+    pub fn has_queries(&self) -> bool {
+        self.queries.is_some()
+    }
+
+    /// The row of the corpus that is the anchor itself, never its positive or negative: with queries, the one with its id.
+    pub fn own(&self, anchor: Row) -> Option<Row> {
+        match &self.queries {
+            None => Some(anchor),
+            Some(queries) => {
+                let own = queries.own.values()[(anchor.0 - self.anchors().start) as usize];
+                (own != Row::NONE).then_some(own)
+            }
+        }
+    }
+
+    /// Whether pairs say which rows are an anchor's positives, and not labels.
+    pub fn has_pairs(&self) -> bool {
+        self.pairs.is_some()
+    }
+
+    /// The rows that pairs name as an anchor's positives, ascending; none where labels tell.
+    pub fn paired(&self, anchor: Row) -> &[Row] {
+        self.pairs.as_ref().map_or(&[], |pairs| pairs.of(anchor.0 - self.anchors().start))
+    }
+
+    /// The rows that an anchor may have as positives, ascending, and itself perhaps: those that pairs name, or else its class.
+    pub fn relatives(&self, anchor: Row) -> &[Row] {
+        match &self.pairs {
+            Some(_) => self.paired(anchor),
+            None => self.members(self.labels()[anchor.index()]),
+        }
     }
 
     /// d.
@@ -125,7 +202,7 @@ impl Prepared {
         self.header.classes
     }
 
-    /// The rows of a class, ascending; none for [`Code::NULL`].
+    /// The rows of a class in the corpus, ascending; none for [`Code::NULL`].
     pub fn members(&self, label: Code) -> &[Row] {
         self.classes.members(label)
     }
@@ -150,19 +227,33 @@ impl Prepared {
         self.keys.values()
     }
 
-    /// Position of each row in the scan, before `where`; ascending.
+    /// Position of each row in the scan of its table, before `where`; ascending in the corpus, and in the queries.
     pub fn source_rows(&self) -> &[u64] {
         self.source_rows.values()
     }
 
-    /// The id, then the carried columns.
+    /// The id, then the carried columns of the corpus.
     pub fn schema(&self) -> &SchemaRef {
         self.ids.schema()
     }
 
-    /// The values of a column of [`Prepared::schema`] at some rows, in that order, repeats allowed.
+    /// The id, then the carried columns of the anchors.
+    pub fn anchor_schema(&self) -> &SchemaRef {
+        self.queries.as_ref().map_or(self.ids.schema(), |queries| queries.ids.schema())
+    }
+
+    /// The values of a column at some rows, in that order, repeats allowed: of [`Prepared::schema`] where they are rows
+    /// of the corpus, of [`Prepared::anchor_schema`] where they are queries; one or the other.
     pub fn take(&self, column: usize, rows: &[Row]) -> Result<ArrayRef, OpenError> {
-        self.ids.take(column, rows).map_err(|source| OpenError::Table { path: self.dir.join(layout::IDS), source })
+        let failed = |name: &str, source| OpenError::Table { path: self.dir.join(name), source };
+        let first = self.corpus().end;
+        match &self.queries {
+            Some(queries) if rows.first().is_some_and(|row| row.0 >= first) => {
+                let rows: Vec<Row> = rows.iter().map(|row| Row(row.0.wrapping_sub(first))).collect();
+                queries.ids.take(column, &rows).map_err(|source| failed(layout::QUERY_IDS, source))
+            }
+            _ => self.ids.take(column, rows).map_err(|source| failed(layout::IDS, source)),
+        }
     }
 
     /// The label of each class, in the label's own type.
@@ -170,13 +261,14 @@ impl Prepared {
         &self.label_values
     }
 
-    /// Rows left out as unusable, in scan order: `file`, `file_row` (position in the file), `source_row` (position in the
-    /// scan), `id` (null where it was), `reason`.
+    /// Rows left out as unusable: of the queries, the store, then the pairs, each in scan order. Columns are `section`,
+    /// `file`, `file_row` (position in the file), `source_row` (position in the scan), `id` (null where it was; of a pair
+    /// the query's), `reason`.
     pub fn rejected(&self) -> &RecordBatch {
         &self.rejected
     }
 
-    /// Of the survey that was prepared, see [`super::Survey::fingerprint`].
+    /// Of the store's survey, see [`super::Survey::fingerprint`].
     pub fn fingerprint(&self) -> &str {
         &self.header.fingerprint
     }
@@ -191,6 +283,20 @@ fn read_header(path: &Path) -> Result<Header, OpenError> {
         return Err(OpenError::Version { path: path.to_owned(), found_format, found_version });
     }
     Ok(header)
+}
+
+fn open_queries(dir: &Path, rows: usize, corpus: usize) -> Result<Queries, OpenError> {
+    let ids = open_table(&dir.join(layout::QUERY_IDS))?;
+    agree(dir, layout::QUERY_IDS, "rows", ids.rows(), rows)?;
+    let own: Npy<Row> = array(dir, layout::OWN, rows)?;
+    let strange = own.values().iter().find(|row| **row != Row::NONE && row.index() >= corpus);
+    match strange {
+        None => Ok(Queries { ids, own }),
+        Some(row) => {
+            let (path, what) = (dir.join(layout::OWN), "a row beyond the corpus");
+            Err(OpenError::Disagrees { path, what, found: u64::from(row.0), expected: corpus as u64 })
+        }
+    }
 }
 
 fn array<T: Element>(dir: &Path, name: &str, rows: usize) -> Result<Npy<T>, OpenError> {

@@ -5,19 +5,23 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::UInt32Array;
-use arrow::array::{ArrayRef, RecordBatch, StringBuilder, UInt64Builder, new_empty_array};
+use arrow::array::{
+    Array, ArrayRef, RecordBatch, StringArray, StringBuilder, UInt32Array, UInt64Builder, new_empty_array,
+};
 use arrow::compute::{concat, take};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
+use super::Section;
 use super::flaw::Flaw;
 use super::scan::Stretch;
 
 /// The first rows that cannot be used, and how many there are.
 #[derive(Debug)]
 pub struct BadRowsFound {
+    /// What the rows are of.
+    pub section: Section,
     /// Rows looked at, and rows of these that cannot be used.
     pub rows: u64,
     pub bad: u64,
@@ -59,15 +63,16 @@ impl fmt::Display for BadRowsFound {
         if unlisted > 0 {
             write!(f, "\n  … and {unlisted} more")?;
         }
-        write!(f, "\nMend them, or leave them out with store.bad_rows = \"skip\"")
+        write!(f, "\nMend them, or leave them out with {}.bad_rows = \"skip\"", self.section.name())
     }
 }
 
 /// How many places a refusal names.
 const FIRST: usize = 3;
 
-/// Collects rejected rows.
+/// Collects rejected rows of one table.
 pub(super) struct Rejects {
+    section: Section,
     id_type: DataType,
     kinds: BTreeMap<&'static str, u64>,
     first: Vec<BadRow>,
@@ -79,8 +84,9 @@ pub(super) struct Rejects {
 }
 
 impl Rejects {
-    pub fn new(id_type: DataType) -> Self {
+    pub fn new(section: Section, id_type: DataType) -> Self {
         Self {
+            section,
             id_type,
             kinds: BTreeMap::new(),
             first: Vec::new(),
@@ -121,25 +127,29 @@ impl Rejects {
     }
 
     /// As a refusal, of so many rows looked at.
-    pub fn into_refusal(self, rows: u64) -> BadRowsFound {
-        BadRowsFound { rows, bad: self.len(), kinds: self.kinds, first: self.first }
+    pub fn refusal(&self, rows: u64) -> BadRowsFound {
+        let (kinds, first) = (self.kinds.clone(), self.first.clone());
+        BadRowsFound { section: self.section, rows, bad: self.len(), kinds, first }
     }
 
-    /// As a table: `file`, `file_row`, `source_row`, `id`, `reason`.
+    /// As a table: `section`, `file`, `file_row`, `source_row`, `id`, `reason`.
     pub fn into_batch(mut self) -> Result<RecordBatch, ArrowError> {
         let ids = match self.ids.as_slice() {
             [] => new_empty_array(&self.id_type),
             chunks => concat(&chunks.iter().map(|chunk| chunk.as_ref()).collect::<Vec<_>>())?,
         };
         let schema = Schema::new(vec![
+            Field::new("section", DataType::Utf8, false),
             Field::new("file", DataType::Utf8, false),
             Field::new("file_row", DataType::UInt64, false),
             Field::new("source_row", DataType::UInt64, false),
             Field::new("id", self.id_type, true),
             Field::new("reason", DataType::Utf8, false),
         ]);
+        let files = self.files.finish();
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(self.files.finish()),
+            Arc::new(StringArray::from(vec![self.section.name(); files.len()])),
+            Arc::new(files),
             Arc::new(self.file_rows.finish()),
             Arc::new(self.source_rows.finish()),
             ids,

@@ -1,10 +1,15 @@
 //! Positions and dense codes: the only names a row or a class has inside a run.
 
-/// Position in the prepared store, `0 … n − 1`, in scan order. Private to a run: files speak ids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Position in the prepared store, `0 … n − 1`, in scan order, the queries' rows after those of the corpus. Private to a
+/// run: files speak ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(transparent)]
 pub struct Row(pub u32);
 
 impl Row {
+    /// Stands for no row in an array of rows.
+    pub(super) const NONE: Self = Self(u32::MAX);
+
     /// As an index into an array of one value a row.
     pub fn index(self) -> usize {
         self.0 as usize

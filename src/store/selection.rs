@@ -6,15 +6,17 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::DataFusionError;
 use datafusion::logical_expr::Expr;
 
-use super::Params;
 use super::expression::{Columns, ExpressionError, Fault, Typed};
-use super::types::{describe, is_category, is_embedding, is_id, list_element, plain};
+use super::types::{common, describe, is_category, is_embedding, list_element, plain};
+use super::{Params, Section};
 
 /// What is read of each row. Types are those in which values are kept, see [`plain`].
 pub(super) struct Selection {
     pub embedding: (Expr, DataType),
-    pub id: Option<(Expr, DataType)>,
-    pub label: (Expr, DataType),
+    /// The row number without one.
+    pub id: Option<Expr>,
+    pub id_type: DataType,
+    pub label: Option<(Expr, DataType)>,
     pub groups: Vec<(Expr, DataType)>,
     pub carry: Vec<(String, Expr, DataType)>,
     pub filter: Option<Expr>,
@@ -31,25 +33,23 @@ pub enum SelectionError {
 
 impl Selection {
     pub fn resolve(params: &Params, schema: &Schema) -> Result<Self, SelectionError> {
-        let columns = Columns::new(schema).map_err(SelectionError::Columns)?;
+        let columns = Columns::new(params.section, schema).map_err(SelectionError::Columns)?;
+        let check = |key: &str, text: &str, holds: bool, fault: &dyn Fn() -> Fault| match holds {
+            true => Ok(()),
+            false => Err(columns.complain(key, text, fault())),
+        };
         let category = |key: &str, text: &str| {
             let typed = columns.expression(key, text)?;
-            check(key, text, is_category(&typed.data_type), || not_a_category(&typed.data_type))?;
+            check(key, text, is_category(&typed.data_type), &|| not_a_category(&typed.data_type))?;
             Ok::<_, ExpressionError>(kept(typed))
         };
         let embedding = columns.column("embedding", &params.embedding)?;
-        check("embedding", &params.embedding, is_embedding(&embedding.data_type), || {
+        check("embedding", &params.embedding, is_embedding(&embedding.data_type), &|| {
             not_an_embedding(params, &embedding.data_type, schema)
         })?;
-        let id = match &params.id {
-            None => None,
-            Some(text) => {
-                let typed = columns.expression("id", text)?;
-                check("id", text, is_id(&typed.data_type), || not_an_id(&typed.data_type))?;
-                Some(kept(typed))
-            }
-        };
-        let label = category("label", &params.label)?;
+        let id = params.id.as_ref().map(|text| columns.id("id", text).map(kept)).transpose()?;
+        let (id, id_type) = id.map_or((None, DataType::UInt64), |(expr, data_type)| (Some(expr), data_type));
+        let label = params.label.as_ref().map(|text| category("label", text)).transpose()?;
         let groups = params.groups.iter().map(|(name, text)| category(&format!("groups.{name}"), text));
         let groups = groups.collect::<Result<_, _>>()?;
         let carry = params.carry.iter().map(|name| {
@@ -62,7 +62,7 @@ impl Selection {
             Some(text) => {
                 let typed = columns.expression("where", text)?;
                 let boolean = matches!(typed.data_type, DataType::Boolean | DataType::Null);
-                check("where", text, boolean, || Fault::Type {
+                check("where", text, boolean, &|| Fault::Type {
                     needed: "rows are kept where a condition is true",
                     found: describe(&typed.data_type),
                     cure: "; compare it with something".to_owned(),
@@ -70,24 +70,78 @@ impl Selection {
                 Some(typed.expr)
             }
         };
-        Ok(Self { embedding: (embedding.expr, embedding.data_type), id, label, groups, carry, filter })
+        Ok(Self { embedding: (embedding.expr, embedding.data_type), id, id_type, label, groups, carry, filter })
     }
 
-    /// What a scan computes of each row, in this order: embedding, label, groups, carried columns, id, filter.
+    /// What a scan computes of each row, in this order: embedding, groups, carried columns, then what there is of label,
+    /// id and filter.
     pub fn expressions(&self) -> Vec<Expr> {
-        let mut expressions = vec![self.embedding.0.clone(), self.label.0.clone()];
+        let mut expressions = vec![self.embedding.0.clone()];
         expressions.extend(self.groups.iter().map(|(expr, _)| expr.clone()));
         expressions.extend(self.carry.iter().map(|(_, expr, _)| expr.clone()));
-        expressions.extend(self.id.iter().map(|(expr, _)| expr.clone()));
+        expressions.extend(self.label.iter().map(|(expr, _)| expr.clone()));
+        expressions.extend(self.id.clone());
         expressions.extend(self.filter.clone());
         expressions
     }
 
     /// The names of all columns that are read, in order.
     pub fn columns_used(&self) -> BTreeSet<String> {
-        let expressions = self.expressions();
-        expressions.iter().flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect()
+        columns_of(&self.expressions())
     }
+
+    /// Brings the values that are compared across both tables into one type on both sides.
+    ///
+    /// # Errors
+    /// No type holds both without loss.
+    pub fn agree(store: &mut Self, queries: &mut Self, params: [&Params; 2]) -> Result<(), ExpressionError> {
+        let differ = |key: &str, of: &dyn Fn(&Params) -> Option<String>, types: [&DataType; 2]| {
+            let [here, there] = params.map(of);
+            let cure = match (&here, &there) {
+                (None, _) => format!("; give [store] an {key}, so that its rows are not just numbered"),
+                (_, None) => format!("; give [queries] an {key}, so that its rows are not just numbered"),
+                (Some(here), Some(there)) => {
+                    format!("; cast one of them, e.g. cast({there} as varchar), or cast({here} as varchar) in [store]")
+                }
+            };
+            let fault = Fault::Type {
+                needed: "its type must be that of the store's",
+                found: format!("{}, and {} in the store", describe(types[1]), describe(types[0])),
+                cure,
+            };
+            let text = there.unwrap_or_else(|| "the row number".to_owned());
+            ExpressionError { section: Section::Queries, key: key.to_owned(), text, fault }
+        };
+        // A row number is as good as an integer of any type.
+        let signed = |selection: &Self| selection.id.is_some() && selection.id_type.is_signed_integer();
+        if store.id.is_none() && signed(queries) {
+            store.id_type = DataType::Int64;
+        }
+        if queries.id.is_none() && signed(store) {
+            queries.id_type = DataType::Int64;
+        }
+        let types = [&store.id_type, &queries.id_type];
+        let id_type = common(types[0], types[1]).ok_or_else(|| differ("id", &|params| params.id.clone(), types))?;
+        (store.id_type, queries.id_type) = (id_type.clone(), id_type);
+        if let (Some((_, here)), Some((_, there))) = (&mut store.label, &mut queries.label) {
+            let of = |params: &Params| params.label.clone();
+            let both = common(here, there).ok_or_else(|| differ("label", &of, [&*here, &*there]))?;
+            (*here, *there) = (both.clone(), both);
+        }
+        for (index, ((_, here), (_, there))) in store.groups.iter_mut().zip(&mut queries.groups).enumerate() {
+            let (name, of) =
+                (&params[0].groups[index].0, |params: &Params| params.groups.get(index).map(|group| group.1.clone()));
+            let key = format!("groups.{name}");
+            let both = common(here, there).ok_or_else(|| differ(&key, &of, [&*here, &*there]))?;
+            (*here, *there) = (both.clone(), both);
+        }
+        Ok(())
+    }
+}
+
+/// The names of the columns that expressions speak of.
+pub(super) fn columns_of(expressions: &[Expr]) -> BTreeSet<String> {
+    expressions.iter().flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect()
 }
 
 fn kept(typed: Typed) -> (Expr, DataType) {
@@ -95,15 +149,9 @@ fn kept(typed: Typed) -> (Expr, DataType) {
     (typed.expr, data_type)
 }
 
-fn check(key: &str, text: &str, holds: bool, fault: impl FnOnce() -> Fault) -> Result<(), ExpressionError> {
-    if holds {
-        return Ok(());
-    }
-    Err(ExpressionError { key: key.to_owned(), text: text.to_owned(), fault: fault() })
-}
-
 fn not_an_embedding(params: &Params, found: &DataType, schema: &Schema) -> Fault {
-    let also_label = if params.label == params.embedding { ", and it is the label as well" } else { "" };
+    let also_label =
+        if params.label.as_ref() == Some(&params.embedding) { ", and it is the label as well" } else { "" };
     let candidates: Vec<String> = schema
         .fields()
         .iter()
@@ -111,7 +159,7 @@ fn not_an_embedding(params: &Params, found: &DataType, schema: &Schema) -> Fault
         .map(|field| format!("`{}`", field.name()))
         .collect();
     let cure = match candidates.as_slice() {
-        [] => "; no column of the store looks like an embedding".to_owned(),
+        [] => format!("; no column of the {} looks like an embedding", params.section.name()),
         columns => format!("; columns that look like embeddings: {}", columns.join(", ")),
     };
     Fault::Type {
@@ -134,9 +182,4 @@ fn not_a_category(found: &DataType) -> Fault {
         found: describe(found),
         cure: cure.to_owned(),
     }
-}
-
-fn not_an_id(found: &DataType) -> Fault {
-    let cure = "; cast it, e.g. cast(column as varchar), or leave `id` out to use the row number".to_owned();
-    Fault::Type { needed: "an id is a string or an integer", found: describe(found), cure }
 }

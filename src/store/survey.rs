@@ -12,11 +12,13 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use rayon::prelude::*;
 
-use super::Params;
+use super::expression::ExpressionError;
 use super::files::{self, ListError, Listed};
+use super::link_table::LinkSurvey;
 use super::scan;
 use super::selection::{Selection, SelectionError};
 use super::types::same_values;
+use super::{Params, Section, Sources};
 
 /// One file of a store.
 #[derive(Debug, Clone)]
@@ -36,7 +38,14 @@ pub struct InputFile {
     metadata: Arc<ParquetMetaData>,
 }
 
-/// The files of a store in scan order, and what a pipeline wants of them.
+/// The files of everything that a job reads.
+pub struct Surveys {
+    pub store: Survey,
+    pub queries: Option<Survey>,
+    pub pairs: Option<LinkSurvey>,
+}
+
+/// The files of one table of embeddings in scan order, and what a pipeline wants of them.
 pub struct Survey {
     pub files: Vec<InputFile>,
     /// The columns of all files, then those of partition folders.
@@ -58,8 +67,8 @@ pub enum SurveyError {
     Io { path: PathBuf, source: io::Error },
     #[error("{}: not a complete Parquet file: {source}; write or copy it again", .path.display())]
     Footer { path: PathBuf, source: ParquetError },
-    #[error("{}: the store has no rows", .path.display())]
-    NoRows { path: PathBuf },
+    #[error("{}: {} no rows", .path.display(), .section.has())]
+    NoRows { path: PathBuf, section: Section },
     #[error("{}: {source}", .path.display())]
     Selection { path: PathBuf, source: Box<SelectionError> },
     #[error(
@@ -69,14 +78,65 @@ pub enum SurveyError {
     TypesDiffer { column: String, first: PathBuf, expected: DataType, file: PathBuf, found: DataType },
     #[error("column `{column}` is in {} but not in {}", .first.display(), .file.display())]
     ColumnMissing { column: String, first: PathBuf, file: PathBuf },
+    #[error(transparent)]
+    DimensionsDiffer(#[from] DimensionsDiffer),
+}
+
+/// Queries must lie in the space of the store.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: the queries' vectors have {queries} values, but those of the store, {}, have {store}; embed both with one model",
+    .path.display(), .store_path.display()
+)]
+pub struct DimensionsDiffer {
+    path: PathBuf,
+    queries: usize,
+    store_path: PathBuf,
+    store: usize,
+}
+
+impl DimensionsDiffer {
+    /// Compares values a vector, where both are known.
+    pub(super) fn check(params: [&Params; 2], dims: [Option<usize>; 2]) -> Result<(), Self> {
+        match dims {
+            [Some(store), Some(queries)] if store != queries => {
+                let [store_path, path] = params.map(|params| params.path.clone());
+                Err(Self { path, queries, store_path, store })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Looks at the files: footers and content hashes, no rows.
-pub async fn survey(params: &Params) -> Result<Survey, SurveyError> {
-    let files = read_footers(&params.path)?;
-    if files.iter().all(|file| file.rows == 0) {
-        return Err(SurveyError::NoRows { path: params.path.clone() });
+///
+/// # Errors
+/// A file cannot be read, a column or expression cannot be used, or the tables do not go together.
+pub async fn survey(sources: impl Into<Sources<'_>>) -> Result<Surveys, SurveyError> {
+    let sources = sources.into();
+    let mut store = survey_table(sources.store)?;
+    let mut queries = sources.queries.map(survey_table).transpose()?;
+    if let (Some(params), Some(queries)) = (sources.queries, &mut queries) {
+        let params = [sources.store, params];
+        let unfit = |source: ExpressionError| SurveyError::Selection {
+            path: params[1].path.clone(),
+            source: Box::new(SelectionError::Expression(source)),
+        };
+        Selection::agree(&mut store.selection, &mut queries.selection, params).map_err(unfit)?;
+        let dims = [&store, queries].map(|survey| fixed_dims(&survey.selection.embedding.1));
+        DimensionsDiffer::check(params, dims)?;
     }
+    let anchors = match (sources.queries, &queries) {
+        (Some(params), Some(queries)) => (params, queries),
+        _ => (sources.store, &store),
+    };
+    let pairs = sources.pairs.map(|pairs| LinkSurvey::new(pairs, anchors, (sources.store, &store))).transpose()?;
+    Ok(Surveys { store, queries, pairs })
+}
+
+fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
+    let files = read_footers(&params.path)?;
+    refuse_empty(&files, params.section, &params.path)?;
     let schema = merged_schema(&files);
     let selection = Selection::resolve(params, &schema)
         .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
@@ -87,6 +147,23 @@ pub async fn survey(params: &Params) -> Result<Survey, SurveyError> {
     let row_bytes = row_bytes.max((dims * size_of::<f32>()) as u64);
     let fingerprint = fingerprint(&files)?;
     Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, fingerprint })
+}
+
+impl Surveys {
+    /// Rows with vectors, before `where`.
+    pub fn rows(&self) -> u64 {
+        self.tables().map(Survey::rows).sum()
+    }
+
+    /// What reading holds at most, one table after the other.
+    pub fn reading_bytes(&self) -> u64 {
+        self.tables().map(Survey::reading_bytes).max().unwrap_or(0)
+    }
+
+    /// The tables of embeddings.
+    fn tables(&self) -> impl Iterator<Item = &Survey> {
+        std::iter::once(&self.store).chain(&self.queries)
+    }
 }
 
 impl Survey {
@@ -195,6 +272,21 @@ fn check_agreement(files: &[InputFile], selection: &Selection) -> Result<(), Sur
     selection.columns_used().iter().try_for_each(|column| agree_on(files, column))
 }
 
+pub(super) fn refuse_empty(files: &[InputFile], section: Section, path: &Path) -> Result<(), SurveyError> {
+    match files.iter().all(|file| file.rows == 0) {
+        true => Err(SurveyError::NoRows { path: path.to_owned(), section }),
+        false => Ok(()),
+    }
+}
+
+/// Values a vector, where the type tells.
+fn fixed_dims(data_type: &DataType) -> Option<usize> {
+    match data_type {
+        DataType::FixedSizeList(_, size) => usize::try_from(*size).ok(),
+        _ => None,
+    }
+}
+
 /// Whether every file has a column, and in one type.
 pub(super) fn agree_on(files: &[InputFile], column: &str) -> Result<(), SurveyError> {
     let mut holders = files.iter().filter_map(|file| Some((file, file.type_of(column)?)));
@@ -240,7 +332,7 @@ fn read_sizes(files: &[InputFile], selection: &Selection) -> (u64, u64) {
     (bytes(plain) / bytes(rows).max(1), bytes(largest))
 }
 
-fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {
+pub(super) fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {
     let hashes: Vec<io::Result<blake3::Hash>> = files.par_iter().map(|file| hash_file(&file.path)).collect();
     let mut whole = blake3::Hasher::new();
     for (file, hash) in files.iter().zip(hashes) {

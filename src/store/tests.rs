@@ -39,10 +39,11 @@ fn vectors(rows: &[&[f32]]) -> ArrayRef {
 
 fn params(path: &Path) -> Params {
     Params {
+        section: Section::Store,
         path: path.to_owned(),
         id: Some("id".into()),
         embedding: "embedding".into(),
-        label: "label".into(),
+        label: Some("label".into()),
         filter: None,
         groups: Vec::new(),
         carry: Vec::new(),
@@ -112,7 +113,7 @@ fn rows_come_in_file_order_with_partition_folders_as_columns() {
     good(&dir.path().join("in/lang=en [1]%/2.parquet"), &["g", "h", "i", "j", "k", "l"]);
     good(&dir.path().join("in/lang=de/1.parquet"), &["a", "b", "c", "d", "e", "f"]);
     let params = Params { carry: vec!["lang".into()], ..params(&dir.path().join("in")) };
-    let files = block_on(survey(&params)).unwrap().files;
+    let files = block_on(survey(&params)).unwrap().store.files;
     assert_eq!(files.iter().map(|file| (file.rows, file.first_row)).collect::<Vec<_>>(), [(6, 0), (6, 6)]);
     let store = prepare_all(&params, &dir.path().join("out")).unwrap();
     assert_eq!(strings(&store.take(0, &[Row(0), Row(5), Row(6), Row(11)]).unwrap()), ["a", "f", "g", "l"]);
@@ -204,15 +205,15 @@ fn useless_stores_are_refused_with_the_reason() {
     };
     for (part, change) in [
         ("no row is left of 6", &(|p: &mut Params| p.filter = Some("n > 9".into())) as &dyn Fn(&mut Params)),
-        ("is null in all 6 rows", &|p| p.label = "cast(null as varchar)".into()),
-        ("gives 6 rows 6 classes", &|p| p.label = "id".into()),
+        ("is null in all 6 rows", &|p| p.label = Some("cast(null as varchar)".into())),
+        ("gives 6 rows 6 classes", &|p| p.label = Some("id".into())),
         (
             "embedding = \"label\": an embedding is a list of f16, f32 or f64; found text (Utf8), and it is the label as well; columns that look like embeddings: `embedding`",
             &|p| p.embedding = "label".into(),
         ),
         ("nearest: `embedding`", &|p| p.embedding = "embeding".into()),
-        ("found one number a row (Float64); cast it", &|p| p.label = "n / 2.0".into()),
-        ("several labels a row are not supported", &|p| p.label = "embedding".into()),
+        ("found one number a row (Float64); cast it", &|p| p.label = Some("n / 2.0".into())),
+        ("several labels a row are not supported", &|p| p.label = Some("embedding".into())),
         ("an id is a string or an integer; found booleans", &|p| p.id = Some("n > 2".into())),
         ("rows are kept where a condition is true; found one integer a row", &|p| p.filter = Some("n + 1".into())),
     ] {
@@ -252,12 +253,12 @@ fn the_fingerprint_is_of_the_content() {
     let one = block_on(survey(&params(&path))).unwrap();
     fs::rename(&path, dir.path().join("y.parquet")).unwrap();
     let two = block_on(survey(&params(&dir.path().join("y.parquet")))).unwrap();
-    assert_eq!(one.fingerprint(), two.fingerprint());
+    assert_eq!(one.store.fingerprint(), two.store.fingerprint());
     good(&path, &["p", "q", "r", "s", "t", "v"]);
-    assert_ne!(block_on(survey(&params(&path))).unwrap().fingerprint(), one.fingerprint());
+    assert_ne!(block_on(survey(&params(&path))).unwrap().store.fingerprint(), one.store.fingerprint());
     let changed = block_on(prepare(&params(&path), &one, &dir.path().join("out"), &|_| ())).err();
     assert!(changed.is_some_and(|error| error.to_string().contains("changed while it was being read")));
-    assert_eq!((two.rows(), two.dims()), (6, 2));
+    assert_eq!((two.store.rows(), two.store.dims()), (6, 2));
 }
 
 #[test]
@@ -292,9 +293,12 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         largest_class: 5_000,
         singletons: 0,
         unlabelled: 0,
-        anchors: 15_000,
-        same_class: 3 * 5_000 * 5_000,
         label_bytes: 3 * 10,
+        queries: None,
+        pairs: None,
+        anchors: 15_000,
+        most_positives: 4_999,
+        relatives: 3 * 5_000 * 5_000,
     };
     assert_eq!(census, expected);
 }

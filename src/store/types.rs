@@ -25,6 +25,21 @@ pub(super) fn same_values(a: &DataType, b: &DataType) -> bool {
     plain(a).equals_datatype(&plain(b))
 }
 
+/// The plain type that holds the values of two plain types without loss; `None` where values of the two are never equal,
+/// or no type is wide enough.
+pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
+    let signed = |data_type: &DataType| data_type.is_signed_integer();
+    match (a, b) {
+        (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
+        _ if a == b => Some(a.clone()),
+        _ if is_text(a) && is_text(b) => Some(DataType::LargeUtf8),
+        _ if !a.is_integer() || !b.is_integer() => None,
+        _ if signed(a) == signed(b) => Some(if a.primitive_width() < b.primitive_width() { b } else { a }.clone()),
+        (DataType::UInt64, _) | (_, DataType::UInt64) => None,
+        _ => Some(DataType::Int64),
+    }
+}
+
 /// The element type of a list of any kind.
 pub(super) fn list_element(data_type: &DataType) -> Option<&DataType> {
     match data_type {
@@ -76,4 +91,27 @@ pub(super) fn describe(data_type: &DataType) -> String {
         },
     };
     format!("{kind} ({data_type})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_common_type_loses_nothing() {
+        use DataType::{Boolean, Int16, Int64, LargeUtf8, Null, UInt8, UInt32, UInt64, Utf8};
+        for (a, b, expected) in [
+            (Utf8, Utf8, Some(Utf8)),
+            (Utf8, LargeUtf8, Some(LargeUtf8)),
+            (Int16, Int64, Some(Int64)),
+            (UInt8, UInt32, Some(UInt32)),
+            (UInt8, Int16, Some(Int64)),
+            (UInt64, Int16, None),
+            (Utf8, Int16, None),
+            (Boolean, UInt8, None),
+            (Null, Boolean, Some(Boolean)),
+        ] {
+            assert_eq!((common(&a, &b), common(&b, &a)), (expected.clone(), expected), "{a} {b}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ mod layouts;
 mod memory;
 mod oracle;
 mod pipelines;
+mod queries;
 mod readme;
 mod search;
 mod support;

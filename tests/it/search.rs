@@ -42,10 +42,11 @@ fn prepared(
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     let params = store::Params {
+        section: store::Section::Store,
         path,
         id: Some("id".into()),
         embedding: "embedding".into(),
-        label: "label".into(),
+        label: Some("label".into()),
         filter: None,
         groups: vec![("team".into(), "team".into())],
         carry: vec![],
@@ -135,7 +136,7 @@ fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
             rows.dedup();
             rows
         };
-        let (except, only, from) = (some(5), some(300), some(3));
+        let (except, only, from) = (some(40), some(300), some(3));
         let only = (draw.below(3) == 0).then_some(only);
         let (above, away, per_class) = (edge(&mut draw), draw.below(3) == 0, draw.below(3) as u32);
         let used = [(store.labels()[draw.below(u64::from(store.rows())) as usize], 1)];

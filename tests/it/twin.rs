@@ -1,6 +1,6 @@
 //! Brute force in plain loops: what a pipeline must yield on a small store, from the definitions alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use triplet_miner::kernel::{Distance, Metric};
 
@@ -207,32 +207,74 @@ fn score(metric: Metric, distance: Distance) -> f64 {
     if metric == Metric::Cosine { 1.0 - f64::from(distance.get()) } else { -f64::from(distance.get()) }
 }
 
-/// All distances of a store.
+/// All distances between anchors and a store.
 pub struct Twin<'a> {
     rows: &'a Rows,
     metric: Metric,
     vectors: Vec<Vec<f32>>,
+    /// The rows themselves, unless there are queries.
+    anchors: &'a Rows,
+    anchor_vectors: Vec<Vec<f32>>,
+    /// Of each anchor, the row that is itself.
+    own: Vec<Option<usize>>,
+    /// Of each anchor, its positives by pairs.
+    pairs: Option<Vec<BTreeSet<usize>>>,
 }
 
 type Candidate = (Distance, usize);
 
 impl<'a> Twin<'a> {
     pub fn new(rows: &'a Rows, metric: Metric) -> Self {
+        Self::asking(rows, rows, metric, (0..rows.vectors.len()).map(Some).collect(), None)
+    }
+
+    /// With anchors of their own, or pairs, or both.
+    pub fn asking(
+        anchors: &'a Rows,
+        rows: &'a Rows,
+        metric: Metric,
+        own: Vec<Option<usize>>,
+        pairs: Option<Vec<BTreeSet<usize>>>,
+    ) -> Self {
         let unit = |vector: &Vec<f32>| {
             let norm = vector.iter().fold(0.0, |sum, &x| sum + f64::from(x) * f64::from(x)).sqrt();
             vector.iter().map(|&x| (f64::from(x) / norm) as f32).collect()
         };
-        let vectors = rows.vectors.iter();
-        let vectors = if metric == Metric::Cosine { vectors.map(unit).collect() } else { vectors.cloned().collect() };
-        Self { rows, metric, vectors }
+        let prepared = |rows: &Rows| match metric {
+            Metric::Cosine => rows.vectors.iter().map(unit).collect(),
+            _ => rows.vectors.clone(),
+        };
+        Self { rows, metric, vectors: prepared(rows), anchors, anchor_vectors: prepared(anchors), own, pairs }
     }
 
-    fn distance(&self, a: usize, b: usize) -> Distance {
-        self.metric.distance(&self.vectors[a], &self.vectors[b])
+    fn has_queries(&self) -> bool {
+        !std::ptr::eq(self.anchors, self.rows)
+    }
+
+    fn distance(&self, anchor: usize, row: usize) -> Distance {
+        self.metric.distance(&self.anchor_vectors[anchor], &self.vectors[row])
+    }
+
+    /// Whether a row counts as a positive, by label or by pairs; itself perhaps.
+    fn related(&self, anchor: usize, row: usize) -> bool {
+        let label = &self.anchors.labels[anchor];
+        match &self.pairs {
+            Some(pairs) => pairs[anchor].contains(&row),
+            None => label.is_some() && self.rows.labels[row] == *label,
+        }
+    }
+
+    /// Whether a row counts as a negative.
+    fn strange(&self, asked: &Asked, anchor: usize, row: usize) -> bool {
+        let label = &self.rows.labels[row];
+        match &self.pairs {
+            Some(pairs) => !pairs[anchor].contains(&row),
+            None => *label != self.anchors.labels[anchor] && (asked.unlabelled || label.is_some()),
+        }
     }
 
     fn team_fits(&self, relation: Option<&str>, a: usize, b: usize) -> bool {
-        let (a, b) = (&self.rows.teams[a], &self.rows.teams[b]);
+        let (a, b) = (&self.anchors.teams[a], &self.rows.teams[b]);
         match relation {
             None => true,
             Some("same") => a.is_some() && a == b,
@@ -242,9 +284,8 @@ impl<'a> Twin<'a> {
 
     /// Nearest first.
     fn positives(&self, asked: &Asked, anchor: usize) -> Vec<Candidate> {
-        let label = &self.rows.labels[anchor];
         let mut positives: Vec<Candidate> = (0..self.vectors.len())
-            .filter(|&row| row != anchor && label.is_some() && self.rows.labels[row] == *label)
+            .filter(|&row| self.own[anchor] != Some(row) && self.related(anchor, row))
             .filter(|&row| self.team_fits(asked.teams[0], anchor, row))
             .map(|row| (self.distance(anchor, row), row))
             .filter(|(distance, _)| asked.min_distance.is_none_or(|min| distance.get() >= min))
@@ -263,10 +304,8 @@ impl<'a> Twin<'a> {
         chosen: &[Candidate],
         guarded: bool,
     ) -> Vec<(Candidate, &'static str)> {
-        let label = &self.rows.labels[anchor];
         let mut negatives: Vec<Candidate> = (0..self.vectors.len())
-            .filter(|&row| row != anchor && self.rows.labels[row] != *label)
-            .filter(|&row| asked.unlabelled || self.rows.labels[row].is_some())
+            .filter(|&row| self.own[anchor] != Some(row) && self.strange(asked, anchor, row))
             .filter(|&row| self.team_fits(asked.teams[1], anchor, row))
             .map(|row| (self.distance(anchor, row), row))
             .collect();
@@ -317,7 +356,7 @@ impl<'a> Twin<'a> {
         for line in mined {
             by_pair.entry((line.anchor as usize, line.positive as usize)).or_default().push(line);
         }
-        for anchor in 0..self.vectors.len() {
+        for anchor in 0..self.anchor_vectors.len() {
             let positives = self.positives(asked, anchor);
             let seen: Vec<usize> =
                 by_pair.range((anchor, 0)..(anchor + 1, 0)).map(|(&(_, positive), _)| positive).collect();
@@ -336,9 +375,16 @@ impl<'a> Twin<'a> {
                 answer.check(asked, anchor, &lines)?;
             }
             let guarded = || pairs.iter().any(|&(d_ap, _)| !self.wanted(asked, anchor, d_ap, &pairs, false).is_empty());
-            let reason = match &self.rows.labels[anchor] {
-                None => Some("unlabelled"),
-                label if self.rows.labels.iter().filter(|other| *other == label).count() < 2 => Some("singleton"),
+            let by_label = self.pairs.is_none();
+            let reason = match &self.anchors.labels[anchor] {
+                None if by_label => Some("unlabelled"),
+                label
+                    if by_label
+                        && !self.has_queries()
+                        && self.rows.labels.iter().filter(|other| *other == label).count() < 2 =>
+                {
+                    Some("singleton")
+                }
                 _ if positives.is_empty() => Some("no-positive"),
                 // Of a random pair that left no trace it is not known what guards kept away from it.
                 _ if found == 0 && asked.positive_pick == "random" => match unmined.get(&(anchor as u64)) {
@@ -358,6 +404,31 @@ impl<'a> Twin<'a> {
             None => Ok(()),
             Some((pair, _)) => Err(format!("{pair:?} is no pair to be mined")),
         }
+    }
+
+    /// Whether each triplet is one that may be mined: what holds of approximate search, too.
+    pub fn admits(&self, asked: &Asked, mined: &[Line]) -> Result<(), String> {
+        for line in mined {
+            let (anchor, positive) = (line.anchor as usize, line.positive as usize);
+            let positives = self.positives(asked, anchor);
+            let Some(&(d_ap, _)) = positives.iter().find(|(_, row)| *row == positive) else {
+                return Err(format!("{line:?}: no such positive"));
+            };
+            let mut negatives = self.negatives(asked, anchor, d_ap, &[], false).into_iter();
+            let Some(((d_an, _), band)) = negatives.find(|((_, row), _)| *row as u64 == line.negative) else {
+                return Err(format!("{line:?}: no such negative"));
+            };
+            if line.band != band || line.d_an != d_an.get().to_bits() || line.d_ap != d_ap.get().to_bits() {
+                return Err(format!("{line:?}: expected {d_an:?} {band}"));
+            }
+            // Ranks are as approximate as the search, and other positives of the anchor are not known.
+            let alone = asked.guards.reference == "each" && asked.guards.near_positive.is_none();
+            let negative = (d_an, line.negative as usize);
+            if alone && !self.kept(asked, negative, d_ap, &[(d_ap, positive)]) {
+                return Err(format!("{line:?}: guards refuse it"));
+            }
+        }
+        Ok(())
     }
 
     /// The pairs of an anchor. A random choice is taken from what was mined, where it left a trace, and must be legal;

@@ -30,7 +30,7 @@ pub(super) enum Fact {
     Mark,
     /// Among the lines of the anchor, from 1.
     Rank,
-    /// A column of the store's schema.
+    /// A column of the schema of its table: of the anchors, or of the corpus.
     Carried(usize),
 }
 
@@ -86,7 +86,10 @@ impl Column {
             Fact::Fallback => (DataType::Boolean, false),
             Fact::Mark => (DataType::Int64, false),
             Fact::Rank => (DataType::UInt32, false),
-            Fact::Carried(column) => (gather::plain(store.schema().field(column).data_type()), true),
+            Fact::Carried(column) => {
+                let schema = if self.of == Of::Anchor { store.anchor_schema() } else { store.schema() };
+                (gather::plain(schema.field(column).data_type()), true)
+            }
         };
         if list {
             Field::new(&self.name, DataType::List(Arc::new(Field::new_list_field(kind, nullable))), false)

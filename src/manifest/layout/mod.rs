@@ -22,6 +22,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use thiserror::Error;
 
+pub(super) use claims::Claim;
 pub(super) use lines::{Grain, Line, Lines, Member, Role, gap, gap_of};
 
 use columns::{Column, Description, Fact, Of};
@@ -35,10 +36,10 @@ use crate::store::Prepared;
 #[derive(Debug, Error)]
 pub enum NameError {
     #[error(
-        "store.carry: '{column}' would become '{name}', which is the name of another column; leave it out, or rename it in the store"
+        "carry: '{column}' would become '{name}', which is the name of another column; leave it out, or rename it in its table"
     )]
     Taken { column: String, name: String },
-    #[error("output.columns: '{column}' is not among the columns that the store carries")]
+    #[error("output.columns: '{column}' is not among the columns that the store (and the queries, if any) carry")]
     NotCarried { column: String },
 }
 
@@ -139,7 +140,9 @@ fn describe(layout: Layout, slots: u64) -> Description {
 
 /// The columns of a layout that are asked for.
 fn shown(description: Description, store: &Prepared, asked: &Columns, array: bool) -> Result<Vec<Column>, NameError> {
-    let Description { roles, facts, always, numbers } = description;
+    let Description { roles, mut facts, always, numbers } = description;
+    // Where pairs say what is a positive, no row has a class.
+    facts.retain(|fact| !(store.has_pairs() && fact.fact == Fact::Label));
     let among = |names: &'static [&'static str]| {
         let facts = facts.clone();
         facts.into_iter().filter(move |fact| names.contains(&fact.name.as_str()))
@@ -151,22 +154,39 @@ fn shown(description: Description, store: &Prepared, asked: &Columns, array: boo
         return Ok(of_roles("row", Fact::Row).into_iter().chain(among(numbers)).collect());
     }
     if let Columns::Carried(name) = asked {
-        let found = gather::carried(store).find(|(_, field)| field.name() == name);
-        let (index, _) = found.ok_or_else(|| NameError::NotCarried { column: name.clone() })?;
-        let texts = roles.iter().map(|(role, of)| columns::column(role, Fact::Carried(index), *of));
-        return Ok(texts.chain(among(always)).collect());
+        let text = |(role, of): &(String, Of)| {
+            let index = index_of(store, *of, name).ok_or_else(|| NameError::NotCarried { column: name.clone() })?;
+            Ok(columns::column(role, Fact::Carried(index), *of))
+        };
+        let texts: Vec<Column> = roles.iter().map(text).collect::<Result<_, NameError>>()?;
+        return Ok(texts.into_iter().chain(among(always)).collect());
     }
     let mut all: Vec<Column> = of_roles("id", Fact::Id);
     all.extend(of_roles("row", Fact::Row));
     all.extend(facts);
     let mut names: HashSet<String> = all.iter().map(|column| column.name.clone()).collect();
-    for (index, field) in gather::carried(store) {
-        for column in of_roles(field.name(), Fact::Carried(index)) {
-            if !names.insert(column.name.clone()) {
-                return Err(NameError::Taken { column: field.name().clone(), name: column.name });
+    for carried in carried_names(store) {
+        for (role, of) in &roles {
+            let Some(index) = index_of(store, *of, carried) else { continue };
+            let name = format!("{role}_{carried}");
+            if !names.insert(name.clone()) {
+                return Err(NameError::Taken { column: carried.to_owned(), name });
             }
-            all.push(column);
+            all.push(columns::column(name, Fact::Carried(index), *of));
         }
     }
     Ok(all)
+}
+
+/// What anchors carry, then what else the corpus does.
+fn carried_names(store: &Prepared) -> impl Iterator<Item = &str> {
+    let (anchors, corpus) = (store.anchor_schema(), store.schema());
+    let rest = gather::carried(corpus).filter(|(_, field)| anchors.column_with_name(field.name()).is_none());
+    gather::carried(anchors).chain(rest).map(|(_, field)| field.name().as_str())
+}
+
+/// The place of a carried column in its table: that of the anchors, or the corpus.
+fn index_of(store: &Prepared, of: Of, name: &str) -> Option<usize> {
+    let schema = if of == Of::Anchor { store.anchor_schema() } else { store.schema() };
+    gather::carried(schema).find(|(_, field)| field.name() == name).map(|(index, _)| index)
 }

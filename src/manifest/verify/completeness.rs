@@ -8,7 +8,7 @@ use crate::manifest::layout::{Grain, Line, Lines, Role, Sheet};
 use crate::manifest::sides::UNMINED;
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
-use crate::store::Row;
+use crate::store::{Prepared, Row};
 
 /// Mines rows, given in ascending order, as the run should have.
 pub type MineAgain<'a> = dyn Fn(&[Row]) -> Result<Harvest, String> + Sync + 'a;
@@ -43,7 +43,7 @@ impl Again {
         checked: &mut Checked,
     ) -> Option<Self> {
         let completeness = asked.completeness.as_ref()?;
-        let sample = sample(asked.store.keys(), completeness.anchors, fingerprint);
+        let sample = sample(asked.store, completeness.anchors, fingerprint);
         let Harvest { mut triplets, mut unmined, .. } = match (completeness.mine)(&sample) {
             Ok(harvest) => harvest,
             Err(error) => {
@@ -62,7 +62,7 @@ impl Again {
                 unmined.push((anchor[0].anchor, Reason::BandEmpty));
             }
         }
-        let all = sample.len() == asked.store.rows() as usize;
+        let all = sample.len() == asked.store.anchors().len();
         Some(Self { sample, all, triplets: kept, unmined })
     }
 
@@ -126,14 +126,15 @@ pub(super) fn named(run: &Run<'_>, line: &Line<'_>) -> String {
     text
 }
 
-/// The rows whose hashes are smallest: the same for the same output, unlike for another.
-fn sample(keys: &[u64], count: usize, fingerprint: &str) -> Vec<Row> {
+/// The anchors whose hashes are smallest: the same for the same output, unlike for another.
+fn sample(store: &Prepared, count: usize, fingerprint: &str) -> Vec<Row> {
+    let keys = store.keys();
     let hash = |row: u32| {
         let mut hasher = blake3::Hasher::new();
         hasher.update(fingerprint.as_bytes()).update(&keys[row as usize].to_le_bytes()).update(&row.to_le_bytes());
         *hasher.finalize().as_bytes()
     };
-    let mut rows: Vec<u32> = (0..keys.len() as u32).collect();
+    let mut rows: Vec<u32> = store.anchors().collect();
     if count < rows.len() {
         let mut ranked: Vec<([u8; 32], u32)> = rows.iter().map(|&row| (hash(row), row)).collect();
         ranked.select_nth_unstable(count);

@@ -5,7 +5,7 @@ use crate::kernel::Distance;
 use crate::manifest::Layout;
 use crate::manifest::layout::{Member, Role};
 use crate::mine::{self, Ask, Band, Guard, Triplet};
-use crate::store::{Prepared, Row};
+use crate::store::{Code, Prepared, Row};
 
 /// The columns in which findings about a member are told.
 pub(super) struct Names<'a> {
@@ -69,6 +69,10 @@ pub(super) fn check_line(
 
 type Report<'a> = &'a mut dyn FnMut(&str, String, String);
 
+fn labels(store: &Prepared, row: Row) -> Code {
+    store.labels()[row.index()]
+}
+
 fn check_positive(
     anchor: Row,
     positive: Row,
@@ -78,10 +82,13 @@ fn check_positive(
     report: Report<'_>,
 ) {
     let (store, params) = (asked.store, asked.mine);
-    let [a, p] = [anchor, positive].map(|row| store.labels()[row.index()]);
-    if anchor == positive {
-        report(names.row, "the anchor itself".to_owned(), "another row of its class".to_owned());
-    } else if !a.agrees(p) {
+    if store.own(anchor) == Some(positive) {
+        report(names.row, "the anchor itself".to_owned(), "another row".to_owned());
+    } else if store.has_pairs() {
+        if store.paired(anchor).binary_search(&positive).is_err() {
+            report(names.row, "a row that no pair names".to_owned(), "a row that a pair names".to_owned());
+        }
+    } else if !labels(store, anchor).agrees(labels(store, positive)) {
         report(names.row, "a row of another class".to_owned(), "a row of the anchor's class".to_owned());
     }
     if let Some(broken) = broken_rule(store, anchor, positive, &params.positives.same, &params.positives.different) {
@@ -104,10 +111,15 @@ fn check_negative(
     report: Report<'_>,
 ) {
     let (store, params) = (asked.store, asked.mine);
-    let [a, n] = [anchor, negative].map(|row| store.labels()[row.index()]);
-    if a.agrees(n) {
+    if store.own(anchor) == Some(negative) {
+        report(names.row, "the anchor itself".to_owned(), "another row".to_owned());
+    } else if store.has_pairs() {
+        if store.paired(anchor).binary_search(&negative).is_ok() {
+            report(names.row, "a positive of the anchor".to_owned(), "a row that no pair names".to_owned());
+        }
+    } else if labels(store, anchor).agrees(labels(store, negative)) {
         report(names.row, "a row of the anchor's class".to_owned(), "a row of another class".to_owned());
-    } else if n.is_null() && !params.negatives.unlabelled {
+    } else if labels(store, negative).is_null() && !params.negatives.unlabelled {
         report(names.row, "a row without a label".to_owned(), "a row of another class".to_owned());
     }
     if let Some(broken) = broken_rule(store, anchor, negative, &params.negatives.same, &params.negatives.different) {

@@ -1,9 +1,9 @@
 //! The files beside the triplets: every row of the input is accounted for, and every suspect is one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::Path;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{SchemaRef, UInt64Type};
 
 use super::files::Intact;
@@ -17,7 +17,7 @@ use crate::manifest::sealed::Sealed;
 use crate::manifest::sides::{self, SUSPECTS, UNMINED, Unmined};
 use crate::mine::{self, Reason, Suspect};
 use crate::search::Index;
-use crate::store::Row;
+use crate::store::{Prepared, Row};
 
 /// One of the side files, whole: it cannot have more rows than `most`.
 fn read(
@@ -60,8 +60,9 @@ pub(super) fn check_unmined(
     let most = u64::from(store.rows()) + store.rejected().num_rows() as u64;
     let schema = sides::unmined_schema(store);
     let batches = read(out, sealed, UNMINED, most, &schema, intact, findings)?;
-    let rejected = match sides::rejected_places(store) {
-        Ok(places) => places.values().iter().copied().zip(0..).collect(),
+    let rejected = match sides::rejected_places(store).and_then(|places| Ok((places, sides::rejected_anchors(store)?)))
+    {
+        Ok((places, anchors)) => Rejected { places, anchors, next: 0 },
         Err(error) => {
             findings.file(UNMINED, error, "rows of the input");
             return None;
@@ -75,14 +76,13 @@ pub(super) fn check_unmined(
         }
         checked.unmined += batch.num_rows() as u64;
     }
-    let reasons = listing.reasons;
-    for row in (0..store.rows()).map(Row) {
+    let (reasons, listed) = (listing.reasons, listing.rejected.next);
+    for row in store.anchors().map(Row) {
         if reasons[row.index()].is_none() && run.yields(row) == Some(false) {
             findings.file(UNMINED, format_args!("nothing about {}", run.name(row)), "a reason: it has no triplet");
         }
     }
-    let listed = checked.unmined - reasons.iter().flatten().count() as u64;
-    let rejected = store.rejected().num_rows() as u64;
+    let rejected = store.rejected().num_rows();
     if listed < rejected {
         findings.file(UNMINED, format_args!("{listed} rejected rows"), rejected);
     }
@@ -91,12 +91,38 @@ pub(super) fn check_unmined(
 
 /// `unmined.parquet` while it is read.
 struct Listing {
-    /// Rejected rows, by position in the scan.
-    rejected: HashMap<u64, usize>,
+    rejected: Rejected,
     /// The reason listed for each row of the store.
     reasons: Vec<Option<Reason>>,
-    /// Position of the last row that was read.
-    previous: Option<u64>,
+    /// Where the last row that was read belongs: see [`Rejected::rank`].
+    previous: Option<(bool, u64)>,
+}
+
+/// Rejected rows, which are listed in the order in which the prepared store has them.
+struct Rejected {
+    /// Of each, its position in the scan of its table.
+    places: UInt64Array,
+    /// How many are of the anchors' table.
+    anchors: usize,
+    /// The next one to be listed.
+    next: usize,
+}
+
+impl Rejected {
+    /// The next one.
+    fn take(&mut self) -> Option<usize> {
+        let index = (self.next < self.places.len()).then_some(self.next)?;
+        self.next += 1;
+        Some(index)
+    }
+
+    /// Ranks ascend in the list: rows of the anchors' table by position, then all others as they come.
+    fn rank(&self, index: usize) -> (bool, u64) {
+        match index < self.anchors {
+            true => (false, self.places.value(index)),
+            false => (true, index as u64),
+        }
+    }
 }
 
 impl Listing {
@@ -115,15 +141,19 @@ impl Listing {
             let mut report = |column: &str, found: String, expected: &str| {
                 findings.value(place.file, place.first + u64::from(i), column, found, expected);
             };
-            if self.previous.replace(at).is_some_and(|previous| previous >= at) {
-                report("row", at.to_string(), "rows in ascending order, each once");
-            }
             let name = names.value(i as usize);
             let Some(reason) = reason_named(name) else {
                 report("reason", name.to_owned(), "a known reason");
                 continue;
             };
-            if let Some(row) = row_at(store, at) {
+            let rejected = if reason == Reason::Rejected { self.rejected.take() } else { None };
+            let rank = rejected.map_or((false, at), |index| self.rejected.rank(index));
+            if self.previous.replace(rank).is_some_and(|previous| previous >= rank) {
+                report("row", at.to_string(), "rows in ascending order, each once");
+            }
+            if let Some(index) = rejected {
+                entries.push(Unmined::Rejected(index));
+            } else if let Some(row) = row_at(store, store.anchors(), at) {
                 self.reasons[row.index()] = Some(reason);
                 if run.yields(row) == Some(true) {
                     report("row", format!("{at}, which has triplets"), "a row without");
@@ -131,8 +161,6 @@ impl Listing {
                     report("reason", name.to_owned(), right);
                 }
                 entries.push(Unmined::Kept(row, reason));
-            } else if let Some(&index) = self.rejected.get(&at) {
-                entries.push(Unmined::Rejected(index));
             } else {
                 report("row", at.to_string(), "a row of the input");
                 continue;
@@ -147,10 +175,10 @@ impl Listing {
 /// What the reason should be, if it can be told that it is another.
 fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option<&'static str> {
     let store = run.asked.store;
-    let label = store.labels()[row.index()];
-    let right = if label.is_null() {
+    let by_label = !store.has_pairs();
+    let right = if by_label && store.labels()[row.index()].is_null() {
         Some(Reason::Unlabelled)
-    } else if store.members(label).len() == 1 {
+    } else if by_label && !store.has_queries() && store.relatives(row).len() == 1 {
         Some(Reason::Singleton)
     } else if !has_positive(run, row) {
         Some(Reason::NoPositive)
@@ -170,12 +198,14 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
 fn has_positive(run: &Run<'_>, row: Row) -> bool {
     let (store, params) = (run.asked.store, run.asked.mine);
     let positives = &params.positives;
-    store.members(store.labels()[row.index()]).iter().any(|&other| {
-        other != row && broken_rule(store, row, other, &positives.same, &positives.different).is_none() && {
-            let distance = params.metric.distance(store.vector(row), store.vector(other)).get();
-            positives.min_distance.is_none_or(|min| distance >= min)
-                && positives.max_distance.is_none_or(|max| distance <= max)
-        }
+    store.relatives(row).iter().any(|&other| {
+        Some(other) != store.own(row)
+            && broken_rule(store, row, other, &positives.same, &positives.different).is_none()
+            && {
+                let distance = params.metric.distance(store.vector(row), store.vector(other)).get();
+                positives.min_distance.is_none_or(|min| distance >= min)
+                    && positives.max_distance.is_none_or(|max| distance <= max)
+            }
     })
 }
 
@@ -199,7 +229,8 @@ pub(super) fn check_suspects(
         if let Err(error) = check_suspects_batch(place, batch, asked, &mut previous, findings) {
             findings.file(SUSPECTS, error, "pairs of rows of the store");
         }
-        listed.extend(places(batch, 5).iter().copied().zip(places(batch, 6).iter().copied()));
+        let [a, b] = rows_of(batch);
+        listed.extend(a.iter().copied().zip(b.iter().copied()));
         checked.suspects += batch.num_rows() as u64;
         checked.distances += batch.num_rows() as u64;
     }
@@ -212,6 +243,11 @@ pub(super) fn check_suspects(
     }
 }
 
+/// The positions of both rows of each suspect: the last two columns.
+fn rows_of(batch: &RecordBatch) -> [&[u64]; 2] {
+    [2, 1].map(|from_last| places(batch, batch.num_columns() - from_last))
+}
+
 fn check_suspects_batch(
     place: Place<'_>,
     batch: &RecordBatch,
@@ -221,24 +257,25 @@ fn check_suspects_batch(
 ) -> Result<(), GatherError> {
     let store = asked.store;
     let (mut known, mut suspects) = (Vec::new(), Vec::new());
-    for ((i, &a), &b) in (0u32..).zip(places(batch, 5)).zip(places(batch, 6)) {
+    let [of_a, of_b] = rows_of(batch);
+    for ((i, &a), &b) in (0u32..).zip(of_a).zip(of_b) {
         let row = place.first + u64::from(i);
-        let (Some(a), Some(b)) = (row_at(store, a), row_at(store, b)) else {
+        let (Some(a), Some(b)) = (row_at(store, store.anchors(), a), row_at(store, store.corpus(), b)) else {
             findings.value(place.file, row, "a_row, b_row", format_args!("{a}, {b}"), "rows of the store");
             continue;
         };
         let distance = asked.mine.metric.distance(store.vector(a), store.vector(b));
         let suspect = Suspect { a, b, distance };
-        let [of_a, of_b] = [a, b].map(|row| store.labels()[row.index()]);
-        if of_a.is_null() || of_b.is_null() || of_a == of_b {
-            findings.value(place.file, row, "b_label", "no other label than a's", "two classes");
+        if let Some((found, expected)) = no_suspects(store, a, b) {
+            findings.value(place.file, row, "b_row", found, expected);
         }
         let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
         if !near && store.vector(a) != store.vector(b) {
             findings.value(place.file, row, "distance", distance.get(), "copies, or rows within duplicate_distance");
         }
         let rank = |s: &Suspect| (s.distance, s.a, s.b);
-        if a >= b || previous.is_some_and(|previous| rank(&previous) >= rank(&suspect)) {
+        let mixed = !store.has_queries() && a >= b;
+        if mixed || previous.is_some_and(|previous| rank(&previous) >= rank(&suspect)) {
             findings.value(place.file, row, "a_row, b_row", "out of order", "a before b, and the nearest pairs first");
         }
         *previous = Some(suspect);
@@ -247,4 +284,19 @@ fn check_suspects_batch(
     }
     let expected = sides::suspects_batch(store, &suspects)?;
     Ok(compare(place, batch, &known, &expected, findings)?)
+}
+
+/// Why these two are none, where they are none, and what they should be.
+fn no_suspects(store: &Prepared, a: Row, b: Row) -> Option<(&'static str, &'static str)> {
+    let meets = |anchor: Row, row: Row| {
+        store.own(anchor) != Some(row)
+            && !store.paired(anchor).is_empty()
+            && store.paired(anchor).binary_search(&row).is_err()
+    };
+    if store.has_pairs() {
+        let either = meets(a, b) || (!store.has_queries() && meets(b, a));
+        return (!either).then_some(("its own row, or one that a pair names", "two rows that no pair names"));
+    }
+    let [of_a, of_b] = [a, b].map(|row| store.labels()[row.index()]);
+    (of_a.is_null() || of_b.is_null() || of_a == of_b).then_some(("no other label than a's", "two classes"))
 }

@@ -1,6 +1,7 @@
 //! Tables of an output, read without trust and compared cell by cell.
 
 use std::fs::File;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -59,13 +60,13 @@ impl Iterator for Table {
     }
 }
 
-/// The row at a position of the scan.
-pub(super) fn row_at(store: &Prepared, place: u64) -> Option<Row> {
-    let places = store.source_rows();
+/// The row at a position of the scan, of the corpus or of the anchors.
+pub(super) fn row_at(store: &Prepared, among: Range<u32>, place: u64) -> Option<Row> {
+    let places = &store.source_rows()[among.start as usize..among.end as usize];
     // Without a filter a row's position is its number.
     let guess = usize::try_from(place).ok().filter(|&guess| places.get(guess) == Some(&place));
     let index = guess.or_else(|| places.binary_search(&place).ok())?;
-    u32::try_from(index).ok().map(Row)
+    u32::try_from(index).ok().map(|index| Row(among.start + index))
 }
 
 /// Where the rows of a batch stand in their file.

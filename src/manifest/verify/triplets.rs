@@ -1,5 +1,6 @@
 //! The parts: every row is made anew from the rows of the store that it names, and must be equal to the bit.
 
+use std::ops::Range;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -12,7 +13,7 @@ use super::rules::{self, Names};
 use super::table::{Place, Table, compare, row_at};
 use crate::manifest::Layout;
 use crate::manifest::gather::GatherError;
-use crate::manifest::layout::{Lines, Member, Role, Sheet, gap};
+use crate::manifest::layout::{Claim, Lines, Member, Role, Sheet, gap};
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::mine::{Band, PositivePick};
 use crate::store::{Prepared, Row};
@@ -87,11 +88,12 @@ fn most_rows(asked: &Asked<'_>) -> u64 {
     };
     let positives = &asked.mine.positives;
     let pairs = |row: &Row| {
-        let label = asked.store.labels()[row.index()];
-        let others = if label.is_null() { 0 } else { (asked.store.members(label).len() as u64).saturating_sub(1) };
+        let kin = asked.store.relatives(*row);
+        let own = u64::from(asked.store.own(*row).is_some_and(|own| kin.binary_search(&own).is_ok()));
+        let others = kin.len() as u64 - own;
         if positives.pick == PositivePick::All { others } else { others.min(u64::from(positives.per_anchor)) }
     };
-    (0..asked.store.rows()).map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(of_pair)
+    asked.store.anchors().map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(of_pair)
 }
 
 /// The batches of a part, in order, up to the first that cannot be read.
@@ -134,14 +136,17 @@ fn check_batch(
     for i in 0..batch.num_rows() as u32 {
         let row = place.first + u64::from(i);
         let (anchor, members) = (claims.anchor(i as usize), claims.members(i as usize));
-        let strangers = std::iter::once(&anchor).chain(&members).filter(|claim| row_at(store, claim.place).is_none());
+        let (anchors, corpus) = (store.anchors(), store.corpus());
+        let at = |claim: &Claim<'_>, among: &Range<u32>| row_at(store, among.clone(), claim.place);
+        let strangers = (std::iter::once(&anchor).filter(|claim| at(claim, &anchors).is_none()))
+            .chain(members.iter().filter(|claim| at(claim, &corpus).is_none()));
         let mut strange = false;
         for claim in strangers {
             strange = true;
             outcome.findings.value(place.file, row, claim.column, claim.place, "a row of the store");
         }
-        let Some(anchor) = row_at(store, anchor.place).filter(|_| !strange) else { continue };
-        let rows = members.iter().filter_map(|claim| Some((row_at(store, claim.place)?, claim.fallback)));
+        let Some(anchor) = at(&anchor, &anchors).filter(|_| !strange) else { continue };
+        let rows = members.iter().filter_map(|claim| Some((at(claim, &corpus)?, claim.fallback)));
         let members_made = members_of(anchor, rows, asked);
         let names: Vec<Names<'_>> = members.iter().map(|claim| Names::new(sheet.layout(), claim.column)).collect();
         rules::check_line(anchor, &members_made, &names, asked, |column, found, expected| {
@@ -186,6 +191,9 @@ fn members_of(anchor: Row, rows: impl Iterator<Item = (Row, Option<bool>)>, aske
 }
 
 fn is_positive(store: &Prepared, anchor: Row, row: Row) -> bool {
+    if store.has_pairs() {
+        return store.paired(anchor).binary_search(&row).is_ok();
+    }
     let [a, b] = [anchor, row].map(|row| store.labels()[row.index()]);
     a.agrees(b)
 }

@@ -1,0 +1,191 @@
+//! A table of links: read in the order of its files, ids resolved to rows.
+//!
+//! While the stores are prepared, the ids of both are known by their digests, so a link is found by two look-ups: no join, and
+//! integers of any width are equal by value, as everywhere.
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type};
+use arrow::error::ArrowError;
+use arrow::util::display::array_value_to_string;
+use datafusion::logical_expr::Expr;
+
+use super::expression::{Columns, ExpressionError, Fault, Typed};
+use super::flaw::Flaw;
+use super::ids::{self, Digest, Seen};
+use super::links::Link;
+use super::prepare::PrepareError;
+use super::rejects::Rejects;
+use super::scan::{Scan, Stretch};
+use super::selection::{SelectionError, columns_of};
+use super::survey::{self, InputFile, Survey, SurveyError, agree_on, merged_schema, read_footers};
+use super::types::{describe, is_text, plain};
+use super::{LinkParams, Params, Row, Section};
+
+/// The files of a table of links in scan order, and what a pipeline wants of them.
+pub struct LinkSurvey {
+    pub files: Vec<InputFile>,
+    left: (Expr, DataType),
+    right: (Expr, DataType),
+    value: Option<Expr>,
+    fingerprint: String,
+}
+
+/// Bytes of a link's ids while they are read: only decides how many are read at once.
+const ROW_BYTES: u64 = 64;
+
+impl LinkSurvey {
+    /// Looks at the files, given the tables whose ids they name: the anchors', and the corpus.
+    pub(super) fn new(
+        params: &LinkParams,
+        anchors: (&Params, &Survey),
+        corpus: (&Params, &Survey),
+    ) -> Result<Self, SurveyError> {
+        let files = read_footers(&params.path)?;
+        survey::refuse_empty(&files, params.section, &params.path)?;
+        let unfit = |source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) };
+        let columns = Columns::new(params.section, &merged_schema(&files))
+            .map_err(|source| unfit(SelectionError::Columns(source)))?;
+        let id = |(key, text): &(&str, String), (table, survey): (&Params, &Survey)| {
+            let typed = columns.id(key, text)?;
+            names(&columns, key, text, &typed, table, &survey.selection.id_type)?;
+            Ok((typed.expr, plain(&typed.data_type)))
+        };
+        let of = |error: ExpressionError| unfit(SelectionError::Expression(error));
+        let (left, right) = (id(&params.left, anchors).map_err(of)?, id(&params.right, corpus).map_err(of)?);
+        let value = params.value.as_ref().map(|(key, text)| number(&columns, key, text)).transpose().map_err(of)?;
+        let used = columns_of(&expressions(&left.0, &right.0, &value));
+        used.iter().try_for_each(|column| agree_on(&files, column))?;
+        let fingerprint = survey::fingerprint(&files)?;
+        Ok(Self { files, left, right, value, fingerprint })
+    }
+
+    /// Rows of all files.
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// As of [`Survey::fingerprint`].
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    pub(super) fn scan(&self) -> Result<Scan<'_>, PrepareError> {
+        Ok(Scan::new(&self.files, expressions(&self.left.0, &self.right.0, &self.value), ROW_BYTES)?)
+    }
+
+    /// The anchors' ids of some rows of [`LinkSurvey::scan`].
+    pub(super) fn lefts(&self, stretch: &Stretch) -> Result<ArrayRef, ArrowError> {
+        cast(stretch.batch.column(0), &self.left.1)
+    }
+}
+
+fn expressions(left: &Expr, right: &Expr, value: &Option<Expr>) -> Vec<Expr> {
+    [left, right].into_iter().chain(value).cloned().collect()
+}
+
+/// Whether these ids can be those of a table: texts of texts, integers of integers.
+fn names(
+    columns: &Columns,
+    key: &str,
+    text: &str,
+    typed: &Typed,
+    table: &Params,
+    id_type: &DataType,
+) -> Result<(), ExpressionError> {
+    if is_text(&typed.data_type) == is_text(id_type) {
+        return Ok(());
+    }
+    let whose = table.section.name();
+    let cure = match (&table.id, is_text(id_type)) {
+        (None, _) => format!("; rows of the {whose} have numbers for ids unless {whose}.id says otherwise"),
+        (Some(_), true) => format!("; cast it, e.g. cast({text} as varchar)"),
+        (Some(_), false) => format!("; cast it, e.g. cast({text} as bigint)"),
+    };
+    let found = format!("{}, and {} in {whose}.id", describe(&typed.data_type), describe(id_type));
+    Err(columns.complain(key, text, Fault::Type { needed: "it must name rows by their ids", found, cure }))
+}
+
+fn number(columns: &Columns, key: &str, text: &str) -> Result<Expr, ExpressionError> {
+    let typed = columns.expression(key, text)?;
+    if plain(&typed.data_type).is_numeric() {
+        return Ok(typed.expr);
+    }
+    let (needed, found) = ("one number a row is needed", describe(&typed.data_type));
+    Err(columns.complain(key, text, Fault::Type { needed, found, cure: String::new() }))
+}
+
+/// The rows of one side, to be found by their ids.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'a> {
+    pub section: Section,
+    pub seen: &'a Seen,
+    pub id_type: &'a DataType,
+}
+
+/// Reads all links. Those that name no row are rejected.
+pub(super) async fn resolve(
+    params: &LinkParams,
+    survey: &LinkSurvey,
+    anchors: Named<'_>,
+    corpus: Named<'_>,
+) -> Result<(Vec<Link>, Rejects), PrepareError> {
+    let mut links = Vec::new();
+    let mut rejects = Rejects::new(params.section, anchors.id_type.clone());
+    let mut scan = survey.scan()?;
+    while let Some(stretch) = scan.next().await? {
+        let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
+        let lefts = survey.lefts(&stretch).map_err(unfit)?;
+        let rights = cast(stretch.batch.column(1), &survey.right.1).map_err(unfit)?;
+        let value = stretch.batch.columns().get(2).map(|values| cast(values, &DataType::Float64));
+        let value = value.transpose().map_err(unfit)?;
+        let [of_left, of_right] = [&lefts, &rights].map(ids::digests);
+        let (of_left, of_right) = (of_left.map_err(unfit)?, of_right.map_err(unfit)?);
+        let mut flawed = Vec::new();
+        for row in 0..lefts.len() {
+            let link = find(params.left.0, &lefts, &of_left, anchors, row).and_then(|left| {
+                let right = Row(find(params.right.0, &rights, &of_right, corpus, row)?);
+                let value = match (&params.value, &value) {
+                    (Some((key, _)), Some(values)) => finite(key, values, row)?,
+                    _ => 0.0,
+                };
+                Ok(Link { left, right, value })
+            });
+            match link {
+                Ok(link) => links.push(link),
+                Err(flaw) => flawed.push((row as u32, flaw)),
+            }
+        }
+        let lefts = cast(&lefts, anchors.id_type).map_err(unfit)?;
+        rejects.add(&stretch, &lefts, &flawed).map_err(unfit)?;
+    }
+    Ok((links, rejects))
+}
+
+fn find(role: &'static str, ids: &ArrayRef, digests: &[Digest], table: Named, row: usize) -> Result<u32, Flaw> {
+    if ids.is_null(row) {
+        return Err(Flaw::NullLink { role });
+    }
+    table.seen.row(digests[row]).ok_or_else(|| Flaw::UnknownId {
+        role,
+        id: array_value_to_string(ids, row).unwrap_or_default(),
+        table: table.section,
+    })
+}
+
+fn finite(role: &'static str, values: &ArrayRef, row: usize) -> Result<f32, Flaw> {
+    if values.is_null(row) {
+        return Err(Flaw::NullLink { role });
+    }
+    let value = values.as_primitive::<Float64Type>().value(row);
+    match (value as f32).is_finite() {
+        // Adding zero makes −0 and 0 one number.
+        true => Ok(value as f32 + 0.0),
+        false => Err(Flaw::NoNumber { role, value: value.to_string() }),
+    }
+}
