@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::config::{Places, Plan, load, restore};
+use crate::store::BadRows;
 
 const GOOD: &str = r#"
 [store]
@@ -158,6 +159,97 @@ fn combinations_that_make_no_sense_are_refused() {
         ),
     ] {
         assert_eq!(refusal(&set), expected, "{set:?}");
+    }
+}
+
+const RETRIEVAL: &str = r#"
+[store]
+path = "data/passages.parquet"
+id = "id"
+embedding = "e"
+groups = { lang = "lang", site = "site" }
+carry = ["text"]
+bad_rows = "skip"
+[queries]
+path = "data/questions.parquet"
+[pairs]
+path = "data/qrels.parquet"
+"#;
+
+#[test]
+fn what_queries_and_pairs_do_not_say_the_store_says() {
+    let plan = plan(RETRIEVAL, &[]).unwrap();
+    let (queries, pairs) = (plan.queries.unwrap(), plan.pairs.unwrap());
+    assert_eq!((queries.id.as_deref(), queries.embedding.as_str(), queries.label), (Some("id"), "e", None));
+    assert_eq!((queries.groups, queries.carry), (plan.store.groups, plan.store.carry));
+    assert_eq!((queries.bad_rows, pairs.bad_rows), (BadRows::Skip, BadRows::Skip));
+    assert_eq!((pairs.left.1.as_str(), pairs.right.1.as_str()), ("query_id", "corpus_id"));
+    assert_eq!(plan.from_output.queries.as_deref(), Some("../data/questions.parquet"));
+    assert_eq!(plan.resolved["queries"]["carry"], serde_json::json!(["text"]), "every default is filled in");
+    assert!(plan.mine.negatives.unlabelled, "without labels, every row that no pair names is a negative");
+    let moved = Places { store: "s".into(), queries: Some("q".into()), pairs: Some("p".into()) };
+    let restored = restore(&plan.resolved, &moved, Path::new("o")).unwrap();
+    assert_eq!(restored.places(), moved);
+    assert_eq!(restored.resolved, plan.resolved);
+    // Queries lack a group that no constraint names.
+    let fewer = self::plan(RETRIEVAL, &["queries.groups={ lang = 'l' }", "mine.negatives.same=['lang']"]).unwrap();
+    let groups = fewer.queries.unwrap().groups;
+    assert_eq!(groups, [("lang".into(), "l".into()), ("site".into(), "null".into())]);
+}
+
+#[test]
+fn queries_and_pairs_that_make_no_sense_are_refused() {
+    for (set, expected) in [
+        (
+            &["store.label=l"][..],
+            "p.toml: store.label = \"l\": [pairs] says which rows are positives; leave out store.label, or [pairs]",
+        ),
+        (
+            &["queries.label=l"],
+            "p.toml: queries.label = \"l\": [pairs] says which rows are positives; leave out queries.label, or [pairs]",
+        ),
+        (
+            &["store.unlabelled=negative"],
+            "p.toml: store.unlabelled = \"negative\": with [pairs] no row has a label, and every row that no pair names is a negative; leave it out",
+        ),
+        (
+            &["queries.groups={}", "mine.positives.different=['site']"],
+            "p.toml: mine.positives.different = [\"site\"]: the queries have no group \"site\"; write groups = { site = \"a column\" } in [queries]",
+        ),
+        (
+            &["queries.groups={ town = 't' }"],
+            "p.toml: queries.groups.town = \"t\": [store] has no group of this name, so no constraint can use it; leave it out, or write it there",
+        ),
+        (&["pairs.query="], "p.toml: pairs.query = \"\": is empty; expected a column of ids"),
+        (&["queries.embedding="], "p.toml: queries.embedding = \"\": is empty; expected a column"),
+        (&["queries.carry=['a', 'a']"], "p.toml: queries.carry = [\"a\", \"a\"]: names \"a\" twice"),
+        (
+            &["pairs.negative=n"],
+            "p.toml: pairs.negative = \"n\": unknown key; [pairs] knows bad_rows, path, positive, query",
+        ),
+        (&["output.path=data"], "p.toml: output.path = \"data\": would replace the store, data/passages.parquet"),
+        (
+            &["store.path=a", "output.path=data"],
+            "p.toml: output.path = \"data\": would replace the queries, data/questions.parquet",
+        ),
+    ] {
+        assert_eq!(plan(RETRIEVAL, set).unwrap_err(), expected, "{set:?}");
+    }
+    for (text, expected) in [
+        (
+            RETRIEVAL.replace("[queries]\npath", "[queries]\nid"),
+            "p.toml: queries.path: is missing; expected a Parquet file, a glob or a directory",
+        ),
+        (
+            RETRIEVAL.replace("[pairs]\npath", "[pairs]\nquery"),
+            "p.toml: pairs.path: is missing; expected a Parquet file, a glob or a directory",
+        ),
+        (
+            RETRIEVAL.split("[pairs]").next().unwrap().to_owned(),
+            "p.toml: store.label: is missing; expected a SQL expression of the class, or else [pairs]",
+        ),
+    ] {
+        assert_eq!(plan(&text, &[]).unwrap_err(), expected);
     }
 }
 

