@@ -29,7 +29,7 @@ pub(super) struct Files<'a> {
     pub(super) intact: &'a Intact,
 }
 
-/// The lines that were mined again, each with the row in which it was found; none if a part could not be read, or if none were mined.
+/// The lines that were mined again, with the rows of those that were found; none if a part could not be read, or if none were mined.
 pub(super) fn check(
     files: &Files<'_>,
     asked: &Asked<'_>,
@@ -90,7 +90,7 @@ pub(super) fn check(
     } else if again.all && row != lines.len() as u64 {
         findings.key("parts", format_args!("{row} rows"), lines.len());
     }
-    let lines = lines.select(&(0..found.len()).collect::<Vec<_>>());
+    // Those that were not found are told of already; what follows from them is no news.
     Some(Found { lines, rows: found })
 }
 

@@ -28,7 +28,7 @@ struct Outcome {
     rows: Vec<u64>,
 }
 
-/// The lines of an output, each with its row, counted through all parts.
+/// The lines of an output, and the rows of the first of them, or of all, counted through all parts.
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) lines: Lines,
