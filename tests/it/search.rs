@@ -91,7 +91,7 @@ fn vectors(kind: &str, n: usize, d: usize, draw: &mut Draw) -> Vec<Vec<f32>> {
 
 fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
     let mut draw = Draw(seed);
-    let mut quests: Vec<(Row, Vec<Row>, Vec<Rule>, Vec<Window>, bool)> = Vec::new();
+    let mut quests = Vec::new();
     for _ in 0..40 {
         let anchor = Row(draw.below(u64::from(store.rows())) as u32);
         let measure = |row: u64| store.metric().distance(store.vector(anchor), store.vector(Row(row as u32)));
