@@ -184,7 +184,7 @@ fn what_queries_and_pairs_do_not_say_the_store_says() {
     assert_eq!((queries.groups, queries.carry), (plan.store.groups, plan.store.carry));
     assert_eq!((queries.bad_rows, pairs.bad_rows), (BadRows::Skip, BadRows::Skip));
     assert_eq!((pairs.left.1.as_str(), pairs.right.1.as_str()), ("query_id", "corpus_id"));
-    assert_eq!(plan.from_output.queries.as_deref(), Some("../data/questions.parquet"));
+    assert_eq!(plan.from_output.queries.as_deref(), Some("../../data/questions.parquet"));
     assert_eq!(plan.resolved["queries"]["carry"], serde_json::json!(["text"]), "every default is filled in");
     assert!(plan.mine.negatives.unlabelled, "without labels, every row that no pair names is a negative");
     let moved = Places { store: "s".into(), queries: Some("q".into()), pairs: Some("p".into()) };

@@ -39,8 +39,10 @@ fn walk(table: &toml::Table, node: &Value, root: &Value, path: &str) -> Result<(
     Ok(())
 }
 
-/// Follows `$ref`, alone or beside a description.
+/// Follows `$ref`, alone, beside a description, or beside null for a section that may be left out.
 fn resolve<'a>(node: &'a Value, root: &'a Value) -> &'a Value {
+    let choices = node.get("anyOf").and_then(Value::as_array);
+    let node = choices.and_then(|choices| choices.iter().find(|choice| choice.get("$ref").is_some())).unwrap_or(node);
     let target =
         node.get("$ref").and_then(Value::as_str).and_then(|reference| root.pointer(reference.strip_prefix('#')?));
     target.unwrap_or(node)

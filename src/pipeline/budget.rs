@@ -17,6 +17,8 @@ use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHO
 const BASE: u64 = 24 << 20;
 /// Of a table of ids already seen: a digest, a place, and a slot of a hash table that is at worst half empty.
 const SEEN_ROW: u64 = 40;
+/// Of an id, kept twice.
+const ID: u64 = 64;
 /// Of a link while links are sorted.
 const LINK: u64 = 16;
 /// Of a distinct label beside its own bytes (kept twice): a slot in a hash table and the allocations.
@@ -158,10 +160,12 @@ fn training(job: &Job) -> u64 {
     (sample * 2 + job.cells * 3) * (8 * job.dims as u64 + 64)
 }
 
-/// Distinct labels, told apart when they are counted and again when rows are prepared, and of each group as many values.
+/// Distinct labels, told apart when they are counted and again when rows are prepared, of each group as many values, and the ids of
+/// queries that pairs name, when they are counted.
 /// They lie in pieces so small that the allocator keeps most of them to the end.
 fn coders(job: &Job) -> u64 {
-    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes)
+    let paired = job.links.min(job.asking) * (CODED + ID);
+    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes) + paired
 }
 
 /// One partition being mined.

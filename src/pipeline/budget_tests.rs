@@ -59,7 +59,8 @@ fn too_little_is_refused_with_the_least_that_would_do() {
 #[test]
 fn more_of_anything_never_needs_less() {
     let base = Budget::of(&job()).least();
-    let larger: [fn(&mut Job); 8] = [
+    let larger: [fn(&mut Job); 9] = [
+        |job| job.links = 50_000_000,
         |job| job.rows *= 8,
         |job| job.dims *= 64,
         |job| job.pairs *= 64,

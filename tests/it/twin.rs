@@ -108,6 +108,11 @@ impl Asked {
         }
     }
 
+    /// Where pairs say what is a positive, no row has a class.
+    pub fn without_classes(self) -> Self {
+        Self { max_per_class: None, ..self }
+    }
+
     pub fn metric(&self) -> Metric {
         self.metric
     }
