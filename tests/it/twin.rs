@@ -350,9 +350,11 @@ impl<'a> Twin<'a> {
             && guards.absolute_margin.is_none_or(|margin| s_an <= s_ap - margin)
             && guards.relative_margin.is_none_or(|margin| s_an <= s_ap - margin * s_ap.abs())
             && guards.duplicate_distance.is_none_or(|near| d_an.get() > near)
-            && guards
-                .near_positive
-                .is_none_or(|near| chosen.iter().all(|&(_, positive)| self.distance(negative, positive).get() > near))
+            && guards.near_positive.is_none_or(|near| {
+                chosen.iter().all(|&(_, positive)| {
+                    self.metric.distance(&self.vectors[negative], &self.vectors[positive]).get() > near
+                })
+            })
     }
 
     /// Compares an output with the definitions, triplet by triplet and reason by reason.
