@@ -8,7 +8,7 @@ use super::error::{Complaint, ConfigError, Place};
 use super::paths;
 use super::plan::{self, Plan};
 use super::schema::check_keys;
-use super::spec::Spec;
+use super::spec::{BatchesSpec, Spec, WeightsSpec};
 use crate::mine::PositivePick;
 
 /// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
@@ -32,6 +32,10 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         if spec.mine.positives.pick != PositivePick::All {
             spec.mine.positives.per_anchor.get_or_insert(1);
         }
+        if spec.balance.weights == WeightsSpec::Effective {
+            spec.balance.beta.get_or_insert(0.999);
+        }
+        spec.batches.iter_mut().for_each(BatchesSpec::fill);
         let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
         paths::apart(&plan.store.path, &plan.output.path)?;
         Ok(plan)

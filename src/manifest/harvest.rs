@@ -28,6 +28,8 @@ pub enum HarvestError {
     Io { path: PathBuf, action: &'static str, source: io::Error },
     #[error("{}: damaged scratch file: {found}; delete it and run again, only this partition is mined anew", path.display())]
     Damaged { path: PathBuf, found: String },
+    #[error("cannot choose among the triplets: {0}")]
+    Choose(#[from] ArrowError),
 }
 
 /// The folder of committed harvests.
@@ -213,7 +215,7 @@ pub(super) fn batch(triplets: &[Triplet]) -> Result<RecordBatch, ArrowError> {
 }
 
 /// The triplets of a checked batch.
-fn decode(batch: &RecordBatch) -> Vec<Triplet> {
+pub(super) fn decode(batch: &RecordBatch) -> Vec<Triplet> {
     let (rows, distances) = (
         |column: usize| batch.column(column).as_primitive::<UInt32Type>().values(),
         |column: usize| batch.column(column).as_primitive::<Float32Type>().values(),

@@ -70,8 +70,14 @@ impl Layout {
         &self.schema
     }
 
-    /// A batch of the output from a batch of [`super::harvest::SCHEMA`] whose rows and bands are valid.
-    pub(super) fn batch(&self, store: &Prepared, mined: &RecordBatch) -> Result<RecordBatch, GatherError> {
+    /// A batch of the output from a batch of [`super::harvest::SCHEMA`] whose rows and bands are valid. `weights` are by the class
+    /// of the anchor; 1 without.
+    pub(super) fn batch(
+        &self,
+        store: &Prepared,
+        mined: &RecordBatch,
+        weights: Option<&[f32]>,
+    ) -> Result<RecordBatch, GatherError> {
         let rows = [0, 1, 2].map(|column| rows(mined, column));
         let [anchors, _, negatives] = &rows;
         let mut columns = Vec::with_capacity(self.schema.fields().len());
@@ -84,7 +90,7 @@ impl Layout {
         columns.extend([mined.column(3).clone(), mined.column(4).clone()]);
         columns.push(bands(mined)?);
         columns.push(mined.column(6).clone());
-        columns.push(Arc::new(Float32Array::from_value(1.0, mined.num_rows())));
+        columns.push(Arc::new(weigh(store, anchors, weights)));
         for (column, _) in gather::carried(store) {
             for rows in &rows {
                 columns.push(gather::values(store, column, rows)?);
@@ -92,6 +98,13 @@ impl Layout {
         }
         Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
+}
+
+/// A row without a label has no class, and can be an anchor only in a forged output.
+fn weigh(store: &Prepared, anchors: &[Row], weights: Option<&[f32]>) -> Float32Array {
+    let weight =
+        |row: &Row| weights.map_or(Some(1.0), |weights| weights.get(store.labels()[row.index()].index()).copied());
+    Float32Array::from_iter_values(anchors.iter().map(|row| weight(row).unwrap_or(0.0)))
 }
 
 fn rows(mined: &RecordBatch, column: usize) -> Vec<Row> {

@@ -18,7 +18,8 @@ use futures::{StreamExt, TryStreamExt};
 use thiserror::Error;
 
 use super::Order;
-use super::harvest::{HarvestError, Harvests, SCHEMA};
+use super::harvest::{HarvestError, SCHEMA};
+use super::select::Chosen;
 use crate::search::lottery::combine;
 use crate::store::Prepared;
 
@@ -35,21 +36,21 @@ pub enum OrderError {
 
 /// Batches of [`SCHEMA`], in `order`. `session` sorts, and spills to its own disk manager when its memory is spent.
 pub(super) async fn triplets(
-    harvests: &Harvests,
+    chosen: &Chosen,
     store: &Arc<Prepared>,
     order: Order,
     seed: u64,
     session: &SessionContext,
 ) -> Result<BoxStream<'static, Result<RecordBatch, OrderError>>, OrderError> {
     let Some(key) = Key::of(order, seed) else {
-        let all = batches(harvests.clone(), 0, 1);
+        let all = batches(chosen.clone(), 0, 1);
         return Ok(stream::iter(all.map(|batch| Ok(batch?))).boxed());
     };
     // As many streams as the engine has workers, not one a partition: a merge of thousands would need memory for each.
-    let streams = session.copied_config().target_partitions().clamp(1, harvests.partitions().max(1) as usize);
+    let streams = session.copied_config().target_partitions().clamp(1, chosen.partitions().max(1) as usize);
     let source = |first: usize| -> Arc<dyn PartitionStream> {
-        let (harvests, store) = (harvests.clone(), store.clone());
-        Arc::new(Keyed { harvests, store, key, first: first as u32, step: streams as u32, schema: keyed_schema() })
+        let (chosen, store) = (chosen.clone(), store.clone());
+        Arc::new(Keyed { chosen, store, key, first: first as u32, step: streams as u32, schema: keyed_schema() })
     };
     let table = StreamingTable::try_new(keyed_schema(), (0..streams).map(source).collect())?;
     let by = ["key", "anchor", "positive", "negative"].map(|name| col(name).sort(true, false));
@@ -104,14 +105,10 @@ fn keyed_schema() -> SchemaRef {
 }
 
 /// The triplets of every `step`-th partition from `first`, one batch after the other.
-fn batches(
-    harvests: Harvests,
-    first: u32,
-    step: u32,
-) -> impl Iterator<Item = Result<RecordBatch, HarvestError>> + Send {
-    let ordinals = (first..harvests.partitions()).step_by(step as usize);
+fn batches(chosen: Chosen, first: u32, step: u32) -> impl Iterator<Item = Result<RecordBatch, HarvestError>> + Send {
+    let ordinals = (first..chosen.partitions()).step_by(step as usize);
     ordinals.flat_map(move |ordinal| {
-        let (batches, error) = match harvests.batches(ordinal) {
+        let (batches, error) = match chosen.batches(ordinal) {
             Ok(batches) => (Some(batches), None),
             Err(error) => (None, Some(Err(error))),
         };
@@ -121,7 +118,7 @@ fn batches(
 
 /// One stream of a sort: batches with their key as an eighth column.
 struct Keyed {
-    harvests: Harvests,
+    chosen: Chosen,
     store: Arc<Prepared>,
     key: Key,
     first: u32,
@@ -142,7 +139,7 @@ impl PartitionStream for Keyed {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (store, schema, key) = (self.store.clone(), self.schema.clone(), self.key);
-        let keyed = batches(self.harvests.clone(), self.first, self.step).map(move |batch| {
+        let keyed = batches(self.chosen.clone(), self.first, self.step).map(move |batch| {
             let batch = batch.map_err(|error| DataFusionError::External(error.into()))?;
             Ok(with_key(&batch, &store, key, &schema)?)
         });

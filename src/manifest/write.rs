@@ -15,6 +15,7 @@ use futures::TryStreamExt;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::batches::Gathering;
 use super::durable::sync_folder;
 use super::format::{ColumnError, FormatError, Part};
 use super::gather::GatherError;
@@ -22,10 +23,11 @@ use super::harvest::{HarvestError, Harvests, SCHEMA};
 use super::layout::{Layout, NameError};
 use super::order::{self, OrderError};
 use super::sealed::{Column, FORMAT, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
+use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
 use super::{Draft, Format, Params};
-use crate::mine::{self, Reason, Tally};
-use crate::store::Prepared;
+use crate::mine::{self, Quotas, Reason, Tally};
+use crate::store::{Prepared, Row};
 
 /// The folder of the parts.
 pub(super) const TRIPLETS: &str = "triplets";
@@ -67,6 +69,8 @@ pub struct Material<'a> {
     /// Every partition is committed.
     pub harvests: &'a Harvests,
     pub mine: &'a mine::Params,
+    /// Those that were mined with.
+    pub quotas: &'a Quotas,
     pub output: &'a Params,
     /// Sorts, and spills, where an order asks for it.
     pub session: &'a SessionContext,
@@ -97,14 +101,28 @@ pub async fn write(
     facts: Facts,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Draft, WriteError> {
-    let Material { store, harvests, mine: asked, output, session } = *material;
+    let Material { store, harvests, mine: asked, quotas, output, session } = *material;
     let layout = Layout::new(store, asked.negatives.unlabelled).map_err(ColumnsError::from)?;
     make_staging(staging)?;
 
+    let (mut tallies, mut unmined, mut suspects) = (Vec::new(), Vec::new(), mine::copies(store));
+    for ordinal in 0..harvests.partitions() {
+        let aside = harvests.aside(ordinal)?;
+        tallies.push(aside.tally);
+        unmined.extend(aside.unmined);
+        suspects.extend(aside.suspects);
+    }
+    let mut tally = Tally::default();
+    tallies.iter().for_each(|part| tally += part);
+    let Selected { chosen, weights, emptied, balanced } =
+        select(harvests, &tallies, store, &Arc::new(asked.clone()), quotas, session).await?;
+    // What is counted of candidates makes way for what is written.
+    (tally.bands, tally.fallback) = ([0; 3], 0);
+
+    let mut gathering = asked.batches.map(Gathering::new);
     let mut parts = Parts::new(staging, output, layout.schema().clone());
-    let mut triplets = order::triplets(harvests, store, output.order, asked.seed, session).await?;
+    let mut triplets = order::triplets(&chosen, store, output.order, asked.seed, session).await?;
     let mut coalescer = BatchCoalescer::new(SCHEMA.clone(), BATCH);
-    let mut bands = [0; 3];
     loop {
         let next = triplets.try_next().await?;
         let over = next.is_none();
@@ -114,9 +132,13 @@ pub async fn write(
         }
         while let Some(mined) = coalescer.next_completed_batch() {
             for &band in mined.column(5).as_primitive::<UInt8Type>().values() {
-                bands[usize::from(band)] += 1;
+                tally.bands[usize::from(band)] += 1;
             }
-            parts.write(layout.batch(store, &mined)?)?;
+            tally.fallback += mined.column(6).as_boolean().true_count() as u64;
+            if let Some(gathering) = &mut gathering {
+                gathering.add(store, &mined);
+            }
+            parts.write(layout.batch(store, &mined, weights.as_deref())?)?;
             on_rows(mined.num_rows() as u64);
         }
         if over {
@@ -125,20 +147,19 @@ pub async fn write(
     }
     let parts = parts.finish()?;
 
-    let (mut tally, mut unmined, mut suspects) = (Tally::default(), Vec::new(), mine::copies(store));
-    for ordinal in 0..harvests.partitions() {
-        let aside = harvests.aside(ordinal)?;
-        tally += &aside.tally;
-        unmined.extend(aside.unmined);
-        suspects.extend(aside.suspects);
-    }
+    let batches = match gathering {
+        Some(gathering) => Some(gathering.write(staging, store, asked, &searched(store, &unmined))?),
+        None => None,
+    };
+    let (batched, batch_files) = batches.unzip();
+    unmined.extend(emptied.into_iter().map(|row| (row, Reason::BalancedAway)));
     let unmined = sides::all_unmined(store, unmined)?;
     let suspects = sides::all_suspects(suspects);
     let mut reasons: BTreeMap<Reason, u64> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
     for entry in &unmined {
         *reasons.entry(entry.reason()).or_default() += 1;
     }
-    let files = vec![
+    let mut files = vec![
         write_side(staging, UNMINED, &sides::unmined_schema(store), &unmined, |some| {
             sides::unmined_batch(store, some)
         })?,
@@ -146,11 +167,12 @@ pub async fn write(
             sides::suspects_batch(store, some)
         })?,
     ];
+    files.extend(batch_files.into_iter().flatten());
     let rows = RowCounts {
         read: u64::from(store.rows()) + store.rejected().num_rows() as u64,
         anchors: tally.anchors,
         unmined: unmined.len() as u64,
-        triplets: bands.iter().sum(),
+        triplets: tally.triplets(),
     };
     let Facts { program, fingerprint, pipeline, inputs, search } = facts;
     let sealed = Sealed {
@@ -161,14 +183,25 @@ pub async fn write(
         pipeline,
         inputs,
         rows,
-        bands: bands.into(),
+        bands: tally.bands.into(),
         unmined: reasons,
         search,
+        balance: balanced,
+        batches: batched,
         columns: Column::of(layout.schema()),
         parts,
         files,
     };
     Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally))
+}
+
+/// The rows that were searched for, by what mining says of those that gave nothing.
+fn searched(store: &Prepared, unmined: &[(Row, Reason)]) -> Vec<Row> {
+    let mut searched = vec![true; store.rows() as usize];
+    for (row, reason) in unmined {
+        searched[row.index()] = reason.was_searched();
+    }
+    (0..store.rows()).map(Row).filter(|row| searched[row.index()]).collect()
 }
 
 fn make_staging(staging: &Path) -> Result<(), WriteError> {

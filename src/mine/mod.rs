@@ -2,7 +2,9 @@
 //!
 //! No I/O, no clock, no global state: mining a partition is a pure function of (prepared store, search, params, anchors).
 
+mod balance;
 mod band;
+mod batches;
 mod harvest;
 mod negatives;
 mod params;
@@ -10,7 +12,9 @@ mod positives;
 mod recall;
 mod suspects;
 
+pub use balance::{Balance, Balanced, Claim, Claimant, Quotas, Ration, Spread, Weighting, is_anchor, ticket, weights};
 pub use band::Band;
+pub use batches::{Batched, Batches, Hardness, Pk, Sides, clash, pk, without_false_negatives};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
 pub use recall::{Interval, Recall, measure, tune};
@@ -21,12 +25,13 @@ use crate::store::{Prepared, Row};
 
 /// Mines a partition: every triplet its anchors yield, and a reason for each anchor that yields none.
 ///
-/// `anchors` ascend. The result does not depend on which other anchors share the partition.
-pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params) -> Harvest {
+/// `anchors` ascend. The result does not depend on which other anchors share the partition. `quotas` are those of (store, params).
+/// Under `max_uses` the triplets are candidates, with spare ones among them.
+pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params, quotas: &Quotas) -> Harvest {
     let mut harvest = Harvest::default();
     let mut asking = Vec::new();
     for &anchor in anchors {
-        match positives::choose(anchor, store, params) {
+        match positives::choose(anchor, store, params, quotas.of(anchor)) {
             Ok(positives) => asking.push((anchor, positives)),
             Err(reason) => harvest.unmined.push((anchor, reason)),
         }

@@ -18,6 +18,12 @@ struct Pair {
     exhaustive: bool,
 }
 
+/// The pair that a window belongs to, and its slots there: fewer than it has candidates where there are spare ones.
+struct Owner {
+    pair: usize,
+    slots: u32,
+}
+
 /// One anchor with everything its quest needs.
 struct Asker {
     anchor: Row,
@@ -33,10 +39,7 @@ pub(super) fn find(
     params: &Params,
     harvest: &mut Harvest,
 ) {
-    let slots = match &params.ask {
-        Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
-        Ask::Any(count) => *count,
-    };
+    let slots = params.ask.slots();
     let mut askers: Vec<Asker> = asking
         .into_iter()
         .map(|(anchor, positives)| Asker {
@@ -81,16 +84,16 @@ fn round(
     fallback: bool,
     windows: impl Fn(&Pair) -> Vec<((Distance, Distance), u32)>,
 ) {
-    // Of each asker, its windows in one list, and for each window the pair it belongs to.
-    let mut asked: Vec<(usize, Vec<Window>, Vec<usize>)> = Vec::new();
+    // Of each asker, its windows in one list, and for each window what it belongs to.
+    let mut asked: Vec<(usize, Vec<Window>, Vec<Owner>)> = Vec::new();
     for (index, asker) in askers.iter().enumerate() {
         let (mut list, mut owners) = (Vec::new(), Vec::new());
         for (owner, pair) in asker.pairs.iter().enumerate() {
             let pick = pick(asker.anchor, pair.positive, store, params);
             for ((above, upto), count) in windows(pair) {
                 let above = params.negatives.duplicate_distance.map_or(above, |d| above.max(Distance::new(d)));
-                list.push(Window { above, upto, count, pick });
-                owners.push(owner);
+                list.push(Window { above, upto, count: params.balance.candidates(count), pick });
+                owners.push(Owner { pair: owner, slots: count });
             }
         }
         if !list.is_empty() {
@@ -104,8 +107,8 @@ fn round(
     let found = search.find(&quests);
     drop(quests);
     for ((index, _, owners), fills) in asked.into_iter().zip(found) {
-        for (owner, fill) in owners.into_iter().zip(fills) {
-            askers[index].pairs[owner].receive(fill, fallback);
+        for (Owner { pair, slots }, fill) in owners.into_iter().zip(fills) {
+            askers[index].pairs[pair].receive(fill, slots, fallback);
         }
     }
 }
@@ -136,9 +139,10 @@ fn duplicates(askers: &[Asker], store: &Prepared, search: &dyn Search, nearest: 
 }
 
 impl Pair {
-    fn receive(&mut self, fill: Fill, fallback: bool) {
+    /// Takes what a window of `slots` slots received.
+    fn receive(&mut self, fill: Fill, slots: u32, fallback: bool) {
         self.exhaustive &= fill.exhaustive;
-        self.short -= (fill.hits.len() as u32).min(self.short);
+        self.short -= (fill.hits.len() as u32).min(slots);
         self.hits.extend(fill.hits.into_iter().map(|hit| (hit.row, hit.distance, fallback)));
     }
 }
@@ -159,7 +163,7 @@ fn gather(asker: Asker, params: &Params, harvest: &mut Harvest) {
     let mut tally = Tally { anchors: 1, pairs: asker.pairs.len() as u64, ..Tally::default() };
     let mut exhaustive = true;
     for pair in asker.pairs {
-        tally.asked += pair.hits.len() as u64 + u64::from(pair.short);
+        tally.asked += u64::from(params.ask.slots());
         *(if pair.exhaustive { &mut tally.exhausted } else { &mut tally.missed }) += u64::from(pair.short);
         exhaustive &= pair.exhaustive;
         for (negative, d_an, fallback) in pair.hits {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Band;
-use crate::kernel::Metric;
+use super::{Balance, Band, Batches};
+use crate::kernel::{Distance, Metric};
 
 /// How negatives are taken from a band that holds more than asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -47,6 +47,14 @@ pub struct Positives {
     pub different: Vec<usize>,
 }
 
+impl Positives {
+    /// Whether a positive at this distance is neither a copy nor an outlier.
+    pub(super) fn fits(&self, distance: Distance) -> bool {
+        self.min_distance.is_none_or(|min| distance.get() >= min)
+            && self.max_distance.is_none_or(|max| distance.get() <= max)
+    }
+}
+
 /// Which rows an anchor may take as negatives, beyond another label.
 #[derive(Debug, Clone)]
 pub struct Negatives {
@@ -69,6 +77,16 @@ pub enum Ask {
     Any(u32),
 }
 
+impl Ask {
+    /// Negatives of a pair.
+    pub fn slots(&self) -> u32 {
+        match self {
+            Self::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
+            Self::Any(count) => *count,
+        }
+    }
+}
+
 /// The whole request, checked: `margin` is positive and finite, counts are at least 1.
 #[derive(Debug, Clone)]
 pub struct Params {
@@ -81,4 +99,6 @@ pub struct Params {
     pub seed: u64,
     pub positives: Positives,
     pub negatives: Negatives,
+    pub balance: Balance,
+    pub batches: Option<Batches>,
 }

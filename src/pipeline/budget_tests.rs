@@ -1,6 +1,7 @@
 //! Refusals, word for word, and how the formulas move.
 
 use super::*;
+use crate::mine::{Balance, Pk, Weighting};
 
 fn job() -> Job {
     Job {
@@ -18,6 +19,11 @@ fn job() -> Job {
         pairs: 1,
         windows: 2,
         slots: 8,
+        candidates: 8,
+        oversample_to: 0,
+        balance: Balance::default(),
+        batches: None,
+        pairing_classes: 1_000,
         sorts: false,
         index: Index::Exact,
         cells: 0,
@@ -34,8 +40,10 @@ fn told(memory: u64, asked: bool, threads: u64) -> Option<String> {
 fn too_little_is_refused_with_the_least_that_would_do() {
     let least = Budget::of(&job()).least();
     let needed = least.div_ceil(1 << 20);
-    let (asked, stage) =
-        ("pipelines/a.toml: run.memory = \"16MiB\"", "the tables of all rows, a row group being encoded, and the sort");
+    let (asked, stage) = (
+        "pipelines/a.toml: run.memory = \"16MiB\"",
+        "the tables of all rows, a row group being encoded, balance, batches, and the sort",
+    );
     assert_eq!(
         told(16 << 20, true, 2).unwrap(),
         format!("{asked}: this job needs at least {needed} MiB (writing: {stage}); give it that, or fewer threads")
@@ -53,11 +61,16 @@ fn too_little_is_refused_with_the_least_that_would_do() {
 #[test]
 fn more_of_anything_never_needs_less() {
     let base = Budget::of(&job()).least();
-    let larger: [fn(&mut Job); 7] = [
+    let larger: [fn(&mut Job); 12] = [
         |job| job.rows *= 8,
         |job| job.dims *= 64,
         |job| job.pairs *= 64,
-        |job| job.slots *= 64,
+        |job| job.candidates *= 64,
+        |job| job.oversample_to = 50_000,
+        |job| job.balance.max_uses = Some(1),
+        |job| job.balance.weights = Weighting::Inverse,
+        |job| job.batches = Some(Batches::Pk(Pk { classes: 16, per_class: 4 })),
+        |job| job.batches = Some(Batches::Triplets { size: 256 }),
         |job| job.threads *= 8,
         |job| job.sorts = true,
         |job| job.index = Index::Hnsw,

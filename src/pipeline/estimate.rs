@@ -60,7 +60,8 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let carried = triplets * 3.0 * job.beside_bytes as f64;
     let output = triplets * OUTPUT_TRIPLET + carried / 8.0;
     // The prepared store and the packed rows, harvests, and the output before it is sealed.
-    let scratch = rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + triplets * SCRATCH_TRIPLET + output + graphs;
+    let scratch =
+        rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + job.mined() as f64 * SCRATCH_TRIPLET + output + graphs;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
         _ => job.same_class as f64 * POSITIVE_SECONDS,

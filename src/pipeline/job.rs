@@ -1,10 +1,12 @@
 //! A job before any of its work: its shape, as far as footers and labels tell it.
 
+use std::path::PathBuf;
+
 use super::engine::Engine;
 use super::{scratch, stages};
 use crate::config::Plan;
 use crate::manifest::Order;
-use crate::mine::{Ask, PositivePick};
+use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
 use crate::store::{self, Census, PrepareError, Survey};
 
@@ -31,7 +33,15 @@ pub struct Job {
     /// Of a pair: windows that are searched, and slots to fill.
     pub windows: u64,
     pub slots: u64,
-    /// Whether the order of the output takes a sort.
+    /// Of a pair: negatives mined, spare ones among them.
+    pub candidates: u64,
+    /// Pairs that a class gets at least; 0 without.
+    pub oversample_to: u64,
+    pub balance: Balance,
+    pub batches: Option<Batches>,
+    /// Classes of two rows or more.
+    pub pairing_classes: u64,
+    /// Whether the order of the output takes a sort, or `max_uses` does.
     pub sorts: bool,
     pub index: Index,
     /// Where the index has them.
@@ -39,6 +49,19 @@ pub struct Job {
     /// Whether an earlier run left the graphs.
     pub kept: bool,
     pub threads: u64,
+}
+
+/// A batch holds as many classes as the store does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: {key} = {asked}: a full batch takes {asked} classes with two rows or more, and the store has {found}; ask for fewer",
+    .file.display()
+)]
+pub struct TooFewClasses {
+    file: PathBuf,
+    key: &'static str,
+    asked: u32,
+    found: u64,
 }
 
 /// A job with what it was told from.
@@ -56,10 +79,12 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
     let census = engine.wait(store::census(&plan.store, survey))?;
     let choice = search::choose(&plan.search, census.kept, census.anchors, survey.dims());
     let others = census.largest_class.saturating_sub(1);
-    let (asked, slots) = match &plan.mine.ask {
-        Ask::Bands(bands) => (bands.len() as u64, bands.iter().map(|&(_, count)| u64::from(count)).sum()),
-        Ask::Any(count) => (1, u64::from(*count)),
+    let (balance, pairing_classes) = (plan.mine.balance, census.classes - census.singletons);
+    let counts: Vec<u32> = match &plan.mine.ask {
+        Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).collect(),
+        Ask::Any(count) => vec![*count],
     };
+    let sum = |of: &dyn Fn(u32) -> u32| counts.iter().map(|&count| u64::from(of(count))).sum::<u64>().min(census.kept);
     let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
     let job = Job {
         rows: census.kept,
@@ -67,7 +92,10 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
         beside_bytes: survey.row_bytes().saturating_sub((survey.dims() * size_of::<f32>()) as u64),
         reading_bytes: survey.reading_bytes(),
         plain_bytes: survey.rows() * survey.row_bytes(),
-        anchors: census.anchors,
+        anchors: match balance.anchors_per_class {
+            Some(most) => census.anchors.min(u64::from(most) * pairing_classes),
+            None => census.anchors,
+        },
         classes: census.classes,
         label_bytes: census.label_bytes,
         largest_class: census.largest_class,
@@ -77,9 +105,14 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
             PositivePick::All => others,
             _ => u64::from(plan.mine.positives.per_anchor).min(others),
         },
-        windows: asked.max(u64::from(!plan.mine.fallback.is_empty())),
-        slots: slots.min(census.kept),
-        sorts: plan.output.order != Order::Anchor,
+        windows: counts.len() as u64,
+        slots: sum(&|count| count),
+        candidates: sum(&|count| balance.candidates(count)),
+        oversample_to: balance.oversample_to.map_or(0, u64::from),
+        balance,
+        batches: plan.mine.batches,
+        pairing_classes,
+        sorts: plan.output.order != Order::Anchor || balance.max_uses.is_some(),
         index: choice.index,
         cells: match choice.index {
             Index::Cells => u64::from(plan.search.cells.cells.unwrap_or_else(|| Cells::count(census.kept as u32))),
@@ -92,8 +125,31 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
 }
 
 impl Job {
-    /// Triplets, at most.
+    /// Pairs of so many anchors, at most.
+    pub fn pairs_of(&self, anchors: u64) -> u64 {
+        let each = self.pairs.max(self.oversample_to.min(self.largest_class.saturating_sub(1)));
+        let oversampled = anchors.min(self.classes).saturating_mul(self.oversample_to);
+        anchors.saturating_mul(self.pairs).saturating_add(oversampled).min(anchors.saturating_mul(each))
+    }
+
+    /// Triplets that are mined, spare ones among them, at most.
+    pub fn mined(&self) -> u64 {
+        self.pairs_of(self.anchors).saturating_mul(self.candidates)
+    }
+
+    /// Triplets of the output, at most.
     pub fn triplets(&self) -> u64 {
-        self.anchors.saturating_mul(self.pairs).saturating_mul(self.slots)
+        let slots = self.pairs_of(self.anchors).saturating_mul(self.slots);
+        slots.min(self.balance.triplets.unwrap_or(u64::MAX))
+    }
+
+    /// # Errors
+    /// When not even one batch could be full.
+    pub fn check_batches(&self, plan: &Plan) -> Result<(), TooFewClasses> {
+        let Some((key, asked)) = self.batches.map(|batches| batches.classes()) else { return Ok(()) };
+        match self.pairing_classes {
+            found if found < u64::from(asked) => Err(TooFewClasses { file: plan.file.clone(), key, asked, found }),
+            _ => Ok(()),
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::engine::{Engine, Taken, Watch};
 use super::job::Job;
 use crate::config::Plan;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
-use crate::mine::{self, Recall};
+use crate::mine::{self, Quotas, Recall};
 use crate::report::{self, Estimates, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Survey};
@@ -116,11 +116,17 @@ pub fn index<'s>(
 }
 
 /// Tunes an approximate index until a sample of anchors shows the recall that the pipeline asks for.
-pub fn tune(plan: &Plan, store: &Prepared, index: &mut Searcher, watch: &mut Watch) -> anyhow::Result<()> {
+pub fn tune(
+    plan: &Plan,
+    store: &Prepared,
+    quotas: &Quotas,
+    index: &mut Searcher,
+    watch: &mut Watch,
+) -> anyhow::Result<()> {
     let Opened::Approximate(search) = &mut index.index else { return Ok(()) };
     let target = plan.search.target_recall;
     index.effort = watch.stage("tune", None, Unit::Anchors, |_| {
-        let effort = mine::tune(store, search.as_mut(), &plan.mine, target);
+        let effort = mine::tune(store, search.as_mut(), &plan.mine, quotas, target);
         Ok((Some(effort), format!("effort {effort} of {} for a recall of {target}", search.efforts() - 1)))
     })?;
     Ok(())
@@ -144,6 +150,7 @@ pub fn graph_key(plan: &Plan, survey: &Survey) -> String {
 pub fn mine(
     plan: &Plan,
     store: &Prepared,
+    quotas: &Quotas,
     index: &Searcher,
     scratch: &Scratch,
     engine: &Engine,
@@ -159,11 +166,11 @@ pub fn mine(
                 engine.go_on()?;
                 let ordinal = ordinal as u32;
                 let found = if harvests.is_committed(ordinal) {
-                    harvests.tally(ordinal)?.triplets()
+                    harvests.tally(ordinal)?.filled()
                 } else {
-                    let harvest = mine::mine(anchors, store, index.search(), &plan.mine);
+                    let harvest = mine::mine(anchors, store, index.search(), &plan.mine, quotas);
                     harvests.commit(ordinal, &harvest)?;
-                    harvest.tally.triplets()
+                    harvest.tally.filled()
                 };
                 stage.advance(anchors.len() as u64);
                 Ok(found)
@@ -174,10 +181,16 @@ pub fn mine(
 }
 
 /// The recall of an approximate search, against the exact one on a sample of anchors.
-pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watch) -> anyhow::Result<Option<Recall>> {
+pub fn measure(
+    plan: &Plan,
+    store: &Prepared,
+    quotas: &Quotas,
+    index: &Searcher,
+    watch: &mut Watch,
+) -> anyhow::Result<Option<Recall>> {
     let Opened::Approximate(search) = &index.index else { return Ok(None) };
     watch.stage("recall", None, Unit::Anchors, |_| {
-        let recall = mine::measure(store, search.as_ref(), search.exact(), &plan.mine);
+        let recall = mine::measure(store, search.as_ref(), search.exact(), &plan.mine, quotas);
         let summary = match &recall {
             None => "exact search finds nothing either".into(),
             Some(Recall { sample, overall, .. }) => {
@@ -259,6 +272,8 @@ pub fn seal(plan: &Plan, draft: Draft, watch: Watch, estimates: Estimates) -> an
         missed: tally.missed,
         unmined: sealed.unmined.clone(),
         suspects,
+        balance: sealed.balance,
+        batches: sealed.batches.clone(),
         index: sealed.search.index.name().into(),
         reason: sealed.search.reason.clone(),
         recall: sealed.search.recall.as_ref().map(recall_line),

@@ -8,7 +8,7 @@ use super::engine::{Control, Engine};
 use super::stages;
 use crate::config;
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
-use crate::mine::{self, Harvest};
+use crate::mine::{self, Harvest, Quotas};
 use crate::report::Unit;
 use crate::search::{Brute, Index, Search};
 use crate::store::{self, Prepared, Row};
@@ -36,6 +36,7 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
         stage.finish("the store is as it was checked then");
         engine.go_on()?;
 
+        let quotas = Quotas::new(&prepared, &plan.mine);
         let unlabelled = plan.mine.negatives.unlabelled;
         let search: Box<dyn Search> =
             if full { Box::new(stages::exact(&prepared, unlabelled)?) } else { Box::new(Brute::new(&prepared)) };
@@ -43,7 +44,7 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
             let mut harvest = Harvest::default();
             let parts: Vec<Harvest> = anchors
                 .par_chunks(if full { 1_024 } else { 8 })
-                .map(|anchors| mine::mine(anchors, &prepared, search.as_ref(), &plan.mine))
+                .map(|anchors| mine::mine(anchors, &prepared, search.as_ref(), &plan.mine, &quotas))
                 .collect();
             for part in parts {
                 harvest.triplets.extend(part.triplets);
@@ -57,6 +58,7 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
         let asked = Asked {
             store: &prepared,
             mine: &plan.mine,
+            quotas: &quotas,
             output: &plan.output,
             inputs: &stages::inputs(&plan, &survey),
             completeness,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
-use crate::mine::{Ask, Band, Interval, Reason, Tally};
+use crate::mine::{Ask, Balanced, Band, Batched, Interval, Reason, Spread, Tally};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -38,6 +38,11 @@ pub struct Summary {
     /// Reasons that occurred.
     pub unmined: BTreeMap<Reason, u64>,
     pub suspects: u64,
+    /// Absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balanced>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Batched>,
     /// Name of the index, and why it was chosen.
     pub index: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,6 +169,15 @@ impl fmt::Display for Summary {
             let (exhausted, missed) = (thousands(self.exhausted), thousands(self.missed));
             line(f, "left empty", format_args!("{exhausted} slots: no such negative; {missed}: none found"))?;
         }
+        if let Some(balanced) = &self.balance {
+            balance(f, balanced)?;
+        }
+        if let Some(Batched { kind, batches, entries, remainder }) = &self.batches {
+            let [batches, entries, remainder] = [*batches, *entries, *remainder].map(thousands);
+            let what = if kind == "pk" { ("rows", "anchors") } else { ("triplets", "triplets") };
+            let (what, left) = what;
+            line(f, "batches", format_args!("{batches} of {entries} {what}; {remainder} {left} in none"))?;
+        }
         line(f, "unmined", self.unmined_text())?;
         line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
         match &self.reason {
@@ -211,6 +225,41 @@ impl Summary {
             .collect();
         if reasons.is_empty() { total } else { format!("{total}: {}", reasons.join(", ")) }
     }
+}
+
+/// What balance took away and gave, and how even it left the classes.
+fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced) -> fmt::Result {
+    let Balanced { anchors_before, anchors_after, triplets, left_out, added_pairs, refilled, emptied, cut } = *balanced;
+    let spread = |spread: Spread| match spread.largest * 1_000 {
+        0 => "none".to_owned(),
+        largest => {
+            let permille = largest / spread.total;
+            format!("{}.{} % of {} classes", permille / 10, permille % 10, thousands(spread.classes))
+        }
+    };
+    line(
+        f,
+        "balance",
+        format_args!(
+            "largest class: anchors {} before, {} after; triplets {}",
+            spread(anchors_before),
+            spread(anchors_after),
+            spread(triplets)
+        ),
+    )?;
+    let causes = [
+        (left_out, "rows beyond anchors_per_class"),
+        (added_pairs, "pairs added by oversample_to"),
+        (refilled, "slots refilled"),
+        (emptied, "slots emptied by max_uses"),
+        (cut, "triplets cut"),
+    ];
+    let causes: Vec<String> = causes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|&(count, what)| format!("{} {what}", thousands(count)))
+        .collect();
+    if causes.is_empty() { Ok(()) } else { line(f, "", causes.join(", ")) }
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -272,6 +321,8 @@ mod tests {
             missed: 0,
             unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),
             suspects: 3,
+            balance: None,
+            batches: None,
             index: "hnsw".to_owned(),
             reason: None,
             recall: Some(RecallLine { target: 0.95, sample: 1_000, estimate: 0.968, low: 0.961, high: 0.974, bands }),

@@ -1,7 +1,9 @@
 //! What is missing: a sample of anchors is mined again, and must yield the same.
 
+use super::balance;
 use super::finding::{Checked, Findings};
 use super::whole::Run;
+use crate::manifest::sealed::Sealed;
 use crate::manifest::sides::UNMINED;
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
@@ -24,21 +26,40 @@ pub(super) fn check(
     completeness: &Completeness<'_>,
     run: &Run<'_>,
     unmined: &[Option<Reason>],
-    fingerprint: &str,
+    sealed: &Sealed,
     findings: &mut Findings,
     checked: &mut Checked,
 ) {
-    let sample = sample(run.asked.store.keys(), completeness.anchors, fingerprint);
+    let sample = sample(run.asked.store.keys(), completeness.anchors, &sealed.fingerprint);
     let mut harvest = match (completeness.mine)(&sample) {
         Ok(harvest) => harvest,
         Err(error) => return findings.file(TRIPLETS, format_args!("cannot mine again: {error}"), "the same yield"),
     };
     checked.mined_again = sample.len() as u64;
-    harvest.triplets.sort_unstable_by_key(|t| (t.anchor, t.positive, t.negative));
+    let whole = sample.len() == run.asked.store.rows() as usize;
+    let candidates = std::mem::take(&mut harvest.triplets);
+    // With balance, what an anchor has depends on all others: known where all are mined again, else within bounds.
+    let (mut least, mut most) = if whole {
+        let (chosen, counts) = balance::choose(candidates, run);
+        let told = sealed.balance.map_or([0; 3], |balanced| [balanced.refilled, balanced.emptied, balanced.cut]);
+        if told != counts {
+            let named =
+                |[refilled, emptied, cut]: [u64; 3]| format!("{refilled} refilled, {emptied} emptied, {cut} cut");
+            findings.key("balance", named(told), named(counts));
+        }
+        (chosen.clone(), chosen)
+    } else {
+        (balance::must_be_there(&candidates, run), candidates)
+    };
+    for triplets in [&mut least, &mut most] {
+        triplets.sort_unstable_by_key(|t| (t.anchor, t.positive, t.negative));
+    }
+    let of_anchor = |triplets: &[Triplet], anchor: Row| {
+        triplets.partition_point(|t| t.anchor < anchor)..triplets.partition_point(|t| t.anchor <= anchor)
+    };
     for &anchor in &sample {
-        let from = harvest.triplets.partition_point(|t| t.anchor < anchor);
-        let to = harvest.triplets.partition_point(|t| t.anchor <= anchor);
-        compare(run, anchor, &harvest.triplets[from..to], findings);
+        let bounds = [&least, &most].map(|triplets| &triplets[of_anchor(triplets, anchor)]);
+        compare(run, anchor, bounds, findings);
     }
     for &(row, reason) in &harvest.unmined {
         let listed = unmined.get(row.index()).copied().flatten();
@@ -66,17 +87,18 @@ fn sample(keys: &[u64], count: usize, fingerprint: &str) -> Vec<Row> {
     rows.into_iter().map(Row).collect()
 }
 
-fn compare(run: &Run<'_>, anchor: Row, expected: &[Triplet], findings: &mut Findings) {
+/// What must be there, and what may.
+fn compare(run: &Run<'_>, anchor: Row, [least, most]: [&[Triplet]; 2], findings: &mut Findings) {
     let found = run.of_anchor(anchor);
     let named = |t: &Triplet| {
         let kind = if t.fallback { " as fallback" } else { "" };
         let [a, p, n] = [t.anchor, t.positive, t.negative].map(|row| run.name(row));
         format!("anchor {a}, positive {p}, negative {n} ({}{kind})", t.band.name())
     };
-    for triplet in expected.iter().filter(|t| !found.contains(t)) {
+    for triplet in least.iter().filter(|t| !found.contains(t)) {
         findings.file(TRIPLETS, "no such triplet", named(triplet));
     }
-    for triplet in found.iter().filter(|t| !expected.contains(t)) {
+    for triplet in found.iter().filter(|t| !most.contains(t)) {
         findings.file(TRIPLETS, named(triplet), "no such triplet");
     }
 }

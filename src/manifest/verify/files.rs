@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::finding::{Checked, Findings};
 use crate::manifest::Params;
+use crate::manifest::batches::{BATCHES, REMAINDER};
 use crate::manifest::digest;
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
@@ -20,10 +21,11 @@ pub(super) fn check(
     out: &Path,
     sealed: &Sealed,
     output: &Params,
+    batches: bool,
     findings: &mut Findings,
     checked: &mut Checked,
 ) -> Intact {
-    check_names(sealed, output, findings);
+    check_names(sealed, output, batches, findings);
     check_unlisted(out, sealed, findings);
     let listed: Vec<&Listed> = sealed.listed().collect();
     let outcomes: Vec<Result<(), (String, String)>> = listed.par_iter().map(|listed| check_file(out, listed)).collect();
@@ -42,7 +44,7 @@ pub(super) fn check(
 }
 
 /// Parts are numbered without gaps, and all but the last are full.
-fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
+fn check_names(sealed: &Sealed, output: &Params, batches: bool, findings: &mut Findings) {
     for (ordinal, part) in sealed.parts.iter().enumerate() {
         let name = part_name(ordinal, output.format);
         if part.path != name {
@@ -62,8 +64,10 @@ fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
         findings.key("parts", "none", "at least one");
     }
     let names: Vec<&str> = sealed.files.iter().map(|listed| listed.path.as_str()).collect();
-    if names != [UNMINED, SUSPECTS] {
-        findings.key("files", names.join(", "), format_args!("{UNMINED}, {SUSPECTS}"));
+    let expected = [UNMINED, SUSPECTS, BATCHES, REMAINDER];
+    let expected = if batches { &expected[..] } else { &expected[..2] };
+    if names != expected {
+        findings.key("files", names.join(", "), expected.join(", "));
     }
 }
 

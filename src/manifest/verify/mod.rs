@@ -4,6 +4,8 @@
 //! The output may be hostile. Whatever it holds becomes a finding, never a panic, and its claims are bounded by what the store and
 //! the files can hold before any memory is taken for them.
 
+mod balance;
+mod batches;
 mod completeness;
 mod files;
 mod finding;
@@ -23,14 +25,16 @@ use whole::Run;
 use super::layout::Layout;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
 use super::{Params, fingerprint};
-use crate::mine;
-use crate::store::Prepared;
+use crate::mine::{self, Quotas, Sides};
+use crate::store::{Prepared, Row};
 
 /// What an output is held against: everything here is made anew from the inputs and the manifest's pipeline.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     pub store: &'a Prepared,
     pub mine: &'a mine::Params,
+    /// Of store and request.
+    pub quotas: &'a Quotas,
     pub output: &'a Params,
     /// The inputs as they are now. Their paths may have changed.
     pub inputs: &'a [Input],
@@ -42,7 +46,7 @@ pub struct Asked<'a> {
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     let (mut findings, mut checked) = (Findings::default(), Checked::default());
     check_origin(sealed, asked, &mut findings);
-    let intact = files::check(out, sealed, asked.output, &mut findings, &mut checked);
+    let intact = files::check(out, sealed, asked.output, asked.mine.batches.is_some(), &mut findings, &mut checked);
 
     let layout = match Layout::new(asked.store, asked.mine.negatives.unlabelled) {
         Ok(layout) => layout,
@@ -57,12 +61,24 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     }
 
     if let Some(triplets) = triplets::check(out, sealed, asked, &layout, &intact, &mut findings, &mut checked) {
+        let label = |row: Row| asked.store.labels()[row.index()];
+        let sides: Vec<Sides> = match asked.mine.batches {
+            Some(mine::Batches::Triplets { .. }) => {
+                triplets.iter().map(|t| Sides { anchor: label(t.anchor), negative: label(t.negative) }).collect()
+            }
+            _ => Vec::new(),
+        };
         let run = Run::new(asked, triplets);
         run.check_pairs(&mut findings);
+        balance::check(sealed, &run, &mut findings);
         let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
         run.check_counts(sealed, listed.as_deref(), &mut findings);
         if let (Some(completeness), Some(listed)) = (&asked.completeness, &listed) {
-            completeness::check(completeness, &run, listed, &sealed.fingerprint, &mut findings, &mut checked);
+            completeness::check(completeness, &run, listed, sealed, &mut findings, &mut checked);
+        }
+        if let Some(unmined) = &listed {
+            let subject = batches::Subject { asked, sides: &sides, unmined };
+            batches::check(out, sealed, &subject, &intact, &mut findings, &mut checked);
         }
     }
     sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);

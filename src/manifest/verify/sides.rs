@@ -152,6 +152,8 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
         Some(Reason::Unlabelled)
     } else if store.members(label).len() == 1 {
         Some(Reason::Singleton)
+    } else if !mine::is_anchor(row, store, run.asked.mine) {
+        Some(Reason::BalancedAway)
     } else if !has_positive(run, row) {
         Some(Reason::NoPositive)
     } else {
@@ -161,6 +163,9 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
         (Some(right), reason) => (reason != right).then_some(right.name()),
         (None, Reason::BandEmpty) => None,
         (None, Reason::SearchMissed) => (index == Index::Exact).then_some("band-empty: the search was exact"),
+        (None, Reason::BalancedAway) => {
+            (!run.asked.mine.balance.selects()).then_some("another reason: no triplets are taken from an anchor")
+        }
         (None, _) => Some("band-empty or search-missed: it has a positive"),
     }
 }

@@ -14,7 +14,7 @@ use crate::manifest::harvest;
 use crate::manifest::layout::{Claims, Layout};
 use crate::manifest::order::Key;
 use crate::manifest::sealed::{Listed, Sealed};
-use crate::mine::{Ask, Band, PositivePick, Triplet};
+use crate::mine::{self, Ask, Band, Triplet, Weighting};
 use crate::store::{Prepared, Row};
 
 /// A triplet's place in the order asked for.
@@ -46,6 +46,7 @@ pub(super) fn check(
         findings.key("parts", format_args!("{claimed} rows"), format_args!("at most {most}, all that were asked for"));
         return None;
     }
+    let weights = weights(out, sealed, asked, layout, intact);
     let mut triplets = Vec::new();
     let mut last: Option<Rank> = None;
     let mut whole = true;
@@ -54,7 +55,7 @@ pub(super) fn check(
             whole = false;
             continue;
         }
-        let (outcomes, error) = check_part(out, part, asked, layout);
+        let (outcomes, error) = check_part(out, part, asked, layout, weights.as_deref());
         for outcome in outcomes {
             findings.append(outcome.findings);
             if let Some((first, end)) = outcome.ends {
@@ -77,21 +78,43 @@ pub(super) fn check(
 
 /// As many as the pipeline can yield on this store.
 fn most_triplets(asked: &Asked<'_>) -> u64 {
-    let slots: u64 = match &asked.mine.ask {
-        Ask::Bands(bands) => bands.iter().map(|&(_, count)| u64::from(count)).sum(),
-        Ask::Any(count) => u64::from(*count),
-    };
-    let positives = &asked.mine.positives;
+    let slots = u64::from(asked.mine.ask.slots());
     let pairs = |row: &Row| {
         let label = asked.store.labels()[row.index()];
         let others = if label.is_null() { 0 } else { (asked.store.members(label).len() as u64).saturating_sub(1) };
-        if positives.pick == PositivePick::All { others } else { others.min(u64::from(positives.per_anchor)) }
+        others.min(u64::from(asked.quotas.of(*row)))
     };
-    (0..asked.store.rows()).map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(slots)
+    let all = (0..asked.store.rows()).map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(slots);
+    all.min(asked.mine.balance.triplets.unwrap_or(u64::MAX))
+}
+
+/// What each class should weigh, by the triplets that its rows are the anchors of. What cannot be read is counted as absent, and
+/// found soon after.
+fn weights(out: &Path, sealed: &Sealed, asked: &Asked<'_>, layout: &Layout, intact: &Intact) -> Option<Vec<f32>> {
+    let (store, weighting) = (asked.store, asked.mine.balance.weights);
+    let mut counts = vec![0u64; store.classes()];
+    let parts = sealed.parts.iter().filter(|part| weighting != Weighting::None && intact.contains(&part.path));
+    for (_, batch) in
+        parts.flat_map(|part| Table::open(out, part, asked.output.format, layout.schema())).flatten().flatten()
+    {
+        for &place in Claims::of(&batch).places[0] {
+            let class = row_at(store, place).map(|row| store.labels()[row.index()].index());
+            if let Some(count) = class.and_then(|class| counts.get_mut(class)) {
+                *count += 1;
+            }
+        }
+    }
+    mine::weights(weighting, &counts)
 }
 
 /// The batches of a part, in order, up to the first that cannot be read.
-fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, layout: &Layout) -> (Vec<Outcome>, Option<String>) {
+fn check_part(
+    out: &Path,
+    part: &Listed,
+    asked: &Asked<'_>,
+    layout: &Layout,
+    weights: Option<&[f32]>,
+) -> (Vec<Outcome>, Option<String>) {
     let format = asked.output.format;
     let table = match Table::open(out, part, format, layout.schema()) {
         Ok(table) => table,
@@ -102,7 +125,7 @@ fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, layout: &Layout) -> 
         .map(|batch| {
             let (first, batch) = batch?;
             let place = Place { file: &part.path, format, first };
-            check_batch(place, &batch, asked, layout).map_err(|error| error.to_string())
+            check_batch(place, &batch, asked, layout, weights).map_err(|error| error.to_string())
         })
         .collect();
     let (mut outcomes, mut error) = (Vec::new(), None);
@@ -121,6 +144,7 @@ fn check_batch(
     batch: &RecordBatch,
     asked: &Asked<'_>,
     layout: &Layout,
+    weights: Option<&[f32]>,
 ) -> Result<Outcome, GatherError> {
     let store = asked.store;
     let mut outcome = Outcome { first: place.first, ..Outcome::default() };
@@ -153,7 +177,7 @@ fn check_batch(
         known.push(i);
         outcome.triplets.push(Triplet { anchor, positive, negative, d_ap, d_an, band, fallback });
     }
-    let expected = layout.batch(store, &harvest::batch(&outcome.triplets)?)?;
+    let expected = layout.batch(store, &harvest::batch(&outcome.triplets)?, weights)?;
     compare(place, batch, &known, &expected, &mut outcome.findings)?;
     for (&i, triplet) in known.iter().zip(&outcome.triplets) {
         check_rules(place, place.first + u64::from(i), triplet, asked, &mut outcome.findings);

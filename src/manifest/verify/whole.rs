@@ -7,7 +7,7 @@ use super::finding::Findings;
 use crate::manifest::gather;
 use crate::manifest::sealed::{BandCounts, RowCounts, Sealed};
 use crate::manifest::write::TRIPLETS;
-use crate::mine::{Ask, Band, PositivePick, Reason, Triplet};
+use crate::mine::{self, Ask, Band, Reason, Triplet};
 use crate::store::Row;
 
 /// All triplets of an output.
@@ -30,6 +30,18 @@ impl<'a> Run<'a> {
         &self.triplets[from..from + length]
     }
 
+    /// All, by anchor, positive and negative.
+    pub(super) fn triplets(&self) -> &[Triplet] {
+        &self.triplets
+    }
+
+    /// Of each row of the store, the triplets that it is the negative of.
+    pub(super) fn uses(&self) -> Vec<u32> {
+        let mut uses = vec![0u32; self.asked.store.rows() as usize];
+        self.triplets.iter().for_each(|triplet| uses[triplet.negative.index()] += 1);
+        uses
+    }
+
     /// How a finding names a row.
     pub(super) fn name(&self, row: Row) -> String {
         let id = gather::ids(self.asked.store, &[row]).ok();
@@ -38,15 +50,14 @@ impl<'a> Run<'a> {
     }
 
     pub(super) fn check_pairs(&self, findings: &mut Findings) {
-        let params = self.asked.mine;
         for anchor in self.triplets.chunk_by(|x, y| x.anchor == y.anchor) {
             let mut pairs = 0;
             for pair in anchor.chunk_by(|x, y| x.positive == y.positive) {
                 pairs += 1;
                 self.check_pair(pair, findings);
             }
-            let most = params.positives.per_anchor;
-            if params.positives.pick != PositivePick::All && pairs > most {
+            let most = self.asked.quotas.of(anchor[0].anchor);
+            if pairs > most {
                 let found = format!("anchor {} with {pairs} positives", self.name(anchor[0].anchor));
                 findings.file(TRIPLETS, found, format_args!("at most {most}"));
             }
@@ -105,7 +116,12 @@ impl<'a> Run<'a> {
         }
         equal("rows.unmined", total, counts.iter().sum());
         let never = [Reason::Unlabelled, Reason::Singleton, Reason::NoPositive];
-        let searched = u64::from(store.rows()) - never.iter().map(|&reason| counts[reason as usize]).sum::<u64>();
+        let left_out = |(row, reason): (Row, &Option<Reason>)| {
+            *reason == Some(Reason::BalancedAway) && !mine::is_anchor(row, store, self.asked.mine)
+        };
+        let left_out = (0..).map(Row).zip(unmined).filter(|&listed| left_out(listed)).count() as u64;
+        let never = never.iter().map(|&reason| counts[reason as usize]).sum::<u64>();
+        let searched = u64::from(store.rows()) - never - left_out;
         equal("rows.anchors", anchors, searched);
     }
 }
