@@ -368,6 +368,27 @@ glosses → /out/glosses
     }
 
     #[test]
+    fn the_card_of_a_balanced_run_says_what_was_taken_and_from_whom() {
+        let spread = |classes, total, largest| Spread { classes, total, largest };
+        let balance = Balanced {
+            anchors_before: spread(66, 1_320, 660),
+            anchors_after: spread(65, 1_300, 20),
+            triplets: spread(65, 3_520, 100),
+            left_out: 640,
+            cut: 1_234,
+            ..Balanced::default()
+        };
+        let batches = Batched { kind: "pk".to_owned(), batches: 20, entries: 1_280, remainder: 3 };
+        let card = Summary { balance: Some(balance), batches: Some(batches), ..summary() }.to_string();
+        let expected = "
+  balance     largest class: anchors 50.0 % of 66 classes before, 1.5 % of 65 classes after; triplets 2.8 % of 65 classes
+              640 rows beyond anchors_per_class, 1,234 triplets cut
+  batches     20 of 1,280 rows; 3 anchors in none
+  unmined ";
+        assert!(card.contains(expected), "{card}");
+    }
+
+    #[test]
     fn is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(read(folder.path()), Err(ReportError::Absent(_))));
