@@ -46,7 +46,7 @@ pub(super) fn check(
     };
     let kind = Kind::of(batches, subject.asked.store);
     let placed = vec![false; entries];
-    let mut reader = Reader { subject, batches, kind, placed, batch: Vec::new(), begun: 0 };
+    let mut reader = Reader { subject, batches, kind, placed, batch: Vec::new(), length: 0, number: None, begun: 0 };
     let mut left = vec![false; entries];
     let Some(in_batches) = each(out, sealed, BATCHES, kind, intact, findings, &mut |place, table, findings| {
         reader.read(place, table, findings)
@@ -168,8 +168,10 @@ struct Reader<'a> {
     batches: Batches,
     kind: Kind<'a>,
     placed: Vec<bool>,
-    /// Entries of the batch that is being read.
+    /// Entries of the batch that is being read, how many there are, and its number.
     batch: Vec<u64>,
+    length: u64,
+    number: Option<u32>,
     begun: u64,
 }
 
@@ -181,25 +183,25 @@ impl Reader<'_> {
         let (mut known, mut valid) = (Vec::new(), Vec::new());
         for (i, entry) in (0u32..).zip(entries) {
             let (batch, position) = (batches[i as usize], positions[i as usize]);
-            if position == 0 && u64::from(batch) == self.begun {
+            let begins = self.number.replace(batch) != Some(batch);
+            let right = if begins {
                 self.end_batch(findings);
                 self.begun += 1;
-            } else if u64::from(batch) + 1 != self.begun || u64::from(position) != self.batch.len() as u64 {
-                let found = format!("{batch}, {position}");
-                let row = place.first + u64::from(i);
-                findings.value(
-                    place.file,
-                    row,
-                    "batch, position",
-                    found,
-                    "batches and positions in order, without gaps",
-                );
+                u64::from(batch) + 1 == self.begun && position == 0
+            } else {
+                u64::from(position) == self.length
+            };
+            if !right {
+                let (row, found) = (place.first + u64::from(i), format!("{batch}, {position}"));
+                findings.value(place.file, row, "batch, position", found, "all in order, without gaps");
             }
+            // Goes on from what was found, so that one gap is one finding.
+            self.length = u64::from(position) + 1;
             let Some(entry) = entry else { continue };
             known.push(i);
             valid.push(entry);
-            // A batch beyond its size is reported where it ends, and need not be kept whole.
-            if self.batch.len() as u64 <= self.largest() {
+            // A batch beyond its size is reported where it ends, and is not kept whole.
+            if (self.batch.len() as u64) < self.largest() {
                 self.batch.push(entry);
             }
         }
@@ -217,11 +219,14 @@ impl Reader<'_> {
 
     /// Checks the batch that ends here.
     fn end_batch(&mut self, findings: &mut Findings) {
-        let batch = std::mem::take(&mut self.batch);
+        let (batch, length, largest) = (std::mem::take(&mut self.batch), self.length, self.largest());
         if batch.is_empty() {
             return;
         }
         let number = self.begun - 1;
+        if length > largest {
+            findings.file(BATCHES, format_args!("batch {number}: {length} entries"), format_args!("at most {largest}"));
+        }
         let mut wrong = |found: String, expected: &str| {
             findings.file(BATCHES, format_args!("batch {number}: {found}"), expected);
         };

@@ -69,8 +69,8 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
             _ => Vec::new(),
         };
         let run = Run::new(asked, triplets);
-        run.check_pairs(&mut findings);
         balance::check(sealed, &run, &mut findings);
+        run.check_pairs(&mut findings);
         let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
         run.check_counts(sealed, listed.as_deref(), &mut findings);
         if let (Some(completeness), Some(listed)) = (&asked.completeness, &listed) {
