@@ -24,11 +24,12 @@ fn stages(c: &mut Criterion) {
     c.bench_function("stage/pack", |b| b.iter(|| Exact::new(&store, false).expect("room")));
     c.bench_function("stage/cells", |b| b.iter(|| Cells::new(&store, None, false).expect("room")));
     let (exact, mut cells) = (Exact::new(&store, false).expect("room"), Cells::new(&store, None, false).expect("room"));
-    mine::tune(&store, &mut cells, &plan.mine, plan.search.target_recall);
+    let quotas = mine::Quotas::new(&store, &plan.mine);
+    mine::tune(&store, &mut cells, &plan.mine, &quotas, plan.search.target_recall);
     let anchors: Vec<Row> = (0..store.rows().min(1_024)).map(Row).collect();
     let searches: [(&str, &dyn Search); 2] = [("stage/mine/exact", &exact), ("stage/mine/cells", &cells)];
     for (name, search) in searches {
-        c.bench_function(name, |b| b.iter(|| mine::mine(&anchors, &store, search, &plan.mine)));
+        c.bench_function(name, |b| b.iter(|| mine::mine(&anchors, &store, search, &plan.mine, &quotas)));
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
-use triplet_miner::pipeline::{Interrupted, TooLittleMemory};
+use triplet_miner::pipeline::{Interrupted, TooFewClasses, TooLittleMemory};
 use triplet_miner::store::{InspectError, PrepareError, SurveyError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Status {
     pub fn of(error: &anyhow::Error) -> Self {
         let known = |cause: &(dyn Error + 'static)| match cause {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
-            c if c.is::<ConfigError>() || c.is::<TooLittleMemory>() => Some(Self::Wrong),
+            c if c.is::<ConfigError>() || c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
             // A full disk is no fault of the data.
             c => match c.downcast_ref::<PrepareError>()? {

@@ -8,7 +8,7 @@ use super::error::{Complaint, ConfigError, Place};
 use super::paths;
 use super::plan::{self, Places, Plan};
 use super::schema::check_keys;
-use super::spec::{ROWS_PER_FILE, Spec};
+use super::spec::{BatchesSpec, ROWS_PER_FILE, Spec, WeightsSpec};
 use crate::mine::PositivePick;
 
 /// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
@@ -36,6 +36,10 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         if spec.output.shards.is_none() {
             spec.output.rows_per_file.get_or_insert(ROWS_PER_FILE);
         }
+        if spec.balance.weights == WeightsSpec::Effective {
+            spec.balance.beta.get_or_insert(0.999);
+        }
+        spec.batches.iter_mut().for_each(BatchesSpec::fill);
         let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
         for (section, path) in plan.places().inputs() {
             paths::apart(section, path, &plan.output.path)?;

@@ -10,6 +10,7 @@ mod plan;
 mod schema;
 mod size;
 mod spec;
+mod together;
 
 pub use error::{ConfigError, Place};
 pub use load::{load, restore};

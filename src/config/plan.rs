@@ -9,10 +9,14 @@ use super::error::{Complaint, nearest};
 use super::guards::guards;
 use super::paths::{path, seen_from};
 use super::size::parse_size;
-use super::spec::{ALL_COLUMNS, BandsSpec, PairsSpec, QueriesSpec, ROWS_PER_FILE, Spec, StoreSpec, Unlabelled};
+use super::spec::{
+    ALL_COLUMNS, BalanceSpec, BandsSpec, BatchKind, BatchesSpec, PairsSpec, QueriesSpec, ROWS_PER_FILE, Spec,
+    StoreSpec, Unlabelled, WeightsSpec,
+};
+use super::together;
 use crate::kernel::Metric;
 use crate::manifest::{Columns, Format, Layout, Order, Split};
-use crate::mine::{Ask, Band, NegativePick, PositivePick};
+use crate::mine::{Ask, Balance, Band, Batches, NegativePick, Pk, PositivePick, Weighting};
 use crate::store::{LinkParams, Section, Sources};
 use crate::{manifest, mine, search, store};
 
@@ -104,6 +108,8 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
         work => path(base, "run.work", work)?,
     };
+    let output = output(spec, output_path, &mine.ask)?;
+    together::check(spec, &mine, &output)?;
     Ok(Plan {
         file: file.to_path_buf(),
         name: spec.name.clone().unwrap_or_default(),
@@ -111,7 +117,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         queries,
         pairs,
         search: search(spec)?,
-        output: output(spec, output_path, &mine.ask)?,
+        output,
         mine,
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
@@ -280,6 +286,8 @@ fn mine(spec: &Spec, groups: &[&str]) -> Result<mine::Params, Complaint> {
         pick: asked.pick,
         seed: asked.seed,
         positives: positives(spec, groups)?,
+        balance: balance(spec)?,
+        batches: spec.batches.as_ref().map(batches).transpose()?,
     })
 }
 
@@ -354,6 +362,66 @@ fn negatives(spec: &Spec, groups: &[&str], ask: &Ask) -> Result<mine::Negatives,
             most => most,
         },
     })
+}
+
+fn balance(spec: &Spec) -> Result<Balance, Complaint> {
+    let asked = &spec.balance;
+    for (key, count) in [
+        ("anchors_per_class", asked.anchors_per_class.map(u64::from)),
+        ("oversample_to", asked.oversample_to.map(u64::from)),
+        ("max_uses", asked.max_uses.map(u64::from)),
+        ("triplets", asked.triplets),
+    ] {
+        if count == Some(0) {
+            let message = "must be at least 1; leave it out where nothing is to be limited";
+            return Err(Complaint::new(format!("balance.{key}"), message));
+        }
+    }
+    if asked.oversample_to.is_some() && spec.mine.positives.pick == PositivePick::All {
+        let message =
+            "mine.positives.pick = \"all\" takes every pair a class has; leave this out, or choose another pick";
+        return Err(Complaint::new("balance.oversample_to", message));
+    }
+    let weights = match (asked.weights, asked.beta) {
+        (WeightsSpec::Effective, Some(beta)) if (0.0..1.0).contains(&beta) => Weighting::Effective { beta },
+        (WeightsSpec::Effective, _) => {
+            return Err(Complaint::new("balance.beta", "must be at least 0 and less than 1, as in 0.999"));
+        }
+        (_, Some(_)) => {
+            return Err(Complaint::new("balance.beta", "has a meaning only with weights = \"effective\""));
+        }
+        (WeightsSpec::None, None) => Weighting::None,
+        (WeightsSpec::Inverse, None) => Weighting::Inverse,
+    };
+    let BalanceSpec { anchors_per_class, oversample_to, max_uses, triplets, .. } = *asked;
+    Ok(Balance { anchors_per_class, oversample_to, max_uses, triplets, weights })
+}
+
+fn batches(asked: &BatchesSpec) -> Result<Batches, Complaint> {
+    let BatchesSpec { kind, classes, per_class, size } = *asked;
+    let count = |key: &str, value: Option<u32>| match value.unwrap_or(0) {
+        0 | 1 => {
+            Err(Complaint::new(format!("batches.{key}"), "must be at least 2: one alone has nothing to compare with"))
+        }
+        count => Ok(count),
+    };
+    let foreign = |key: &str, value: Option<u32>, own: &str| match value {
+        Some(_) => {
+            Err(Complaint::new(format!("batches.{key}"), format!("has no meaning with this kind, which knows {own}")))
+        }
+        None => Ok(()),
+    };
+    match kind {
+        BatchKind::Pk => {
+            foreign("size", size, "classes and per_class")?;
+            Ok(Batches::Pk(Pk { classes: count("classes", classes)?, per_class: count("per_class", per_class)? }))
+        }
+        BatchKind::Triplets => {
+            foreign("classes", classes, "size")?;
+            foreign("per_class", per_class, "size")?;
+            Ok(Batches::Triplets { size: count("size", size)? })
+        }
+    }
 }
 
 fn bound(key: &str, value: Option<f64>) -> Result<Option<f32>, Complaint> {

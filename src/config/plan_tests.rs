@@ -99,6 +99,56 @@ fn values_that_make_no_sense_are_refused() {
         ("store.carry=['a', 'a']", "p.toml: store.carry = [\"a\", \"a\"]: names \"a\" twice"),
         ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),
         ("mine.seed=-1", "p.toml: mine.seed = -1: invalid value: integer `-1`, expected a whole number, 0 or more"),
+        (
+            "balance.max_uses=0",
+            "p.toml: balance.max_uses = 0: must be at least 1; leave it out where nothing is to be limited",
+        ),
+        (
+            "balance.triplets=0",
+            "p.toml: balance.triplets = 0: must be at least 1; leave it out where nothing is to be limited",
+        ),
+        (
+            "balance.anchors_per_class=0",
+            "p.toml: balance.anchors_per_class = 0: must be at least 1; leave it out where nothing is to be limited",
+        ),
+        (
+            "balance.oversample_to=0",
+            "p.toml: balance.oversample_to = 0: must be at least 1; leave it out where nothing is to be limited",
+        ),
+        (
+            "balance.weights=square",
+            "p.toml: balance.weights = \"square\": unknown variant `square`, expected one of `none`, `inverse`, `effective`",
+        ),
+        ("balance.beta=0.9", "p.toml: balance.beta = 0.9: has a meaning only with weights = \"effective\""),
+        (
+            "balance={ weights = 'effective', beta = 1.0 }",
+            "p.toml: balance.beta = 1.0: must be at least 0 and less than 1, as in 0.999",
+        ),
+        (
+            "batches={ kind = 'pk', classes = 1 }",
+            "p.toml: batches.classes = 1: must be at least 2: one alone has nothing to compare with",
+        ),
+        (
+            "batches={ kind = 'pk', per_class = 1 }",
+            "p.toml: batches.per_class = 1: must be at least 2: one alone has nothing to compare with",
+        ),
+        (
+            "batches={ kind = 'triplets', size = 1 }",
+            "p.toml: batches.size = 1: must be at least 2: one alone has nothing to compare with",
+        ),
+        (
+            "batches={ kind = 'pk', size = 8 }",
+            "p.toml: batches.size = 8: has no meaning with this kind, which knows classes and per_class",
+        ),
+        (
+            "batches={ kind = 'triplets', classes = 8 }",
+            "p.toml: batches.classes = 8: has no meaning with this kind, which knows size",
+        ),
+        (
+            "batches={ kind = 'triplets', per_class = 8 }",
+            "p.toml: batches.per_class = 8: has no meaning with this kind, which knows size",
+        ),
+        ("batches={}", "p.toml: batches: missing field `kind`"),
         ("run.threads=1025", "p.toml: run.threads = 1025: must be at most 1,024; 0 takes every core"),
         (
             "run.memory=plenty",
@@ -132,6 +182,10 @@ fn combinations_that_make_no_sense_are_refused() {
         (
             ["mine.negatives.same=['writer']", "mine.negatives.different=['writer']"],
             "p.toml: mine.negatives.different = [\"writer\"]: \"writer\" is also in mine.negatives.same; no pair both agrees and differs",
+        ),
+        (
+            ["mine.positives.pick=all", "balance.oversample_to=50"],
+            "p.toml: balance.oversample_to = 50: mine.positives.pick = \"all\" takes every pair a class has; leave this out, or choose another pick",
         ),
         (
             ["mine.bands={ any = 2 }", "mine.fallback=['easy']"],
@@ -424,4 +478,36 @@ fn guards_that_contradict_each_other_or_the_bands_are_refused_by_name() {
     // Measured from the nearest of several positives, a margin leaves something that is nearer than another one.
     let several = ["mine.bands={ hard = 1 }", "mine.positives.pick='all'", "mine.negatives.reference='nearest'"];
     plan(GOOD, &[&several[..], &["mine.negatives.absolute_margin=0.1"]].concat()).unwrap();
+}
+
+#[test]
+fn sections_that_do_not_go_together_are_refused() {
+    for (set, expected) in [
+        (
+            &["queries.path='q.parquet'", "balance.triplets=5"][..],
+            "balance: is for one store with labels; leave it out, or [queries] and [pairs]",
+        ),
+        (
+            &["queries.path='q.parquet'", "batches.kind='pk'"],
+            "batches: is for one store with labels; leave it out, or [queries] and [pairs]",
+        ),
+        (
+            &["balance.max_uses=2", "mine.pick='distance-weighted'"],
+            "balance.max_uses = 2: fills slots again in another order than distance-weighted picks; choose random or nearest",
+        ),
+        (
+            &["balance.triplets=5", "output.layout='n-tuple'"],
+            "balance.triplets = 5: speaks of single triplets; expected output.layout = \"triplet\" with all columns",
+        ),
+        (
+            &["batches.kind='triplets'", "output.layout='pair'"],
+            "batches.kind = \"triplets\": speaks of single triplets; expected output.layout = \"triplet\" with all columns",
+        ),
+        (
+            &["balance.weights='inverse'", "output.format='npy'"],
+            "balance.weights = \"inverse\": fills a column that an array of row indices has no place for",
+        ),
+    ] {
+        assert_eq!(refusal(set), format!("p.toml: {expected}"));
+    }
 }

@@ -66,7 +66,7 @@ mod tests {
         );
         assert_eq!(
             complaint("[qeries]"),
-            "qeries: unknown key; did you mean `queries`? a pipeline knows mine, name, output, pairs, queries, run, search, store"
+            "qeries: unknown key; did you mean `queries`? a pipeline knows balance, batches, mine, name, output, pairs, queries, run, search, store"
         );
         assert!(
             complaint("[mine]\nbands = { semihard = 1 }")

@@ -30,6 +30,10 @@ pub struct Spec {
     #[serde(default)]
     pub mine: MineSpec,
     #[serde(default)]
+    pub balance: BalanceSpec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<BatchesSpec>,
+    #[serde(default)]
     pub output: OutputSpec,
     // What cannot change the result is no part of the resolved pipeline.
     #[serde(default, skip_serializing)]
@@ -257,6 +261,90 @@ pub struct NegativesSpec {
     pub max_per_class: Option<u32>,
 }
 
+/// Between classes, and between rows.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BalanceSpec {
+    /// Anchors of one class, at most: which ones is drawn by seed. The others may still be positives and negatives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub anchors_per_class: Option<u32>,
+    /// (anchor, positive) pairs that a class gets, as far as it has them: anchors of smaller classes take more positives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub oversample_to: Option<u32>,
+    /// Triplets that one row is the negative of, at most; others take the place of a row that is used up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max_uses: Option<u32>,
+    /// Triplets in all, at most: which ones is drawn by seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub triplets: Option<u64>,
+    /// What fills the column weight, by the anchor's class.
+    pub weights: WeightsSpec,
+    /// For weights = "effective". Default: 0.999.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub beta: Option<f64>,
+}
+
+/// How triplets are weighted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightsSpec {
+    /// All alike: 1.
+    #[default]
+    None,
+    /// 1 / n, n the triplets of the class.
+    Inverse,
+    /// (1 − β) / (1 − βⁿ): the effective number of samples (Cui et al. 2019).
+    Effective,
+}
+
+/// Batches in which no row is a false negative of another.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchesSpec {
+    pub kind: BatchKind,
+    /// Classes in a batch of kind "pk". Default: 16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2))]
+    pub classes: Option<u32>,
+    /// Rows of each class in a batch of kind "pk". Default: 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2))]
+    pub per_class: Option<u32>,
+    /// Triplets in a batch of kind "triplets". Default: 256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2))]
+    pub size: Option<u32>,
+}
+
+/// What a batch is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchKind {
+    /// Rows of the store: some classes, some rows of each.
+    Pk,
+    /// Triplets of the output.
+    Triplets,
+}
+
+impl BatchesSpec {
+    /// Fills in what belongs to the kind.
+    pub fn fill(&mut self) {
+        match self.kind {
+            BatchKind::Pk => {
+                self.classes.get_or_insert(16);
+                self.per_class.get_or_insert(4);
+            }
+            BatchKind::Triplets => {
+                self.size.get_or_insert(256);
+            }
+        }
+    }
+}
 /// What `output.columns` says unless it names one.
 pub const ALL_COLUMNS: &str = "all";
 /// Where nothing else is asked for: files of some tens of MiB.

@@ -35,6 +35,8 @@ pub(super) fn mine_params() -> mine::Params {
             guards: Guards { duplicate_distance: Some(1e-4), ..Guards::default() },
             max_per_class: None,
         },
+        balance: mine::Balance::default(),
+        batches: None,
     }
 }
 
@@ -107,7 +109,8 @@ fn block_on<T>(threads: usize, future: impl Future<Output = T>) -> T {
 }
 
 pub(super) fn mine(store: &Prepared, anchors: &[Row]) -> Harvest {
-    mine::mine(anchors, store, &Brute::new(store), &mine_params())
+    let params = mine_params();
+    mine::mine(anchors, store, &Brute::new(store), &params, &mine::Quotas::new(store, &params))
 }
 
 /// The store, mined in three partitions.
@@ -164,7 +167,9 @@ pub(super) fn draft_of(
     let means = store::Means { threads, memory: 64 << 20, spill: Some(scratch.path().join("spill")) };
     let session = store::session(&means, super::KEYED_ROW).unwrap();
     let (harvests, mine) = (harvests(scratch.path(), store, mined), mine_params());
-    let material = super::Material { store, harvests: &harvests, mine: &mine, output, session: &session };
+    let quotas = mine::Quotas::new(store, &mine);
+    let material =
+        super::Material { store, harvests: &harvests, mine: &mine, quotas: &quotas, output, session: &session };
     block_on(threads, super::write(&folder.join("staging"), &material, facts(name), &|_| {})).unwrap()
 }
 

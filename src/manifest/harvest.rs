@@ -28,6 +28,8 @@ pub enum HarvestError {
     Io { path: PathBuf, action: &'static str, source: io::Error },
     #[error("{}: damaged scratch file: {found}; delete it and run again, only this partition is mined anew", path.display())]
     Damaged { path: PathBuf, found: String },
+    #[error("cannot choose among the triplets: {0}")]
+    Choose(#[from] ArrowError),
 }
 
 /// The folder of committed harvests.

@@ -3,6 +3,7 @@
 //! `manifest.json` is written last: a folder without it is not finished. The same harvests give the same bytes: every order is
 //! total, no file knows the time, and no number is rounded on its way into text.
 
+mod batches;
 mod digest;
 mod durable;
 mod fingerprint;
@@ -15,6 +16,7 @@ mod order;
 mod params;
 mod seal;
 mod sealed;
+mod select;
 mod sides;
 mod stock;
 mod verify;

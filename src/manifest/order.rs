@@ -19,8 +19,9 @@ use futures::{StreamExt, TryStreamExt};
 use thiserror::Error;
 
 use super::Order;
-use super::harvest::{HarvestError, Harvests, SCHEMA, decode};
+use super::harvest::{HarvestError, SCHEMA, decode};
 use super::layout::{Grain, gap_of};
+use super::select::Chosen;
 use crate::mine::Triplet;
 use crate::search::lottery::combine;
 use crate::store::Prepared;
@@ -39,7 +40,7 @@ pub enum OrderError {
 /// Batches of [`SCHEMA`], in `order`; groups of `grain` lie together, but batches end anywhere. `session` sorts, and spills to its own
 /// disk manager when its memory is spent.
 pub(super) async fn triplets(
-    harvests: &Harvests,
+    chosen: &Chosen,
     store: &Arc<Prepared>,
     order: Order,
     grain: Grain,
@@ -47,15 +48,15 @@ pub(super) async fn triplets(
     session: &SessionContext,
 ) -> Result<BoxStream<'static, Result<RecordBatch, OrderError>>, OrderError> {
     let Some(key) = Key::of(order, seed) else {
-        let all = batches(harvests.clone(), 0, 1);
+        let all = batches(chosen.clone(), 0, 1);
         return Ok(stream::iter(all.map(|batch| Ok(batch?))).boxed());
     };
     // As many streams as the engine has workers, not one a partition: a merge of thousands would need memory for each.
-    let streams = session.copied_config().target_partitions().clamp(1, harvests.partitions().max(1) as usize);
+    let streams = session.copied_config().target_partitions().clamp(1, chosen.partitions().max(1) as usize);
     let source = |first: usize| -> Arc<dyn PartitionStream> {
-        let (harvests, store) = (harvests.clone(), store.clone());
+        let (chosen, store) = (chosen.clone(), store.clone());
         let (first, step) = (first as u32, streams as u32);
-        Arc::new(Keyed { harvests, store, key, grain, first, step, schema: keyed_schema() })
+        Arc::new(Keyed { chosen, store, key, grain, first, step, schema: keyed_schema() })
     };
     let table = StreamingTable::try_new(keyed_schema(), (0..streams).map(source).collect())?;
     let by = ["key", "anchor", "positive", "negative"].map(|name| col(name).sort(true, false));
@@ -110,14 +111,10 @@ fn keyed_schema() -> SchemaRef {
 }
 
 /// The triplets of every `step`-th partition from `first`, one batch after the other.
-fn batches(
-    harvests: Harvests,
-    first: u32,
-    step: u32,
-) -> impl Iterator<Item = Result<RecordBatch, HarvestError>> + Send {
-    let ordinals = (first..harvests.partitions()).step_by(step as usize);
+fn batches(chosen: Chosen, first: u32, step: u32) -> impl Iterator<Item = Result<RecordBatch, HarvestError>> + Send {
+    let ordinals = (first..chosen.partitions()).step_by(step as usize);
     ordinals.flat_map(move |ordinal| {
-        let (batches, error) = match harvests.batches(ordinal) {
+        let (batches, error) = match chosen.batches(ordinal) {
             Ok(batches) => (Some(batches), None),
             Err(error) => (None, Some(Err(error))),
         };
@@ -147,7 +144,7 @@ pub(super) fn whole_anchors(
 
 /// One stream of a sort: batches with their key as an eighth column.
 struct Keyed {
-    harvests: Harvests,
+    chosen: Chosen,
     store: Arc<Prepared>,
     key: Key,
     grain: Grain,
@@ -169,7 +166,7 @@ impl PartitionStream for Keyed {
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
         let (store, schema, key, grain) = (self.store.clone(), self.schema.clone(), self.key, self.grain);
-        let batches = batches(self.harvests.clone(), self.first, self.step);
+        let batches = batches(self.chosen.clone(), self.first, self.step);
         let whole: Box<dyn Iterator<Item = Result<Vec<Triplet>, HarvestError>> + Send> = match grain {
             Grain::Triplet => Box::new(batches.map(|batch| Ok(decode(&batch?)))),
             Grain::Pair | Grain::Anchor => Box::new(whole_anchors(batches)),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::Params;
+use super::batches::{BATCHES, REMAINDER};
 use super::durable::sync_folder;
 use super::sealed::{LoadError, MANIFEST, Sealed};
 use super::sides::{SUSPECTS, UNMINED};
@@ -16,8 +17,8 @@ use super::write::TRIPLETS;
 use crate::mine::Tally;
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
-const OWN: [&str; 8] =
-    [MANIFEST, TRIPLETS, UNMINED, SUSPECTS, "batches.parquet", "transform.parquet", "report.json", "report.html"];
+const OWN: [&str; 9] =
+    [MANIFEST, TRIPLETS, UNMINED, SUSPECTS, BATCHES, REMAINDER, "transform.parquet", "report.json", "report.html"];
 
 /// What stands where the output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

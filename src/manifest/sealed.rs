@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::mine::{self, Band, Interval, Reason};
+use crate::mine::{self, Balanced, Band, Batched, Interval, Reason};
 use crate::search::{HnswParams, Index};
 
 /// The name that makes a folder an output.
@@ -40,6 +40,11 @@ pub struct Sealed {
     /// Rows without a triplet, by reason; every reason is there.
     pub unmined: BTreeMap<Reason, u64>,
     pub search: SearchFacts,
+    /// What balance did; absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balanced>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Batched>,
     /// Columns of the parts.
     pub columns: Vec<Column>,
     pub parts: Vec<Listed>,

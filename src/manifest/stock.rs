@@ -1,9 +1,10 @@
 //! What all harvests together come to, before a row of them is written.
 
 use super::Layout;
-use super::harvest::{HarvestError, Harvests};
+use super::harvest::{HarvestError, Harvests, decode};
 use super::layout::{Grain, Sheet};
 use super::order::whole_anchors;
+use super::select::Chosen;
 use crate::mine::{Reason, Suspect, Tally, Triplet};
 use crate::store::Row;
 
@@ -20,8 +21,8 @@ pub(super) struct Stock {
     pub(super) suspects: Vec<Suspect>,
 }
 
-/// Reads every harvest.
-pub(super) fn take(harvests: &Harvests, sheet: &Sheet) -> Result<Stock, HarvestError> {
+/// Reads every harvest, and what was chosen of it.
+pub(super) fn take(harvests: &Harvests, chosen: &Chosen, sheet: &Sheet) -> Result<Stock, HarvestError> {
     let mut stock = Stock::default();
     for ordinal in 0..harvests.partitions() {
         let aside = harvests.aside(ordinal)?;
@@ -31,6 +32,18 @@ pub(super) fn take(harvests: &Harvests, sheet: &Sheet) -> Result<Stock, HarvestE
         if sheet.layout() != Layout::Triplet {
             for triplets in whole_anchors(harvests.batches(ordinal)?) {
                 stock.count(sheet, &triplets?);
+            }
+        }
+    }
+    if chosen.selects() {
+        // What is counted of candidates makes way for what is written.
+        (stock.tally.bands, stock.tally.fallback) = ([0; 3], 0);
+        for ordinal in 0..harvests.partitions() {
+            for batch in chosen.batches(ordinal)? {
+                for triplet in decode(&batch?) {
+                    stock.tally.bands[triplet.band as usize] += 1;
+                    stock.tally.fallback += u64::from(triplet.fallback);
+                }
             }
         }
     }

@@ -14,6 +14,7 @@ use futures::TryStreamExt;
 use serde_json::Value;
 use thiserror::Error;
 
+use super::batches::Gathering;
 use super::durable::sync_folder;
 use super::format::{ColumnError, Extent, FormatError, Part};
 use super::gather::GatherError;
@@ -22,11 +23,12 @@ use super::harvest::{self, HarvestError, Harvests};
 use super::layout::{Lines, NameError, Sheet};
 use super::order::{self, OrderError};
 use super::sealed::{Column, FORMAT, Gaps, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
+use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
 use super::stock::{self, Stock};
 use super::{Draft, Format, Params, Split};
-use crate::mine::{self, Reason};
-use crate::store::Prepared;
+use crate::mine::{self, Quotas, Reason, Tally};
+use crate::store::{Prepared, Row};
 
 /// The folder of the parts.
 pub(super) const TRIPLETS: &str = "triplets";
@@ -65,6 +67,8 @@ pub struct Material<'a> {
     /// Every partition is committed.
     pub harvests: &'a Harvests,
     pub mine: &'a mine::Params,
+    /// Those that were mined with.
+    pub quotas: &'a Quotas,
     pub output: &'a Params,
     /// Sorts, and spills, where an order asks for it.
     pub session: &'a SessionContext,
@@ -95,21 +99,29 @@ pub async fn write(
     facts: Facts,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Draft, WriteError> {
-    let Material { store, harvests, mine: asked, output, session } = *material;
+    let Material { store, harvests, mine: asked, quotas, output, session } = *material;
     let sheet = Sheet::new(store, asked, output).map_err(ColumnsError::from)?;
     make_staging(staging)?;
 
-    let Stock { tally, left_out, rows, unmined, mut suspects } = stock::take(harvests, &sheet)?;
+    let tallies: Vec<Tally> =
+        (0..harvests.partitions()).map(|ordinal| harvests.tally(ordinal)).collect::<Result<_, _>>()?;
+    let Selected { chosen, weights, emptied, balanced } =
+        select(harvests, &tallies, store, &Arc::new(asked.clone()), quotas, session).await?;
+    let Stock { tally, left_out, rows, mut unmined, mut suspects } = stock::take(harvests, &chosen, &sheet)?;
+    let mut gathering = asked.batches.map(Gathering::new);
     let mut parts = Parts::new(staging, output, &sheet, rows);
-    let mut triplets = order::triplets(harvests, store, output.order, sheet.grain(), asked.seed, session).await?;
+    let mut triplets = order::triplets(&chosen, store, output.order, sheet.grain(), asked.seed, session).await?;
     let mut groups = Groups::new(sheet.grain());
     loop {
         let next = triplets.try_next().await?;
         let over = next.is_none();
         groups.push(next.iter().flat_map(harvest::decode));
         while let Some(whole) = groups.next(over) {
+            if let Some(gathering) = &mut gathering {
+                gathering.add(store, &whole);
+            }
             let lines = sheet.lines(&whole);
-            parts.write(sheet.batch(store, &lines)?, &lines)?;
+            parts.write(sheet.batch(store, &lines, weights.as_deref())?, &lines)?;
             on_rows(whole.len() as u64);
         }
         if over {
@@ -119,13 +131,19 @@ pub async fn write(
     let parts = parts.finish()?;
 
     suspects.extend(mine::copies(store));
+    let batches = match gathering {
+        Some(gathering) => Some(gathering.write(staging, store, asked, &searched(store, &unmined))?),
+        None => None,
+    };
+    let (batched, batch_files) = batches.unzip();
+    unmined.extend(emptied.into_iter().map(|row| (row, Reason::BalancedAway)));
     let unmined = sides::all_unmined(store, unmined)?;
     let suspects = sides::all_suspects(suspects);
     let mut reasons: BTreeMap<Reason, u64> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
     for entry in &unmined {
         *reasons.entry(entry.reason()).or_default() += 1;
     }
-    let files = vec![
+    let mut files = vec![
         write_side(staging, UNMINED, &sides::unmined_schema(store), &unmined, |some| {
             sides::unmined_batch(store, some)
         })?,
@@ -133,6 +151,7 @@ pub async fn write(
             sides::suspects_batch(store, some)
         })?,
     ];
+    files.extend(batch_files.into_iter().flatten());
     let rows = RowCounts {
         read: sides::rows_read(store)?,
         anchors: tally.anchors,
@@ -151,11 +170,22 @@ pub async fn write(
         bands: tally.bands.into(),
         unmined: reasons,
         search,
+        balance: balanced,
+        batches: batched,
         columns: Column::of(sheet.schema()),
         parts,
         files,
     };
     Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, left_out))
+}
+
+/// The rows that were searched for, by what mining says of those that gave nothing.
+fn searched(store: &Prepared, unmined: &[(Row, Reason)]) -> Vec<Row> {
+    let mut searched = vec![true; store.rows() as usize];
+    for (row, reason) in unmined {
+        searched[row.index()] = reason.was_searched();
+    }
+    (0..store.rows()).map(Row).filter(|row| searched[row.index()]).collect()
 }
 
 fn make_staging(staging: &Path) -> Result<(), WriteError> {

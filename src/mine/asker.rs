@@ -1,7 +1,7 @@
 //! One anchor on its way through the rounds of questions: what it looks for, and what it has received.
 
 use super::negatives::Ground;
-use super::{Ask, Guards, Params, positives};
+use super::{Guards, Params, positives};
 use crate::kernel::Distance;
 use crate::search::{Admits, Away, Fill, Quest, Quota, Rule, Window};
 use crate::store::{Code, Prepared, Row};
@@ -55,10 +55,7 @@ pub(super) struct Asker {
 impl Asker {
     pub fn new((anchor, chosen): Asking, guards: &Guards, ground: Ground) -> Self {
         let Ground { store, params, .. } = ground;
-        let slots = match &params.ask {
-            Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
-            Ask::Any(count) => *count,
-        };
+        let slots = params.ask.slots_u32();
         let distances: Vec<Distance> = chosen.iter().map(|&(_, distance)| distance).collect();
         let pair = |&(positive, d_ap): &(Row, Distance)| {
             let span = guards.span(params.metric, guards.reference(params.metric, d_ap, &distances));
@@ -123,8 +120,8 @@ impl Asker {
         }
     }
 
-    /// Takes what one window of a pair received.
-    pub fn receive(&mut self, owner: usize, fill: Fill, fallback: bool, store: &Prepared) {
+    /// Takes what a window of a pair received that has so many slots: there may be spare rows among it.
+    pub fn receive(&mut self, owner: usize, slots: u32, fill: Fill, fallback: bool, store: &Prepared) {
         if self.per_class.is_some() {
             for class in fill.hits.iter().map(|hit| store.labels()[hit.row.index()]).filter(|class| !class.is_null()) {
                 match self.used.iter_mut().find(|(used, _)| *used == class) {
@@ -135,7 +132,7 @@ impl Asker {
         }
         let pair = &mut self.pairs[owner];
         pair.exhaustive &= fill.exhaustive;
-        pair.short -= (fill.hits.len() as u32).min(pair.short);
+        pair.short -= (fill.hits.len() as u32).min(slots);
         pair.hits.extend(fill.hits.into_iter().map(|hit| (hit.row, hit.distance, fallback)));
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::spectrum::{self, Spectrum};
-use super::{Ask, Guard, Guards, Params};
+use super::{Ask, Guard, Guards, Params, Quotas};
 use crate::kernel::Distance;
 use crate::store::{Prepared, Row};
 
@@ -20,13 +20,13 @@ pub struct Audit {
 }
 
 /// Looks at what the guards of `params` do; `None` where none is set.
-pub fn audit(store: &Prepared, params: &Params) -> Option<Audit> {
+pub fn audit(store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Audit> {
     let guards = &params.negatives.guards;
     let set: Vec<Guard> = guards.set().collect();
     if set.is_empty() {
         return None;
     }
-    let audits = spectrum::sampled(store, params, |spectrum| of_anchor(spectrum, &set, guards, store, params));
+    let audits = spectrum::sampled(store, params, quotas, |spectrum| of_anchor(spectrum, &set, guards, store, params));
     let none = Audit { refused: set.iter().map(|&guard| (guard, 0)).collect(), ..Audit::default() };
     Some(audits.into_iter().fold(none, |mut sum, audit| {
         sum.anchors += 1;

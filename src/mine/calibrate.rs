@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::spectrum::{self, Spectrum};
-use super::{Ask, Band, Guard, Guards, Params};
+use super::{Ask, Band, Guard, Guards, Params, Quotas};
 use crate::kernel::{Distance, Metric};
 use crate::store::Prepared;
 
@@ -50,10 +50,10 @@ const SKIPPED: [u32; 4] = [1, 3, 10, 30];
 const SCORES: [f64; 5] = [0.98, 0.95, 0.9, 0.8, 0.7];
 
 /// Looks at a sample of anchors of a store.
-pub fn calibrate(store: &Prepared, params: &Params) -> Calibration {
+pub fn calibrate(store: &Prepared, params: &Params, quotas: &Quotas) -> Calibration {
     let (margins, trials) = (margins(params), trials(params));
     // Of each anchor and pair: counts by (margin, band), then by trial.
-    let counted = spectrum::sampled(store, params, |spectrum| counts(spectrum, &margins, &trials, params));
+    let counted = spectrum::sampled(store, params, quotas, |spectrum| counts(spectrum, &margins, &trials, params));
     let anchors = counted.len();
     let pairs: Vec<Vec<u64>> = counted.into_iter().flatten().collect();
     let column = |index: usize, wanted: u32| fullness(pairs.iter().map(|counts| counts[index]).collect(), wanted);

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Params, Triplet, positives};
+use super::{Params, Quotas, Triplet, positives};
 use crate::kernel::{Distance, Metric};
 use crate::store::Prepared;
 
@@ -143,10 +143,10 @@ impl Guards {
 }
 
 /// The guards that a triplet's negative does not keep, but for those that count ranks.
-pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params) -> Vec<Guard> {
+pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params, quotas: &Quotas) -> Vec<Guard> {
     let guards = &params.negatives.guards;
     let others = guards.near_positive.is_some() || guards.reference != Reference::Each;
-    let chosen = match positives::choose(triplet.anchor, store, params) {
+    let chosen = match positives::choose(triplet.anchor, store, params, quotas.of(triplet.anchor)) {
         Ok(chosen) if others => chosen,
         _ => vec![(triplet.positive, triplet.d_ap)],
     };

@@ -37,10 +37,12 @@ pub enum Reason {
     SearchMissed,
     /// Bad data, skipped because the pipeline allows it.
     Rejected,
+    /// Balance left it without: its class has anchors enough, or what it could have had went to others.
+    BalancedAway,
 }
 
 impl Reason {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unlabelled,
         Self::Singleton,
         Self::NoPositive,
@@ -48,7 +50,13 @@ impl Reason {
         Self::Guarded,
         Self::SearchMissed,
         Self::Rejected,
+        Self::BalancedAway,
     ];
+
+    /// Whether a row that mining lists with this reason was searched for.
+    pub fn was_searched(self) -> bool {
+        !matches!(self, Self::Unlabelled | Self::Singleton | Self::NoPositive | Self::Rejected | Self::BalancedAway)
+    }
 
     /// As written in `unmined.parquet` and the manifest.
     pub fn name(self) -> &'static str {
@@ -60,6 +68,7 @@ impl Reason {
             Self::Guarded => "guarded",
             Self::SearchMissed => "search-missed",
             Self::Rejected => "rejected",
+            Self::BalancedAway => "balanced-away",
         }
     }
 }
@@ -103,6 +112,11 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Slots that were filled. Spare candidates fill none.
+    pub fn filled(&self) -> u64 {
+        self.asked - self.exhausted - self.missed
+    }
+
     /// Triplets in all.
     pub fn triplets(&self) -> u64 {
         self.bands.iter().sum()

@@ -4,7 +4,9 @@
 
 mod asker;
 mod audit;
+mod balance;
 mod band;
+mod batches;
 mod calibrate;
 mod guards;
 mod harvest;
@@ -16,7 +18,9 @@ mod spectrum;
 mod suspects;
 
 pub use audit::{Audit, audit};
+pub use balance::{Balance, Balanced, Claim, Claimant, Quotas, Ration, Spread, Weighting, is_anchor, ticket, weights};
 pub use band::Band;
+pub use batches::{Batched, Batches, Hardness, Pk, Sides, clash, pk, without_false_negatives};
 pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};
 pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
@@ -35,13 +39,14 @@ pub const PAIRS: usize = 1 << 16;
 
 /// Mines a partition: every triplet its anchors yield, and a reason for each anchor that yields none.
 ///
-/// `anchors` ascend. The result does not depend on which other anchors share the partition.
-pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params) -> Harvest {
+/// `anchors` ascend. The result does not depend on which other anchors share the partition. `quotas` are those of (store, params).
+/// Under `max_uses` the triplets are candidates, with spare ones among them.
+pub fn mine(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params, quotas: &Quotas) -> Harvest {
     let mut harvest = Harvest::default();
     let ground = negatives::Ground { store, search, params };
     let (mut asking, mut pairs) = (Vec::new(), 0);
     for &anchor in anchors {
-        match positives::choose(anchor, store, params) {
+        match positives::choose(anchor, store, params, quotas.of(anchor)) {
             Ok(positives) => {
                 pairs += positives.len();
                 asking.push((anchor, positives));

@@ -95,8 +95,8 @@ fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&A
         let found = ground.search.find(&quests);
         drop(quests);
         for ((index, wants, _), fills) in asked.into_iter().zip(found) {
-            for (&(owner, ..), fill) in wants.iter().zip(fills) {
-                askers[index].receive(owner, fill, fallback, ground.store);
+            for (&(owner, _, slots), fill) in wants.iter().zip(fills) {
+                askers[index].receive(owner, slots, fill, fallback, ground.store);
             }
         }
     }
@@ -105,7 +105,7 @@ fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&A
 /// A band's window, as far as the pair's guards leave it open.
 fn window(asker: &Asker, &(owner, (above, upto), count): &Want, ground: Ground) -> Window {
     let pair = &asker.pairs[owner];
-    let pick = pick(asker.anchor, pair.positive, ground);
+    let (pick, count) = (pick(asker.anchor, pair.positive, ground), ground.params.balance.candidates(count));
     Window { above: above.max(pair.span.0), upto: upto.min(pair.span.1), count, pick }
 }
 
@@ -161,7 +161,7 @@ fn gather(asker: Asker, guarded: u64, params: &Params, harvest: &mut Harvest) {
     let mut tally = Tally { anchors: 1, pairs: asker.pairs.len() as u64, guarded, ..Tally::default() };
     let (mut exhaustive, mut left) = (true, guarded);
     for pair in asker.pairs {
-        tally.asked += pair.hits.len() as u64 + u64::from(pair.short);
+        tally.asked += params.ask.slots();
         // What guards took is counted once.
         let taken = left.min(u64::from(pair.short));
         left -= taken;

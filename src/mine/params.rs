@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Guards};
-use crate::kernel::Metric;
+use super::{Balance, Band, Batches, Guards};
+use crate::kernel::{Distance, Metric};
 
 /// How negatives are taken from a band that holds more than asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -50,6 +50,14 @@ pub struct Positives {
     pub different: Vec<usize>,
 }
 
+impl Positives {
+    /// Whether a positive at this distance is neither a copy nor an outlier.
+    pub(super) fn fits(&self, distance: Distance) -> bool {
+        self.min_distance.is_none_or(|min| distance.get() >= min)
+            && self.max_distance.is_none_or(|max| distance.get() <= max)
+    }
+}
+
 /// Which rows an anchor may take as negatives, beyond another label.
 #[derive(Debug, Clone)]
 pub struct Negatives {
@@ -82,6 +90,11 @@ impl Ask {
         }
     }
 
+    /// The same where a pair of so many slots is counted; nothing holds more.
+    pub fn slots_u32(&self) -> u32 {
+        u32::try_from(self.slots()).unwrap_or(u32::MAX)
+    }
+
     /// Whether negatives of this band were asked for, and not only to fall back on.
     pub fn wants(&self, band: Band) -> bool {
         match self {
@@ -103,4 +116,6 @@ pub struct Params {
     pub seed: u64,
     pub positives: Positives,
     pub negatives: Negatives,
+    pub balance: Balance,
+    pub batches: Option<Batches>,
 }

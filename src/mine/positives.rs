@@ -1,30 +1,37 @@
 //! The positives of an anchor.
 
-use super::{Params, PositivePick, Reason};
+use super::{Params, PositivePick, Reason, is_anchor};
 use crate::kernel::{Distance, Measure, TopK};
 use crate::search::lottery::{Shuffle, combine};
 use crate::search::{Relation, Rule};
 use crate::store::{Prepared, Row};
 
 /// An anchor's chosen positives with their distances, ascending by row; or why it can have none.
-pub(super) fn choose(anchor: Row, store: &Prepared, params: &Params) -> Result<Vec<(Row, Distance)>, Reason> {
+///
+/// At most `most`, unless all are asked for.
+pub(super) fn choose(
+    anchor: Row,
+    store: &Prepared,
+    params: &Params,
+    most: u32,
+) -> Result<Vec<(Row, Distance)>, Reason> {
     let kin = kin(anchor, store)?;
+    if !is_anchor(anchor, store, params) {
+        return Err(Reason::BalancedAway);
+    }
     let asked = &params.positives;
     let rules = rules(anchor, store, &asked.same, &asked.different);
     let own = store.own(anchor);
     let admits = |row: Row| Some(row) != own && rules.iter().all(|rule| rule.holds(store, row));
-    let fits = |distance: Distance| {
-        asked.min_distance.is_none_or(|min| distance.get() >= min)
-            && asked.max_distance.is_none_or(|max| distance.get() <= max)
-    };
+    let fits = |distance: Distance| asked.fits(distance);
     let mut chosen = match asked.pick {
-        PositivePick::Random => random(anchor, store, params, admits, fits),
+        PositivePick::Random => random(anchor, store, params, most, admits, fits),
         pick => {
             let admitted: Vec<u32> = kin.iter().filter(|&&row| admits(row)).map(|row| row.0).collect();
             let fitting = measured(anchor, store, &admitted).filter(|&(_, distance)| fits(distance));
             match pick {
                 PositivePick::All => fitting.collect(),
-                _ => extreme(fitting, pick, asked.per_anchor),
+                _ => extreme(fitting, pick, most),
             }
         }
     };
@@ -66,11 +73,24 @@ pub(super) fn kin(anchor: Row, store: &Prepared) -> Result<&[Row], Reason> {
     }
 }
 
+/// How many positives an anchor could have, counted no further than `most`.
+pub(super) fn available(anchor: Row, store: &Prepared, params: &Params, most: u32) -> u32 {
+    let (asked, members) = (&params.positives, store.members(store.labels()[anchor.index()]));
+    let rules = rules(anchor, store, &asked.same, &asked.different);
+    if rules.is_empty() && asked.min_distance.is_none() && asked.max_distance.is_none() {
+        return (members.len() as u32).saturating_sub(1).min(most);
+    }
+    let admitted = members.iter().filter(|&&row| row != anchor && rules.iter().all(|rule| rule.holds(store, row)));
+    let measure = |row: Row| params.metric.distance(store.vector(anchor), store.vector(row));
+    admitted.filter(|&&row| asked.fits(measure(row))).take(most as usize).count() as u32
+}
+
 /// The first admissible relatives in a keyed order that only (seed, ids) decide: a few steps, however large the class.
 fn random(
     anchor: Row,
     store: &Prepared,
     params: &Params,
+    most: u32,
     admits: impl Fn(Row) -> bool,
     fits: impl Fn(Distance) -> bool,
 ) -> Vec<(Row, Distance)> {
@@ -87,7 +107,7 @@ fn random(
     let drawn = (0..members.len() as u32).map(|place| members[order.forward(place) as usize]);
     let measure = |row: Row| (row, params.metric.distance(store.vector(anchor), store.vector(row)));
     let fitting = drawn.filter(|&row| admits(row)).map(measure).filter(|&(_, distance)| fits(distance));
-    fitting.take(params.positives.per_anchor as usize).collect()
+    fitting.take(most as usize).collect()
 }
 
 /// The constraints of an anchor on a pair's other member.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Params, Triplet, mine, positives};
+use super::{Band, Params, Quotas, Triplet, mine, positives};
 use crate::search::lottery::combine;
 use crate::search::{Search, Tunable};
 use crate::store::{Prepared, Row};
@@ -34,14 +34,14 @@ const TRIED: usize = 512;
 
 /// Takes the least effort at which `search` reaches the target on a seeded sample of anchors, or its greatest one.
 /// What counts are the rows that the pipeline asks for. Gives the effort.
-pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, target: f64) -> u32 {
+pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, quotas: &Quotas, target: f64) -> u32 {
     let anchors = sample(store, params, TRIED, 0x7475_6e65);
-    let truth = Mined::new(&anchors, store, search.exact(), params);
+    let truth = Mined::new(&anchors, store, search.exact(), params, quotas);
     let (mut low, mut high) = (0, search.efforts() - 1);
     while low < high {
         let middle = low + (high - low) / 2;
         search.set_effort(middle);
-        let reached = truth.found_by(&Mined::new(&anchors, store, search, params).names(), None);
+        let reached = truth.found_by(&Mined::new(&anchors, store, search, params, quotas).names(), None);
         // On the safe side by a standard error, for the next sample is another one.
         let enough = reached.is_none_or(|share| share.estimate - 0.5 * (share.estimate - share.low) >= target);
         (low, high) = if enough { (low, middle) } else { (middle + 1, high) };
@@ -52,10 +52,16 @@ pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, target:
 
 /// Mines a seeded sample of anchors with both searches and compares, triplet by triplet: what counts are the rows the
 /// pipeline asked for, not some generic top-k. `None` when exact mining finds nothing to compare with.
-pub fn measure(store: &Prepared, approximate: &dyn Search, exact: &dyn Search, params: &Params) -> Option<Recall> {
+pub fn measure(
+    store: &Prepared,
+    approximate: &dyn Search,
+    exact: &dyn Search,
+    params: &Params,
+    quotas: &Quotas,
+) -> Option<Recall> {
     let anchors = sample(store, params, MEASURED, 0x7265_6361_6c6c);
-    let truth = Mined::new(&anchors, store, exact, params);
-    let found = Mined::new(&anchors, store, approximate, params).names();
+    let truth = Mined::new(&anchors, store, exact, params, quotas);
+    let found = Mined::new(&anchors, store, approximate, params, quotas).names();
     let bands = Band::ALL.into_iter().filter_map(|band| Some((band, truth.found_by(&found, Some(band))?))).collect();
     Some(Recall { sample: anchors.len() as u32, overall: truth.found_by(&found, None)?, bands })
 }
@@ -64,8 +70,9 @@ pub fn measure(store: &Prepared, approximate: &dyn Search, exact: &dyn Search, p
 struct Mined(Vec<Triplet>);
 
 impl Mined {
-    fn new(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params) -> Self {
-        let triplets = anchors.par_chunks(128).flat_map_iter(|anchors| mine(anchors, store, search, params).triplets);
+    fn new(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params, quotas: &Quotas) -> Self {
+        let triplets =
+            anchors.par_chunks(128).flat_map_iter(|anchors| mine(anchors, store, search, params, quotas).triplets);
         Self(triplets.collect())
     }
 
@@ -105,7 +112,7 @@ pub(super) fn sample(store: &Prepared, params: &Params, size: usize, salt: u64) 
     let ticket = |row: Row| combine(&[params.seed, salt, store.keys()[row.index()]]);
     let mut rows: Vec<(u64, Row)> = store.anchors().into_par_iter().map(Row).map(|row| (ticket(row), row)).collect();
     rows.par_sort_unstable();
-    let chosen = rows.into_iter().map(|(_, row)| row).filter(|&row| positives::choose(row, store, params).is_ok());
+    let chosen = rows.into_iter().map(|(_, row)| row).filter(|&row| positives::choose(row, store, params, 1).is_ok());
     let mut chosen: Vec<Row> = chosen.take(size).collect();
     chosen.sort_unstable();
     chosen

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::asker::everyone;
-use super::{Params, positives, recall};
+use super::{Params, Quotas, positives, recall};
 use crate::kernel::{Distance, Measure};
 use crate::store::{Prepared, Row};
 
@@ -21,14 +21,19 @@ pub(super) struct Spectrum {
 }
 
 /// Looks at each anchor of the sample, and gives what came of it; the anchors ascend.
-pub(super) fn sampled<T: Send>(store: &Prepared, params: &Params, look: impl Fn(&Spectrum) -> T + Sync) -> Vec<T> {
+pub(super) fn sampled<T: Send>(
+    store: &Prepared,
+    params: &Params,
+    quotas: &Quotas,
+    look: impl Fn(&Spectrum) -> T + Sync,
+) -> Vec<T> {
     let size = (MULTIPLICATIONS / (store.rows() as usize * store.dims()).max(1)).clamp(16, ANCHORS);
     let anchors = recall::sample(store, params, size, 0x7370_6563);
-    anchors.par_iter().filter_map(|&anchor| Some(look(&spectrum(anchor, store, params)?))).collect()
+    anchors.par_iter().filter_map(|&anchor| Some(look(&spectrum(anchor, store, params, quotas)?))).collect()
 }
 
-fn spectrum(anchor: Row, store: &Prepared, params: &Params) -> Option<Spectrum> {
-    let mut positives = positives::choose(anchor, store, params).ok()?;
+fn spectrum(anchor: Row, store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Spectrum> {
+    let mut positives = positives::choose(anchor, store, params, quotas.of(anchor)).ok()?;
     positives.truncate(PAIRS);
     let rules = positives::rules(anchor, store, &params.negatives.same, &params.negatives.different);
     let admits = everyone(anchor, &rules, store, params);

@@ -9,7 +9,7 @@ use super::job::Job;
 use super::machine;
 use crate::config::Plan;
 use crate::kernel::quantised::padded;
-use crate::mine::{PAIRS, partition_rows};
+use crate::mine::{Batches, PAIRS, partition_rows};
 use crate::search::Index;
 use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHORS, STRETCH, WRITE};
 
@@ -51,6 +51,14 @@ const ROW_GROUP: u64 = 1 << 17;
 const TRIPLET: u64 = 112;
 /// Of a row while copies are looked for, and while it waits to be listed as unmined.
 const LISTED_ROW: u64 = 40;
+/// Of two classes that are hard for each other, in a hash table that is at worst half empty and in both their lists.
+const MET: u64 = 96;
+/// Of a row that goes into batches: its number, twice, and whether it is an anchor and placed.
+const PLACED_ROW: u64 = 4 + 4 + 1 + 1;
+/// Of a class: its place in a queue that holds it several times, its rows, and lists of what belongs to it.
+const QUEUED: u64 = 256;
+/// Of a triplet: its two classes and its number, both in lists that grow by doubling, and its number once more in what is left.
+const QUEUED_TRIPLET: u64 = 2 * (8 + 8) + 8;
 /// What a sort needs to spill the rest.
 const SORT: u64 = 16 << 20;
 
@@ -86,6 +94,7 @@ impl Budget {
         let tables = tables(job) + graph;
         let small = BASE + coders(job);
         let sort = if job.sorts { SORT } else { 0 };
+        let chosen = balance(job).saturating_add(batches(job));
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside * job.beside_bytes);
         Self {
@@ -93,7 +102,7 @@ impl Budget {
             // Beside the tables a copy of the row numbers, and keys while they are sorted.
             indexing: small + tables + job.rows * 16 + packing.max(training(job)),
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
-            writing: small + tables + job.rows * LISTED_ROW + written + sort,
+            writing: (small + tables + job.rows * LISTED_ROW + written + sort).saturating_add(chosen),
         }
     }
 
@@ -138,7 +147,11 @@ impl Budget {
             (self.reading, "reading", "ids already seen, labels, row groups and batches on their way"),
             (self.indexing, "indexing", "keyed orders, row numbers, rows being packed or linked"),
             (self.mining, "mining", "the tables of all rows, and a partition's candidates on each thread"),
-            (self.writing, "writing", "the tables of all rows, a row group being encoded, and the sort"),
+            (
+                self.writing,
+                "writing",
+                "the tables of all rows, a row group being encoded, balance, batches, and the sort",
+            ),
         ]
     }
 }
@@ -150,8 +163,9 @@ pub fn given(plan: &Plan) -> Option<u64> {
 
 /// What a search keeps of all rows; cells know each row's.
 fn tables(job: &Job) -> u64 {
+    let quota = if job.oversample_to > 0 { 4 } else { 0 };
     let cell = if job.index == Index::Cells { 4 + 4 } else { 0 };
-    job.rows * (INDEXED_ROW + PACKED_ROW + cell + 4 * job.groups) + 8 * job.classes
+    job.rows * (INDEXED_ROW + PACKED_ROW + cell + quota + 4 * job.groups) + 8 * job.classes
 }
 
 /// Of cells while they are trained: the sample, placed, quantised and summed, and the centres.
@@ -168,15 +182,41 @@ fn coders(job: &Job) -> u64 {
     (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes) + paired
 }
 
+/// What balance keeps while it looks at all candidates: of each whether it stays, of each row its uses and whether it is an anchor
+/// with something left, of each class its counts.
+fn balance(job: &Job) -> u64 {
+    if !job.balance.is_on() {
+        return 0;
+    }
+    let bits = if job.balance.selects() { job.mined() / 8 } else { 0 };
+    let uses = if job.balance.max_uses.is_some() { 4 } else { 0 };
+    bits.saturating_add(job.rows * (uses + 2)).saturating_add(job.classes * 64)
+}
+
+/// What batches are made from.
+fn batches(job: &Job) -> u64 {
+    match job.batches {
+        None => 0,
+        Some(Batches::Pk(_)) => {
+            let linked = job.triplets().min(job.classes.saturating_mul(job.classes) / 2);
+            linked.saturating_mul(MET).saturating_add(job.rows * PLACED_ROW).saturating_add(job.classes * QUEUED)
+        }
+        Some(Batches::Triplets { .. }) => {
+            job.triplets().saturating_mul(QUEUED_TRIPLET).saturating_add(job.classes * QUEUED)
+        }
+    }
+}
+
 /// One partition being mined.
 fn partition(job: &Job) -> u64 {
     // Cells plan the visits of so many anchors together.
     let planned = (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
     let anchors = u64::from(partition_rows(job.asking.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
+    let pairs = job.pairs_of(anchors);
     // So many pairs are mined together; what they gave stays until the partition is committed.
-    let together = anchors.saturating_mul(job.pairs).min((PAIRS as u64).saturating_add(job.pairs));
-    let mined = together.saturating_mul(PAIR + job.windows * WINDOW + job.slots * (SLOT - TRIPLETS));
-    let given = anchors.saturating_mul(job.pairs).saturating_mul(job.slots * TRIPLETS);
+    let together = pairs.min((PAIRS as u64).saturating_add(job.pairs));
+    let mined = together.saturating_mul(PAIR + job.windows * WINDOW + job.candidates * (SLOT - TRIPLETS));
+    let given = pairs.saturating_mul(job.candidates * TRIPLETS);
     let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64 + job.ranks * RANKED);
     anchors.saturating_add(mined).saturating_add(given).saturating_add(24 * job.largest_class + HITS + planned)
 }

@@ -1,6 +1,7 @@
 //! Refusals, word for word, and how the formulas move.
 
 use super::*;
+use crate::mine::{Balance, Pk, Weighting};
 
 fn job() -> Job {
     Job {
@@ -13,7 +14,7 @@ fn job() -> Job {
         reading_bytes: 20 << 20,
         plain_bytes: 200_000 * 140,
         anchors: 200_000,
-        candidates: 200_000,
+        negatives: 200_000,
         classes: 1_000,
         label_bytes: 8_000,
         largest_class: 300,
@@ -24,6 +25,11 @@ fn job() -> Job {
         slots: 8,
         ranks: 0,
         beside: 3,
+        candidates: 8,
+        oversample_to: 0,
+        balance: Balance::default(),
+        batches: None,
+        pairing_classes: 1_000,
         sorts: false,
         index: Index::Exact,
         cells: 0,
@@ -40,8 +46,10 @@ fn told(memory: u64, asked: bool, threads: u64) -> Option<String> {
 fn too_little_is_refused_with_the_least_that_would_do() {
     let least = Budget::of(&job()).least();
     let needed = least.div_ceil(1 << 20);
-    let (asked, stage) =
-        ("pipelines/a.toml: run.memory = \"16MiB\"", "the tables of all rows, a row group being encoded, and the sort");
+    let (asked, stage) = (
+        "pipelines/a.toml: run.memory = \"16MiB\"",
+        "the tables of all rows, a row group being encoded, balance, batches, and the sort",
+    );
     assert_eq!(
         told(16 << 20, true, 2).unwrap(),
         format!("{asked}: this job needs at least {needed} MiB (writing: {stage}); give it that, or fewer threads")
@@ -59,13 +67,18 @@ fn too_little_is_refused_with_the_least_that_would_do() {
 #[test]
 fn more_of_anything_never_needs_less() {
     let base = Budget::of(&job()).least();
-    let larger: [fn(&mut Job); 9] = [
+    let larger: [fn(&mut Job); 14] = [
         |job| job.links = 50_000_000,
         |job| job.rows *= 8,
         |job| job.dims *= 64,
         |job| job.pairs *= 64,
-        |job| job.slots *= 64,
         |job| job.ranks = 10_000,
+        |job| job.candidates *= 64,
+        |job| job.oversample_to = 50_000,
+        |job| job.balance.max_uses = Some(1),
+        |job| job.balance.weights = Weighting::Inverse,
+        |job| job.batches = Some(Batches::Pk(Pk { classes: 16, per_class: 4 })),
+        |job| job.batches = Some(Batches::Triplets { size: 256 }),
         |job| job.threads *= 8,
         |job| job.sorts = true,
         |job| job.index = Index::Hnsw,

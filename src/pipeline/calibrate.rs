@@ -3,7 +3,7 @@
 use super::engine::{Control, Engine};
 use super::stages;
 use crate::config::Plan;
-use crate::mine::{self, Calibration};
+use crate::mine::{self, Calibration, Quotas};
 use crate::store;
 
 /// Looks at a sample of anchors of a pipeline's store.
@@ -15,6 +15,6 @@ pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> 
     engine.install(|| {
         let survey = engine.wait(store::survey(plan.sources()))?;
         let (store, _folder) = stages::prepare_aside(plan, &survey, &engine, "as a run will see it")?;
-        Ok(mine::calibrate(&store, &plan.mine))
+        Ok(mine::calibrate(&store, &plan.mine, &Quotas::new(&store, &plan.mine)))
     })
 }

@@ -59,7 +59,7 @@ fn share_visited(plan: &Plan, candidates: f64) -> f64 {
 /// Estimates a job's time, memory and disk.
 pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
-    let candidates = job.candidates as f64;
+    let candidates = job.negatives as f64;
     let scan = |share: f64| anchors * candidates * share * machine::pair_seconds(job.dims);
     let (search, graphs) = match job.index {
         Index::Exact | Index::Auto => (scan(1.0), 0.0),
@@ -75,7 +75,8 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let carried = triplets * (job.beside * job.beside_bytes) as f64;
     let output = triplets * OUTPUT_TRIPLET + carried / 8.0;
     // The prepared store and the packed rows, harvests, and the output before it is sealed.
-    let scratch = rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + triplets * SCRATCH_TRIPLET + output + graphs;
+    let scratch =
+        rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + job.mined() as f64 * SCRATCH_TRIPLET + output + graphs;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
         _ => job.relatives as f64 * POSITIVE_SECONDS,

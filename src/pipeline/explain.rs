@@ -49,6 +49,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
     engine.install(|| {
         let survey = engine.wait(store::survey(plan.sources()))?;
         let Appraisal { census, choice, job } = appraise(plan, &survey, &engine)?;
+        job.check_batches(plan)?;
         budget::Budget::of(&job).check(plan, job.threads)?;
         let fingerprint = manifest::fingerprint(&stages::inputs(plan, &survey), &plan.resolved, stages::PROGRAM);
         let destination = match manifest::check_destination(&plan.output, &fingerprint)? {

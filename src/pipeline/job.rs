@@ -1,10 +1,12 @@
 //! A job before any of its work: its shape, as far as footers and labels tell it.
 
+use std::path::PathBuf;
+
 use super::engine::Engine;
 use super::{scratch, stages};
 use crate::config::Plan;
 use crate::manifest::{Layout, Order};
-use crate::mine::{Ask, PositivePick};
+use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
 use crate::store::{self, Census, PrepareError, Surveys};
 
@@ -28,7 +30,7 @@ pub struct Job {
     pub plain_bytes: u64,
     pub anchors: u64,
     /// Rows that may be negatives.
-    pub candidates: u64,
+    pub negatives: u64,
     pub classes: u64,
     pub label_bytes: u64,
     pub largest_class: u64,
@@ -44,7 +46,15 @@ pub struct Job {
     pub ranks: u64,
     /// Rows of the store that a triplet puts beside each other in the output, at most.
     pub beside: u64,
-    /// Whether the order of the output takes a sort.
+    /// Of a pair: negatives mined, spare ones among them.
+    pub candidates: u64,
+    /// Pairs that a class gets at least; 0 without.
+    pub oversample_to: u64,
+    pub balance: Balance,
+    pub batches: Option<Batches>,
+    /// Classes of two rows or more.
+    pub pairing_classes: u64,
+    /// Whether the order of the output takes a sort, or `max_uses` does.
     pub sorts: bool,
     pub index: Index,
     /// Where the index has them.
@@ -52,6 +62,19 @@ pub struct Job {
     /// Whether an earlier run left the graphs.
     pub kept: bool,
     pub threads: u64,
+}
+
+/// A batch holds as many classes as the store does not have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: {key} = {asked}: a full batch takes {asked} classes with two rows or more, and the store has {found}; ask for fewer",
+    .file.display()
+)]
+pub struct TooFewClasses {
+    file: PathBuf,
+    key: &'static str,
+    asked: u32,
+    found: u64,
 }
 
 /// A job with what it was told from.
@@ -72,10 +95,12 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
     let others = census.most_positives;
     let queries = census.queries.as_ref().map(|queries| queries.kept);
     let tables = std::iter::once(&survey.store).chain(&survey.queries);
-    let asked = match &plan.mine.ask {
-        Ask::Bands(bands) => bands.len() as u64,
-        Ask::Any(_) => 1,
+    let (balance, pairing_classes) = (plan.mine.balance, census.classes - census.singletons);
+    let counts: Vec<u32> = match &plan.mine.ask {
+        Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).collect(),
+        Ask::Any(count) => vec![*count],
     };
+    let sum = |of: &dyn Fn(u32) -> u32| counts.iter().map(|&count| u64::from(of(count))).sum::<u64>().min(census.kept);
     let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
     let job = Job {
         rows: census.kept + queries.unwrap_or(0),
@@ -90,8 +115,11 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
             .unwrap_or(0),
         reading_bytes: survey.reading_bytes(),
         plain_bytes: tables.map(|table| table.rows() * table.row_bytes()).sum(),
-        anchors: census.anchors,
-        candidates: census.kept - if plan.mine.negatives.unlabelled { 0 } else { census.unlabelled.min(census.kept) },
+        anchors: match balance.anchors_per_class {
+            Some(most) => census.anchors.min(u64::from(most) * pairing_classes),
+            None => census.anchors,
+        },
+        negatives: census.kept - if plan.mine.negatives.unlabelled { 0 } else { census.unlabelled.min(census.kept) },
         classes: census.classes,
         label_bytes: census.label_bytes,
         largest_class: census.largest_class,
@@ -101,12 +129,17 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
             PositivePick::All => others,
             _ => u64::from(plan.mine.positives.per_anchor).min(others),
         },
-        windows: asked.max(u64::from(!plan.mine.fallback.is_empty())),
+        windows: counts.len() as u64,
+        slots: sum(&|count| count),
+        candidates: sum(&|count| balance.candidates(count)),
+        oversample_to: balance.oversample_to.map_or(0, u64::from),
+        balance,
+        batches: plan.mine.batches,
+        pairing_classes,
         ranks: u64::from(plan.mine.negatives.guards.ranks()).min(census.kept),
-        slots: plan.mine.ask.slots().min(census.kept),
         // Of (anchor, candidate) there are two to a triplet.
         beside: if matches!(plan.output.layout, Layout::LabeledPair | Layout::Candidates) { 4 } else { 3 },
-        sorts: plan.output.order != Order::Anchor,
+        sorts: plan.output.order != Order::Anchor || balance.max_uses.is_some(),
         index: choice.index,
         cells: match choice.index {
             Index::Cells => u64::from(plan.search.cells.cells.unwrap_or_else(|| Cells::count(census.kept as u32))),
@@ -119,8 +152,31 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
 }
 
 impl Job {
-    /// Triplets, at most.
+    /// Pairs of so many anchors, at most.
+    pub fn pairs_of(&self, anchors: u64) -> u64 {
+        let each = self.pairs.max(self.oversample_to.min(self.largest_class.saturating_sub(1)));
+        let oversampled = anchors.min(self.classes).saturating_mul(self.oversample_to);
+        anchors.saturating_mul(self.pairs).saturating_add(oversampled).min(anchors.saturating_mul(each))
+    }
+
+    /// Triplets that are mined, spare ones among them, at most.
+    pub fn mined(&self) -> u64 {
+        self.pairs_of(self.anchors).saturating_mul(self.candidates)
+    }
+
+    /// Triplets of the output, at most.
     pub fn triplets(&self) -> u64 {
-        self.anchors.saturating_mul(self.pairs).saturating_mul(self.slots)
+        let slots = self.pairs_of(self.anchors).saturating_mul(self.slots);
+        slots.min(self.balance.triplets.unwrap_or(u64::MAX))
+    }
+
+    /// # Errors
+    /// When not even one batch could be full.
+    pub fn check_batches(&self, plan: &Plan) -> Result<(), TooFewClasses> {
+        let Some((key, asked)) = self.batches.map(|batches| batches.classes()) else { return Ok(()) };
+        match self.pairing_classes {
+            found if found < u64::from(asked) => Err(TooFewClasses { file: plan.file.clone(), key, asked, found }),
+            _ => Ok(()),
+        }
     }
 }

@@ -15,6 +15,7 @@ pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
 pub use engine::{Control, Interrupted};
 pub use explain::{Explanation, explain};
+pub use job::TooFewClasses;
 pub use scratch::{Scratch, ScratchError};
 pub use verify::{Moved, verify};
 
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 
 use crate::config::Plan;
 use crate::manifest::{self, Destination, Material};
+use crate::mine::Quotas;
 use crate::report::{self, Summary};
 use crate::store;
 use budget::Budget;
@@ -60,19 +62,22 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
 
         let mut watch = Watch::new(engine.progress());
         let job = appraise(plan, &survey, &engine)?.job;
+        job.check_batches(plan)?;
         Budget::of(&job).check(plan, job.threads)?;
         let estimates = estimate(plan, &job);
         let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
-        stages::tune(plan, &store, &mut index, &mut watch)?;
-        let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
-        let recall = stages::measure(plan, &store, &index, &mut watch)?;
-        let audit = stages::audit(plan, &store, &mut watch)?;
+        let quotas = Quotas::new(&store, &plan.mine);
+        stages::tune(plan, &store, &quotas, &mut index, &mut watch)?;
+        let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &engine, &mut watch)?;
+        let recall = stages::measure(plan, &store, &quotas, &index, &mut watch)?;
+        let audit = stages::audit(plan, &store, &quotas, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
         let session = stages::sorter(plan, &job, &scratch)?;
         let (mine, output) = (&plan.mine, &plan.output);
-        let material = Material { store: &store, harvests: &harvests, mine, output, session: &session };
+        let material =
+            Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
         let summary = Some(stages::seal(plan, draft, watch, estimates, audit)?);
         scratch.remove()?;

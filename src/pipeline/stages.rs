@@ -13,7 +13,7 @@ use super::job::Job;
 use crate::config::Plan;
 use crate::kernel::Metric;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
-use crate::mine::{self, Audit, Recall};
+use crate::mine::{self, Audit, Quotas, Recall};
 use crate::report::{self, Estimates, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Section, Survey, Surveys};
@@ -141,11 +141,17 @@ pub fn index<'s>(
 }
 
 /// Tunes an approximate index until a sample of anchors shows the recall that the pipeline asks for.
-pub fn tune(plan: &Plan, store: &Prepared, index: &mut Searcher, watch: &mut Watch) -> anyhow::Result<()> {
+pub fn tune(
+    plan: &Plan,
+    store: &Prepared,
+    quotas: &Quotas,
+    index: &mut Searcher,
+    watch: &mut Watch,
+) -> anyhow::Result<()> {
     let Opened::Approximate(search) = &mut index.index else { return Ok(()) };
     let target = plan.search.target_recall;
     index.effort = watch.stage("tune", None, Unit::Anchors, |_| {
-        let effort = mine::tune(store, search.as_mut(), &plan.mine, target);
+        let effort = mine::tune(store, search.as_mut(), &plan.mine, quotas, target);
         Ok((Some(effort), format!("effort {effort} of {} for a recall of {target}", search.efforts() - 1)))
     })?;
     Ok(())
@@ -173,6 +179,7 @@ pub fn graph_key(plan: &Plan, survey: &Surveys) -> String {
 pub fn mine(
     plan: &Plan,
     store: &Prepared,
+    quotas: &Quotas,
     index: &Searcher,
     scratch: &Scratch,
     engine: &Engine,
@@ -188,11 +195,11 @@ pub fn mine(
                 engine.go_on()?;
                 let ordinal = ordinal as u32;
                 let found = if harvests.is_committed(ordinal) {
-                    harvests.tally(ordinal)?.triplets()
+                    harvests.tally(ordinal)?.filled()
                 } else {
-                    let harvest = mine::mine(anchors, store, index.search(), &plan.mine);
+                    let harvest = mine::mine(anchors, store, index.search(), &plan.mine, quotas);
                     harvests.commit(ordinal, &harvest)?;
-                    harvest.tally.triplets()
+                    harvest.tally.filled()
                 };
                 stage.advance(anchors.len() as u64);
                 Ok(found)
@@ -203,10 +210,16 @@ pub fn mine(
 }
 
 /// The recall of an approximate search, against the exact one on a sample of anchors.
-pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watch) -> anyhow::Result<Option<Recall>> {
+pub fn measure(
+    plan: &Plan,
+    store: &Prepared,
+    quotas: &Quotas,
+    index: &Searcher,
+    watch: &mut Watch,
+) -> anyhow::Result<Option<Recall>> {
     let Opened::Approximate(search) = &index.index else { return Ok(None) };
     watch.stage("recall", None, Unit::Anchors, |_| {
-        let recall = mine::measure(store, search.as_ref(), search.exact(), &plan.mine);
+        let recall = mine::measure(store, search.as_ref(), search.exact(), &plan.mine, quotas);
         let summary = match &recall {
             None => "exact search finds nothing either".into(),
             Some(Recall { sample, overall, .. }) => {
@@ -220,12 +233,12 @@ pub fn measure(plan: &Plan, store: &Prepared, index: &Searcher, watch: &mut Watc
 }
 
 /// What each guard takes away, on a sample of anchors.
-pub fn audit(plan: &Plan, store: &Prepared, watch: &mut Watch) -> anyhow::Result<Option<Audit>> {
+pub fn audit(plan: &Plan, store: &Prepared, quotas: &Quotas, watch: &mut Watch) -> anyhow::Result<Option<Audit>> {
     if plan.mine.negatives.guards.set().next().is_none() {
         return Ok(None);
     }
     watch.stage("guards", None, Unit::Anchors, |_| {
-        let audit = mine::audit(store, &plan.mine);
+        let audit = mine::audit(store, &plan.mine, quotas);
         let summary = audit.as_ref().map_or_else(String::new, |audit| format!("a sample of {} anchors", audit.anchors));
         Ok((audit, summary))
     })
@@ -311,6 +324,8 @@ pub fn seal(
         guards: audit,
         unmined: sealed.unmined.clone(),
         suspects,
+        balance: sealed.balance,
+        batches: sealed.batches.clone(),
         index: sealed.search.index.name().into(),
         reason: sealed.search.reason.clone(),
         recall: sealed.search.recall.as_ref().map(recall_line),

@@ -8,7 +8,7 @@ use super::engine::{Control, Engine};
 use super::stages;
 use crate::config::{self, Places};
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
-use crate::mine::{self, Harvest};
+use crate::mine::{self, Harvest, Quotas};
 use crate::search::{Brute, Index, Search};
 use crate::store::{self, Row, Section};
 
@@ -28,6 +28,7 @@ pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyho
         let survey = engine.wait(store::survey(plan.sources()))?;
         let (prepared, _folder) =
             stages::prepare_aside(&plan, &survey, &engine, "the store is as it was checked then")?;
+        let quotas = Quotas::new(&prepared, &plan.mine);
         let unlabelled = plan.mine.negatives.unlabelled;
         let search: Box<dyn Search> =
             if full { Box::new(stages::exact(&prepared, unlabelled)?) } else { Box::new(Brute::new(&prepared)) };
@@ -35,7 +36,7 @@ pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyho
             let mut harvest = Harvest::default();
             let parts: Vec<Harvest> = anchors
                 .par_chunks(if full { 1_024 } else { 8 })
-                .map(|anchors| mine::mine(anchors, &prepared, search.as_ref(), &plan.mine))
+                .map(|anchors| mine::mine(anchors, &prepared, search.as_ref(), &plan.mine, &quotas))
                 .collect();
             for part in parts {
                 harvest.triplets.extend(part.triplets);
@@ -49,6 +50,7 @@ pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyho
         let asked = Asked {
             store: &prepared,
             mine: &plan.mine,
+            quotas: &quotas,
             output: &plan.output,
             inputs: &stages::inputs(&plan, &survey),
             completeness,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
-use crate::mine::{Ask, Audit, Band, Interval, Reason, Tally};
+use crate::mine::{Ask, Audit, Balanced, Band, Batched, Interval, Reason, Spread, Tally};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -52,6 +52,11 @@ pub struct Summary {
     /// Reasons that occurred.
     pub unmined: BTreeMap<Reason, u64>,
     pub suspects: u64,
+    /// Absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub balance: Option<Balanced>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Batched>,
     /// Name of the index, and why it was chosen.
     pub index: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +196,15 @@ impl fmt::Display for Summary {
         if let Some(audit) = &self.guards {
             line(f, "guards", guards_text(audit))?;
         }
+        if let Some(balanced) = &self.balance {
+            balance(f, balanced)?;
+        }
+        if let Some(Batched { kind, batches, entries, remainder }) = &self.batches {
+            let [batches, entries, remainder] = [*batches, *entries, *remainder].map(thousands);
+            let what = if kind == "pk" { ("rows", "anchors") } else { ("triplets", "triplets") };
+            let (what, left) = what;
+            line(f, "batches", format_args!("{batches} of {entries} {what}; {remainder} {left} in none"))?;
+        }
         line(f, "unmined", self.unmined_text())?;
         line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
         match &self.reason {
@@ -238,6 +252,41 @@ impl Summary {
             .collect();
         if reasons.is_empty() { total } else { format!("{total}: {}", reasons.join(", ")) }
     }
+}
+
+/// What balance took away and gave, and how even it left the classes.
+fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced) -> fmt::Result {
+    let Balanced { anchors_before, anchors_after, triplets, left_out, added_pairs, refilled, emptied, cut } = *balanced;
+    let spread = |spread: Spread| match spread.largest * 1_000 {
+        0 => "none".to_owned(),
+        largest => {
+            let permille = largest / spread.total;
+            format!("{}.{} % of {} classes", permille / 10, permille % 10, thousands(spread.classes))
+        }
+    };
+    line(
+        f,
+        "balance",
+        format_args!(
+            "largest class: anchors {} before, {} after; triplets {}",
+            spread(anchors_before),
+            spread(anchors_after),
+            spread(triplets)
+        ),
+    )?;
+    let causes = [
+        (left_out, "rows beyond anchors_per_class"),
+        (added_pairs, "pairs added by oversample_to"),
+        (refilled, "slots refilled"),
+        (emptied, "slots emptied by max_uses"),
+        (cut, "triplets cut"),
+    ];
+    let causes: Vec<String> = causes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|&(count, what)| format!("{} {what}", thousands(count)))
+        .collect();
+    if causes.is_empty() { Ok(()) } else { line(f, "", causes.join(", ")) }
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -313,6 +362,8 @@ mod tests {
             missed: 0,
             unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),
             suspects: 3,
+            balance: None,
+            batches: None,
             index: "hnsw".to_owned(),
             reason: None,
             recall: Some(RecallLine { target: 0.95, sample: 1_000, estimate: 0.968, low: 0.961, high: 0.974, bands }),
@@ -363,6 +414,27 @@ glosses → /out/glosses
         let card = summary.to_string();
         assert!(card.contains("  left out    20 more, of pairs with too few\n"), "{card}");
         assert!(card.contains("  written as  n-tuple: 1,166 rows\n"), "{card}");
+    }
+
+    #[test]
+    fn the_card_of_a_balanced_run_says_what_was_taken_and_from_whom() {
+        let spread = |classes, total, largest| Spread { classes, total, largest };
+        let balance = Balanced {
+            anchors_before: spread(66, 1_320, 660),
+            anchors_after: spread(65, 1_300, 20),
+            triplets: spread(65, 3_520, 100),
+            left_out: 640,
+            cut: 1_234,
+            ..Balanced::default()
+        };
+        let batches = Batched { kind: "pk".to_owned(), batches: 20, entries: 1_280, remainder: 3 };
+        let card = Summary { balance: Some(balance), batches: Some(batches), ..summary() }.to_string();
+        let expected = "
+  balance     largest class: anchors 50.0 % of 66 classes before, 1.5 % of 65 classes after; triplets 2.8 % of 65 classes
+              640 rows beyond anchors_per_class, 1,234 triplets cut
+  batches     20 of 1,280 rows; 3 anchors in none
+  unmined ";
+        assert!(card.contains(expected), "{card}");
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl Order<'_> {
 
     /// The place of a row: the inverse of [`Order::row`].
     pub fn place(&self, row: u32) -> u32 {
-        self.shuffle.backward(self.lottery.ranks[row as usize])
+        self.shuffle.place(self.lottery.ranks[row as usize])
     }
 }
 
@@ -116,7 +116,8 @@ impl Shuffle {
         }
     }
 
-    fn backward(&self, value: u32) -> u32 {
+    /// Where a value stands: the inverse of [`Shuffle::forward`].
+    pub fn place(&self, value: u32) -> u32 {
         let mut x = u64::from(value);
         loop {
             for key in self.keys.iter().rev() {

@@ -17,7 +17,9 @@ fn prepare(room: &Room) {
         teams: vec![None; n],
     };
     rows.write(&room.path("store.parquet"));
-    let asked = "search.index = 'exact'\nmine.bands = { hard = 4, semi-hard = 4 }\nmine.pick = 'nearest'\nmine.positives.per_anchor = 4\n";
+    let asked = "search.index = 'exact'\nmine.bands = { hard = 4, semi-hard = 4 }\nmine.pick = 'nearest'\nmine.positives.per_anchor = 4\n\
+        balance = { anchors_per_class = 290, max_uses = 20, triplets = 100000, weights = 'inverse' }\n\
+        batches = { kind = 'pk' }\n";
     room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
 }
 

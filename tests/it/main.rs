@@ -1,6 +1,8 @@
 //! One binary, so that the crate is linked once. What can be seen from outside is tested through the program itself.
 
 mod bad_data;
+mod balance;
+mod batches;
 mod commands;
 mod equivalence;
 mod floors;

@@ -64,9 +64,16 @@ fn a_run_keeps_to_the_least_it_asks_for() {
     let room = Room::new();
     rows.write(&room.path("store.parquet"));
     drop(rows);
-    room.write("p.toml", &format!("{STORE}mine.bands = {{ any = 4 }}\noutput.order = 'random'\noutput.path = 'out'\n"));
-    let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
-    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
-    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
-    assert!(peak * 10 <= (least << 20) * 11, "{peak} bytes of {least} MiB");
+    for (name, extra) in [
+        ("plain", ""),
+        ("rows", "balance = { max_uses = 3, oversample_to = 20 }\nbatches = { kind = 'pk' }\n"),
+        ("triplets", "balance = { triplets = 600000, weights = 'inverse' }\nbatches = { kind = 'triplets' }\n"),
+    ] {
+        let asked = "mine.bands = { any = 4 }\noutput.order = 'random'\n";
+        room.write("p.toml", &format!("{STORE}{asked}{extra}output.path = '{name}'\n"));
+        let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
+        let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
+        let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+        assert!(peak * 10 <= (least << 20) * 11, "{name}: {peak} bytes of {least} MiB");
+    }
 }

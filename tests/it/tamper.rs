@@ -4,7 +4,9 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, UInt64Type};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -20,11 +22,15 @@ const PART: &str = "triplets/part-00000.jsonl";
 
 impl Sealed {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(extra: &str) -> Self {
         let room = Room::new();
         room.run(
             "out",
             &format!(
-                "store.path = '{}'\nstore.id = 'id'\nstore.embedding = 'embedding'\nstore.label = 'label'\n\
+                "{extra}store.path = '{}'\nstore.id = 'id'\nstore.embedding = 'embedding'\nstore.label = 'label'\n\
                  store.carry = ['text']\nsearch.index = 'exact'\nmine.bands = {{ hard = 1, semi-hard = 1 }}\n\
                  mine.positives.max_distance = 0.5\nmine.negatives.duplicate_distance = 0.15\n\
                  output.format = 'jsonl'\noutput.rows_per_file = 500\n",
@@ -219,11 +225,104 @@ fn what_was_left_out_is_found() {
     });
 }
 
-/// Changes the only batch of a side file, and makes its checksum anew.
+#[test]
+fn forged_balance_is_found() {
+    let balance = "balance = { anchors_per_class = 15, max_uses = 3, oversample_to = 30, triplets = 1500, weights = 'inverse' }\n";
+    let sealed = Sealed::with(balance);
+    sealed.refused("a weight", &["row 7", PART, "weight"], |out| {
+        forge(out, |rows| rows[7]["weight"] = json!(rows[7]["weight"].as_f64().unwrap() * 1.5));
+    });
+    sealed.refused("weights of one class, all of them", &[PART, "weight"], |out| {
+        forge(out, |rows| rows.iter_mut().for_each(|row| row["weight"] = json!(1.0)));
+    });
+    for key in ["left_out", "added_pairs", "refilled", "emptied", "cut"] {
+        sealed.refused(key, &["manifest.json", "balance"], |out| {
+            edit_manifest(out, |sealed| sealed["balance"][key] = json!(sealed["balance"][key].as_u64().unwrap() + 1));
+        });
+    }
+    for key in ["anchors_before", "anchors_after", "triplets"] {
+        sealed.refused(key, &["manifest.json", "balance"], |out| {
+            edit_manifest(out, |sealed| sealed["balance"][key]["largest"] = json!(1));
+        });
+    }
+    sealed.refused("what balance did is left out", &["manifest.json", "balance"], |out| {
+        edit_manifest(out, |sealed| drop(sealed.as_object_mut().unwrap().remove("balance")));
+    });
+
+    // The pipeline says less than was mined: the same rows are too many now.
+    let fewer = |key: &'static str, count: u64| {
+        move |out: &Path| edit_manifest(out, |sealed| sealed["pipeline"]["balance"][key] = json!(count))
+    };
+    sealed.refused("a smaller limit", &["as the negative of 3 triplets, expected at most 2"], fewer("max_uses", 2));
+    sealed.refused("fewer anchors", &["only rows that anchors_per_class makes anchors"], fewer("anchors_per_class", 3));
+    sealed.refused("fewer triplets", &["parts", "at most 1000"], fewer("triplets", 1_000));
+    sealed.refused("fewer pairs", &["positives, expected at most 1"], fewer("oversample_to", 1));
+    sealed.refused("more triplets", &["no such triplet"], fewer("triplets", 1_600));
+    // In a sample, too, what a larger limit would have left is missed.
+    let sample = sealed.verify(&[], fewer("triplets", 100_000)).exits(3);
+    assert!(sample.stdout.contains("no such triplet"), "{}", sample.stdout);
+}
+
+#[test]
+fn forged_batches_are_found() {
+    let refused = |sealed: &Sealed, what: &str, told: &[&str], file: &str, change: &dyn Fn(&mut Vec<Vec<u64>>)| {
+        sealed.refused(what, told, |out| {
+            rewrite(out, file, |batch| {
+                let names: Vec<String> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
+                let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
+                let numbers: Vec<usize> = (0..names.len()).filter(|&i| names[i] != "id").collect();
+                let mut values: Vec<Vec<u64>> = numbers.iter().map(|&i| as_numbers(&columns[i])).collect();
+                change(&mut values);
+                for (&i, values) in numbers.iter().zip(values) {
+                    let kind = batch.schema().field(i).data_type().clone();
+                    columns[i] = cast(&UInt64Array::from(values), &kind).unwrap();
+                }
+                RecordBatch::try_new(batch.schema(), columns).unwrap()
+            });
+        });
+    };
+    let file = "batches.parquet";
+    let pk = Sealed::with("batches = { kind = 'pk', classes = 4, per_class = 3 }\n");
+    refused(&pk, "a row twice", &["twice", "each row once"], file, &|values| values[2][1] = values[2][0]);
+    refused(&pk, "another row's id", &["row 1", "id"], file, &|values| values[2].swap(1, 20));
+    refused(&pk, "a row that is not there", &["a row of the store"], file, &|values| values[2][5] = 99_999);
+    refused(&pk, "a gap", &["all in order, without gaps"], file, &|values| values[1][4] = 77);
+    refused(&pk, "two batches in one", &["batch 0: 24 entries, expected at most 12"], file, &|values| {
+        let second = values[0].iter().filter(|&&batch| batch == 0).count();
+        let [batches, positions, _] = &mut values[..] else { panic!("three columns of numbers") };
+        batches[second..2 * second].fill(0);
+        positions[second..2 * second].iter_mut().zip(second as u64..).for_each(|(place, next)| *place = next);
+    });
+    pk.refused("a count", &["manifest.json", "batches"], |out| {
+        edit_manifest(out, |sealed| sealed["batches"]["remainder"] = json!(5));
+    });
+    pk.refused("the last rows dropped", &["nothing of row", "a batch with it, or the remainder"], |out| {
+        rewrite(out, file, |batch| batch.slice(0, batch.num_rows() - 12));
+    });
+
+    let triplets = Sealed::with("batches = { kind = 'triplets', size = 4 }\n");
+    refused(&triplets, "a triplet twice", &["anchors of one class"], file, &|values| values[2][1] = values[2][0]);
+    refused(&triplets, "a triplet of another batch", &["which an earlier one has"], file, &|values| {
+        values[2][5] = values[2][0]
+    });
+    refused(&triplets, "no triplet", &["a row of the triplets"], file, &|values| values[2][5] = 99_999);
+    refused(&triplets, "batches of eight", &["batch 0: 8 entries, expected at most 4"], file, &|values| {
+        for i in 0..values[0].len() {
+            (values[0][i], values[1][i]) = (i as u64 / 8, i as u64 % 8);
+        }
+    });
+    // Sorted, neighbours share an anchor or its class.
+    refused(&triplets, "triplets in another order", &["of one class"], file, &|values| values[2].sort_unstable());
+}
+
+fn as_numbers(column: &ArrayRef) -> Vec<u64> {
+    cast(column, &DataType::UInt64).unwrap().as_primitive::<UInt64Type>().values().to_vec()
+}
+
+/// Changes the rows of a side file, and makes its checksum anew.
 fn rewrite(out: &Path, name: &str, change: impl FnOnce(RecordBatch) -> RecordBatch) {
-    let mut read = batches(&out.join(name)).into_iter();
-    let batch = change(read.next().expect("a file with rows"));
-    assert!(read.next().is_none(), "a file of one batch");
+    let read = batches(&out.join(name));
+    let batch = change(concat_batches(&read.first().expect("a file with rows").schema(), &read).unwrap());
     let mut writer = ArrowWriter::try_new(File::create(out.join(name)).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();

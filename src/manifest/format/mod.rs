@@ -40,7 +40,7 @@ pub struct FormatError {
 /// How much a file will hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
-    /// Exactly.
+    /// Exactly, where it is an array; no other format looks at it.
     pub(super) rows: u64,
     /// How many times larger a row is than one of triplets.
     pub(super) width: u64,

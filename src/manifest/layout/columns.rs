@@ -99,7 +99,13 @@ impl Column {
     }
 
     /// The column's values; `field` is what [`Column::field`] gave.
-    pub(super) fn values(&self, store: &Prepared, lines: &Lines, field: &Field) -> Result<ArrayRef, GatherError> {
+    pub(super) fn values(
+        &self,
+        store: &Prepared,
+        lines: &Lines,
+        weights: Option<&[f32]>,
+        field: &Field,
+    ) -> Result<ArrayRef, GatherError> {
         let some: Vec<Member>;
         let members: &[Member] = match self.of {
             Of::Members => lines.members(),
@@ -123,7 +129,7 @@ impl Column {
             Fact::Row => gather::places(store, &rows),
             Fact::Label => gather::labels(store, &rows)?,
             Fact::Distance => Arc::new(Float32Array::from_iter_values(members.iter().map(|m| m.distance.get()))),
-            Fact::Weight => Arc::new(Float32Array::from_value(1.0, rows.len())),
+            Fact::Weight => Arc::new(weigh(store, lines, weights)),
             Fact::Band => bands(members, self.of)?,
             Fact::Fallback => Arc::new(members.iter().map(|member| Some(fallback(member))).collect::<BooleanArray>()),
             Fact::Mark => Arc::new(Int64Array::from_iter_values(marks())),
@@ -138,6 +144,13 @@ impl Column {
             _ => Ok(values),
         }
     }
+}
+
+/// A row without a label has no class, and can be an anchor with a weight only in a forged output.
+fn weigh(store: &Prepared, lines: &Lines, weights: Option<&[f32]>) -> Float32Array {
+    let weight =
+        |row: Row| weights.map_or(Some(1.0), |weights| weights.get(store.labels()[row.index()].index()).copied());
+    Float32Array::from_iter_values(lines.iter().map(|line| weight(line.anchor).unwrap_or(0.0)))
 }
 
 fn fallback(member: &Member) -> bool {

@@ -119,10 +119,15 @@ impl Sheet {
         lines
     }
 
-    /// A batch of the output.
-    pub(super) fn batch(&self, store: &Prepared, lines: &Lines) -> Result<RecordBatch, GatherError> {
+    /// A batch of the output. `weights` are by the class of the anchor; 1 without.
+    pub(super) fn batch(
+        &self,
+        store: &Prepared,
+        lines: &Lines,
+        weights: Option<&[f32]>,
+    ) -> Result<RecordBatch, GatherError> {
         let columns = self.columns.iter().zip(self.schema.fields());
-        let columns = columns.map(|(column, field)| column.values(store, lines, field));
+        let columns = columns.map(|(column, field)| column.values(store, lines, weights, field));
         Ok(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_, _>>()?)?)
     }
 }

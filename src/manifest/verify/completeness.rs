@@ -1,10 +1,13 @@
 //! What is missing: a sample of anchors is mined again, and must yield the same.
 
-use super::Asked;
+use std::collections::HashSet;
+
 use super::finding::{Checked, Findings};
 use super::whole::Run;
+use super::{Asked, balance};
 use crate::manifest::Layout;
 use crate::manifest::layout::{Grain, Line, Lines, Role, Sheet};
+use crate::manifest::sealed::Sealed;
 use crate::manifest::sides::UNMINED;
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
@@ -28,8 +31,11 @@ pub(super) struct Again {
     pub(super) sample: Vec<Row>,
     /// Whether these are all rows of the store.
     pub(super) all: bool,
-    /// Those that the layout keeps, by anchor and positive.
+    /// Those that the layout keeps, by anchor and positive; where not all anchors were mined again and balance chooses among them,
+    /// all that it may have chosen from.
     pub(super) triplets: Vec<Triplet>,
+    /// Whether balance chose among them, unknown how.
+    bounds: bool,
     unmined: Vec<(Row, Reason)>,
 }
 
@@ -38,12 +44,12 @@ impl Again {
     pub(super) fn mine(
         asked: &Asked<'_>,
         sheet: &Sheet,
-        fingerprint: &str,
+        sealed: &Sealed,
         findings: &mut Findings,
         checked: &mut Checked,
     ) -> Option<Self> {
         let completeness = asked.completeness.as_ref()?;
-        let sample = sample(asked.store, completeness.anchors, fingerprint);
+        let sample = sample(asked.store, completeness.anchors, &sealed.fingerprint);
         let Harvest { mut triplets, mut unmined, .. } = match (completeness.mine)(&sample) {
             Ok(harvest) => harvest,
             Err(error) => {
@@ -52,6 +58,25 @@ impl Again {
             }
         };
         checked.mined_again = sample.len() as u64;
+        let all = sample.len() == asked.store.anchors().len();
+        let selects = asked.mine.balance.selects();
+        if selects && all {
+            let candidates: Vec<Row> = triplets.iter().map(|t| t.anchor).collect();
+            let (chosen, counts) = balance::choose(triplets, asked);
+            let told = sealed.balance.map_or([0; 3], |balanced| [balanced.refilled, balanced.emptied, balanced.cut]);
+            if told != counts {
+                let named =
+                    |[refilled, emptied, cut]: [u64; 3]| format!("{refilled} refilled, {emptied} emptied, {cut} cut");
+                findings.key("balance", named(told), named(counts));
+            }
+            triplets = chosen;
+            let kept: HashSet<Row> = triplets.iter().map(|t| t.anchor).collect();
+            let mut emptied: Vec<Row> = candidates.into_iter().filter(|anchor| !kept.contains(anchor)).collect();
+            emptied.dedup();
+            unmined.extend(emptied.into_iter().map(|anchor| (anchor, Reason::BalancedAway)));
+        } else if selects {
+            return Some(Self { sample, all, triplets, bounds: true, unmined });
+        }
         // Stable: within a pair they stay in the order of the run.
         triplets.sort_by_key(|t| (t.anchor, t.positive));
         let mut kept = Vec::with_capacity(triplets.len());
@@ -62,8 +87,7 @@ impl Again {
                 unmined.push((anchor[0].anchor, Reason::BandEmpty));
             }
         }
-        let all = sample.len() == asked.store.anchors().len();
-        Some(Self { sample, all, triplets: kept, unmined })
+        Some(Self { sample, all, triplets: kept, bounds: false, unmined })
     }
 
     /// The lines of an anchor.
@@ -75,6 +99,9 @@ impl Again {
 
     /// Compares with the lines of a run that were read from its files.
     pub(super) fn compare(&self, run: &Run<'_>, sheet: &Sheet, findings: &mut Findings) {
+        if self.bounds {
+            return self.compare_bounds(run, findings);
+        }
         for &anchor in &self.sample {
             let (expected, found) = (self.lines_of(anchor, sheet), run.of_anchor(anchor));
             let among = |line: &Line<'_>, lines: &Lines| lines.iter().any(|other| other.members == line.members);
@@ -84,6 +111,27 @@ impl Again {
             }
             for line in found.iter().filter(|line| !among(line, &expected)) {
                 findings.file(TRIPLETS, named(run, &line), &none);
+            }
+        }
+    }
+
+    /// With balance, what an anchor has depends on all others: known within bounds.
+    fn compare_bounds(&self, run: &Run<'_>, findings: &mut Findings) {
+        let named = |t: &Triplet| {
+            let kind = if t.fallback { " as fallback" } else { "" };
+            let [a, p, n] = [t.anchor, t.positive, t.negative].map(|row| run.name(row));
+            format!("anchor {a}, positive {p}, negative {n} ({}{kind})", t.band.name())
+        };
+        for triplet in balance::must_be_there(&self.triplets, run) {
+            if !run.triplets_of(triplet.anchor).contains(&triplet) {
+                findings.file(TRIPLETS, "no such triplet", named(&triplet));
+            }
+        }
+        for &anchor in &self.sample {
+            let from = self.triplets.partition_point(|t| t.anchor < anchor);
+            let to = self.triplets.partition_point(|t| t.anchor <= anchor);
+            for triplet in run.triplets_of(anchor).iter().filter(|t| !self.triplets[from..to].contains(t)) {
+                findings.file(TRIPLETS, named(triplet), "no such triplet");
             }
         }
     }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::finding::{Checked, Findings};
 use crate::manifest::Params;
+use crate::manifest::batches::{BATCHES, REMAINDER};
 use crate::manifest::digest;
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
@@ -20,10 +21,11 @@ pub(super) fn check(
     out: &Path,
     sealed: &Sealed,
     output: &Params,
+    batches: bool,
     findings: &mut Findings,
     checked: &mut Checked,
 ) -> Intact {
-    check_names(sealed, output, findings);
+    check_names(sealed, output, batches, findings);
     check_unlisted(out, sealed, findings);
     let listed: Vec<&Listed> = sealed.listed().collect();
     let outcomes: Vec<Result<(), (String, String)>> = listed.par_iter().map(|listed| check_file(out, listed)).collect();
@@ -42,7 +44,7 @@ pub(super) fn check(
 }
 
 /// Parts are numbered without gaps, and share the rows as the pipeline says.
-fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
+fn check_names(sealed: &Sealed, output: &Params, batches: bool, findings: &mut Findings) {
     let total = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
     let mut sizes = output.split.sizes(total);
     for (ordinal, part) in sealed.parts.iter().enumerate() {
@@ -61,8 +63,10 @@ fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
         findings.key("parts", format_args!("{} parts", sealed.parts.len()), expected);
     }
     let names: Vec<&str> = sealed.files.iter().map(|listed| listed.path.as_str()).collect();
-    if names != [UNMINED, SUSPECTS] {
-        findings.key("files", names.join(", "), format_args!("{UNMINED}, {SUSPECTS}"));
+    let expected = [UNMINED, SUSPECTS, BATCHES, REMAINDER];
+    let expected = if batches { &expected[..] } else { &expected[..2] };
+    if names != expected {
+        findings.key("files", names.join(", "), expected.join(", "));
     }
 }
 

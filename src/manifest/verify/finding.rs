@@ -125,6 +125,7 @@ pub struct Checked {
     pub distances: u64,
     pub unmined: u64,
     pub suspects: u64,
+    pub batches: u64,
     /// Anchors that were mined again.
     pub mined_again: u64,
 }
@@ -157,7 +158,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checked { files, bytes, rows, triplets, distances, unmined, suspects, mined_again } = self.checked;
+        let Checked { files, bytes, rows, triplets, distances, unmined, suspects, batches, mined_again } = self.checked;
         if self.is_sound() {
             f.write_str("sound")?;
         } else {
@@ -176,7 +177,8 @@ impl fmt::Display for Verdict {
             f,
             ": {files} files, {bytes} bytes; {rows} rows, {triplets} triplets, {distances} distances recomputed; "
         )?;
-        write!(f, "{unmined} unmined rows, {suspects} suspects; {mined_again} anchors mined again")?;
+        let batches = if batches > 0 { format!(", {batches} batches") } else { String::new() };
+        write!(f, "{unmined} unmined rows, {suspects} suspects{batches}; {mined_again} anchors mined again")?;
         self.unchecked.iter().try_for_each(|what| write!(f, "\n  not checked: {what}"))
     }
 }

@@ -4,6 +4,8 @@
 //! The output may be hostile. Whatever it holds becomes a finding, never a panic, and its claims are bounded by what the store and
 //! the files can hold before any memory is taken for them.
 
+mod balance;
+mod batches;
 mod completeness;
 mod files;
 mod finding;
@@ -24,17 +26,19 @@ use completeness::Again;
 use finding::{Findings, Unchecked};
 use whole::Run;
 
-use super::layout::Sheet;
+use super::layout::{Lines, Sheet};
 use super::sealed::{Column, Input, MANIFEST, Sealed};
 use super::{Params, fingerprint};
-use crate::mine;
-use crate::store::Prepared;
+use crate::mine::{self, Quotas, Sides};
+use crate::store::{Prepared, Row};
 
 /// What an output is held against: everything here is made anew from the inputs and the manifest's pipeline.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     pub store: &'a Prepared,
     pub mine: &'a mine::Params,
+    /// Of store and request.
+    pub quotas: &'a Quotas,
     pub output: &'a Params,
     /// The inputs as they are now. Their paths may have changed.
     pub inputs: &'a [Input],
@@ -46,7 +50,7 @@ pub struct Asked<'a> {
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     let (mut findings, mut checked, mut unchecked) = (Findings::default(), Checked::default(), Unchecked::default());
     check_origin(sealed, asked, &mut findings);
-    let intact = files::check(out, sealed, asked.output, &mut findings, &mut checked);
+    let intact = files::check(out, sealed, asked.output, asked.mine.batches.is_some(), &mut findings, &mut checked);
 
     let sheet = match Sheet::new(asked.store, asked.mine, asked.output) {
         Ok(sheet) => sheet,
@@ -61,7 +65,7 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     }
 
     if triplets::claims_are_possible(sealed, asked, &mut findings) {
-        let again = Again::mine(asked, &sheet, &sealed.fingerprint, &mut findings, &mut checked);
+        let again = Again::mine(asked, &sheet, sealed, &mut findings, &mut checked);
         let again = again.as_ref();
         let found = if sheet.names_rows() {
             let found = triplets::check(out, sealed, asked, &sheet, &intact, &mut findings, &mut checked);
@@ -75,8 +79,10 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
             found.inspect(|found| order::check_gaps(found, sealed, asked, &mut findings))
         };
         if let Some(found) = found {
+            let sides = sides_of(asked, &found.lines);
             let run = Run::new(asked, &sheet, found.lines, again);
             checked.triplets = run.triplets().unwrap_or(0);
+            balance::check(sealed, &run, &mut findings);
             run.check_groups(&mut findings);
             let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
             run.check_counts(sealed, listed.as_deref(), &mut findings, &mut unchecked);
@@ -86,10 +92,26 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
                 }
                 again.compare_unmined(&run, listed, &mut findings);
             }
+            if let Some(unmined) = &listed {
+                let subject = batches::Subject { asked, sides: &sides, unmined };
+                batches::check(out, sealed, &subject, &intact, &mut findings, &mut checked);
+            }
         }
     }
     sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);
     findings.into_verdict(checked, unchecked)
+}
+
+/// The classes of each triplet, in the order of the output, where batches are made of triplets.
+fn sides_of(asked: &Asked<'_>, lines: &Lines) -> Vec<Sides> {
+    let label = |row: Row| asked.store.labels()[row.index()];
+    match asked.mine.batches {
+        Some(mine::Batches::Triplets { .. }) => lines
+            .iter()
+            .filter_map(|line| Some(Sides { anchor: label(line.anchor), negative: label(line.members.get(1)?.row) }))
+            .collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// The fingerprint is that of what the manifest says it was made from, and the inputs are still those.

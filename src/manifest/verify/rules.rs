@@ -133,8 +133,9 @@ fn check_negative(
 /// What takes all three rows to tell.
 fn check_triplet(triplet: &Triplet, names: &Names<'_>, asked: &Asked<'_>, report: Report<'_>) {
     let (params, band) = (asked.mine, triplet.band);
-    for guard in
-        mine::refusing(triplet, asked.store, params).into_iter().filter(|&guard| guard != Guard::DuplicateDistance)
+    for guard in mine::refusing(triplet, asked.store, params, asked.quotas)
+        .into_iter()
+        .filter(|&guard| guard != Guard::DuplicateDistance)
     {
         report(names.distance, triplet.d_an.get().to_string(), format!("a negative that {} keeps", guard.name()));
     }

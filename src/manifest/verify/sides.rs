@@ -180,6 +180,8 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
         Some(Reason::Unlabelled)
     } else if by_label && !store.has_queries() && store.relatives(row).len() == 1 {
         Some(Reason::Singleton)
+    } else if !mine::is_anchor(row, store, run.asked.mine) {
+        Some(Reason::BalancedAway)
     } else if !has_positive(run, row) {
         Some(Reason::NoPositive)
     } else {
@@ -191,6 +193,9 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
         (None, Reason::Guarded) if run.asked.mine.negatives.guards.set().next().is_some() => None,
         (None, Reason::Guarded) => Some("band-empty or search-missed: there are no guards"),
         (None, Reason::SearchMissed) => (index == Index::Exact).then_some("band-empty: the search was exact"),
+        (None, Reason::BalancedAway) => {
+            (!run.asked.mine.balance.selects()).then_some("another reason: no triplets are taken from an anchor")
+        }
         (None, _) => Some("band-empty, guarded or search-missed: it has a positive"),
     }
 }

@@ -39,10 +39,12 @@ impl Scene {
 
     fn verdict(&self) -> Verdict {
         let mine = fixture::mine_params();
+        let quotas = crate::mine::Quotas::new(&self.store, &mine);
         let again = |rows: &[Row]| Ok(fixture::mine(&self.store, rows));
         let asked = Asked {
             store: &self.store,
             mine: &mine,
+            quotas: &quotas,
             output: &self.output,
             inputs: &fixture::inputs(),
             completeness: Some(Completeness { anchors: usize::MAX, mine: &again }),

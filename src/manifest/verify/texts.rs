@@ -83,7 +83,7 @@ pub(super) fn check(
     let Search { lines, found, .. } = search;
     if found.len() < lines.len() {
         let (file, at) = locate(sealed, found.last().map_or(0, |row| row + 1));
-        let line = sheet.batch(asked.store, &lines.select(&[found.len()])).ok();
+        let line = sheet.batch(asked.store, &lines.select(&[found.len()]), None).ok();
         let text = line.map(|line| shown(&line)).unwrap_or_default();
         let from = format_args!("{} of {} rows that were mined again", found.len(), lines.len());
         findings.value(file, at, "anchor", from, format_args!("here or later: {text}"));
@@ -137,7 +137,7 @@ impl<'a> Search<'a> {
     /// Makes the next lines; none is left where this is false.
     fn refill(&mut self) -> Result<bool, GatherError> {
         let (from, to) = (self.found.len(), self.lines.len().min(self.found.len() + PIECE));
-        let some = self.sheet.batch(self.store, &self.lines.select(&(from..to).collect::<Vec<_>>()))?;
+        let some = self.sheet.batch(self.store, &self.lines.select(&(from..to).collect::<Vec<_>>()), None)?;
         let some = self.asked.output.format.round_trip(&some)?;
         let rows = self.converter.convert_columns(some.columns())?;
         self.next = rows.iter().rev().map(|row| row.as_ref().into()).collect();

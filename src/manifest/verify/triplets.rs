@@ -15,7 +15,7 @@ use crate::manifest::Layout;
 use crate::manifest::gather::GatherError;
 use crate::manifest::layout::{Claim, Lines, Member, Role, Sheet, gap};
 use crate::manifest::sealed::{Listed, Sealed};
-use crate::mine::{Band, PositivePick};
+use crate::mine::{self, Band, Weighting};
 use crate::store::{Prepared, Row};
 
 /// What one batch told.
@@ -45,11 +45,12 @@ pub(super) fn check(
     findings: &mut Findings,
     checked: &mut Checked,
 ) -> Option<Found> {
+    let weights = weights(out, sealed, asked, sheet, intact);
     let mut found = Found::default();
     let (mut before, mut whole) = (0, true);
     for part in &sealed.parts {
         if intact.contains(&part.path) {
-            let (outcomes, error) = check_part(out, part, asked, sheet);
+            let (outcomes, error) = check_part(out, part, asked, sheet, weights.as_deref());
             for outcome in outcomes {
                 findings.append(outcome.findings);
                 found.lines.append(&outcome.lines);
@@ -86,18 +87,45 @@ fn most_rows(asked: &Asked<'_>) -> u64 {
         Layout::NTuple | Layout::Pair | Layout::LabeledList => 1,
         Layout::LabeledPair | Layout::Candidates => slots.saturating_add(1),
     };
-    let positives = &asked.mine.positives;
     let pairs = |row: &Row| {
         let kin = asked.store.relatives(*row);
         let own = u64::from(asked.store.own(*row).is_some_and(|own| kin.binary_search(&own).is_ok()));
         let others = kin.len() as u64 - own;
-        if positives.pick == PositivePick::All { others } else { others.min(u64::from(positives.per_anchor)) }
+        others.min(u64::from(asked.quotas.of(*row)))
     };
-    asked.store.anchors().map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add).saturating_mul(of_pair)
+    let all = asked.store.anchors().map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add);
+    // Only triplets are capped, see config.
+    all.saturating_mul(of_pair).min(asked.mine.balance.triplets.unwrap_or(u64::MAX))
+}
+
+/// What each class should weigh, by the triplets that its rows are the anchors of. What cannot be read is counted as absent, and
+/// found soon after.
+fn weights(out: &Path, sealed: &Sealed, asked: &Asked<'_>, sheet: &Sheet, intact: &Intact) -> Option<Vec<f32>> {
+    let (store, weighting) = (asked.store, asked.mine.balance.weights);
+    let mut counts = vec![0u64; store.classes()];
+    let parts = sealed.parts.iter().filter(|part| weighting != Weighting::None && intact.contains(&part.path));
+    for (_, batch) in
+        parts.flat_map(|part| Table::open(out, part, asked.output.format, sheet.schema())).flatten().flatten()
+    {
+        let Some(claims) = sheet.claims(&batch) else { continue };
+        for place in (0..batch.num_rows()).map(|row| claims.anchor(row).place) {
+            let class = row_at(store, store.anchors(), place).map(|row| store.labels()[row.index()].index());
+            if let Some(count) = class.and_then(|class| counts.get_mut(class)) {
+                *count += 1;
+            }
+        }
+    }
+    mine::weights(weighting, &counts)
 }
 
 /// The batches of a part, in order, up to the first that cannot be read.
-fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, sheet: &Sheet) -> (Vec<Outcome>, Option<String>) {
+fn check_part(
+    out: &Path,
+    part: &Listed,
+    asked: &Asked<'_>,
+    sheet: &Sheet,
+    weights: Option<&[f32]>,
+) -> (Vec<Outcome>, Option<String>) {
     let format = asked.output.format;
     let table = match Table::open(out, part, format, sheet.schema()) {
         Ok(table) => table,
@@ -108,7 +136,7 @@ fn check_part(out: &Path, part: &Listed, asked: &Asked<'_>, sheet: &Sheet) -> (V
         .map(|batch| {
             let (first, batch) = batch?;
             let place = Place { file: &part.path, format, first };
-            check_batch(place, &batch, asked, sheet).map_err(|error| error.to_string())
+            check_batch(place, &batch, asked, sheet, weights).map_err(|error| error.to_string())
         })
         .collect();
     let (mut outcomes, mut error) = (Vec::new(), None);
@@ -127,6 +155,7 @@ fn check_batch(
     batch: &RecordBatch,
     asked: &Asked<'_>,
     sheet: &Sheet,
+    weights: Option<&[f32]>,
 ) -> Result<Outcome, GatherError> {
     let store = asked.store;
     let mut outcome = Outcome { first: place.first, ..Outcome::default() };
@@ -161,7 +190,7 @@ fn check_batch(
         outcome.rows.push(row);
         known.push(i);
     }
-    let expected = sheet.batch(store, &outcome.lines)?;
+    let expected = sheet.batch(store, &outcome.lines, weights)?;
     compare(place, batch, &known, &expected, &mut outcome.findings)?;
     Ok(outcome)
 }

@@ -11,7 +11,7 @@ use crate::manifest::layout::{Lines, Role, Sheet};
 use crate::manifest::sealed::{BandCounts, RowCounts, Sealed};
 use crate::manifest::sides;
 use crate::manifest::write::TRIPLETS;
-use crate::mine::{Ask, Band, PositivePick, Reason, Triplet};
+use crate::mine::{self, Ask, Band, Reason, Triplet};
 use crate::store::{Code, Row};
 
 /// All lines of an output that are known, and what they tell.
@@ -63,6 +63,24 @@ impl<'a> Run<'a> {
         self.triplets.as_ref().map(|triplets| triplets.len() as u64)
     }
 
+    /// All, by anchor, positive and negative, where they can be told.
+    pub(super) fn all(&self) -> Option<&[Triplet]> {
+        self.triplets.as_deref()
+    }
+
+    /// Those of one anchor.
+    pub(super) fn triplets_of(&self, anchor: Row) -> &[Triplet] {
+        let all = self.triplets.as_deref().unwrap_or_default();
+        &all[all.partition_point(|t| t.anchor < anchor)..all.partition_point(|t| t.anchor <= anchor)]
+    }
+
+    /// Of each row of the store, the triplets that it is the negative of.
+    pub(super) fn uses(&self) -> Vec<u32> {
+        let mut uses = vec![0u32; self.asked.store.rows() as usize];
+        self.triplets.iter().flatten().for_each(|triplet| uses[triplet.negative.index()] += 1);
+        uses
+    }
+
     /// How a finding names a row.
     pub(super) fn name(&self, row: Row) -> String {
         let id = gather::ids(self.asked.store, &[row]).ok();
@@ -104,10 +122,7 @@ impl<'a> Run<'a> {
                     findings.file(TRIPLETS, found, format_args!("at most {most}"));
                 }
             };
-            let asked = &self.asked.mine.positives;
-            if asked.pick != PositivePick::All {
-                excess(positives, u64::from(asked.per_anchor), "positives");
-            }
+            excess(positives, u64::from(self.asked.quotas.of(anchor)), "positives");
             excess(others, positives.saturating_mul(self.asked.mine.ask.slots()), "negatives");
         }
     }
@@ -192,7 +207,12 @@ impl<'a> Run<'a> {
         }
         equal("rows.unmined", total, counts.iter().sum());
         let never = [Reason::Unlabelled, Reason::Singleton, Reason::NoPositive];
-        let searched = store.anchors().len() as u64 - never.iter().map(|&reason| counts[reason as usize]).sum::<u64>();
+        let left_out = |(row, reason): (Row, &Option<Reason>)| {
+            *reason == Some(Reason::BalancedAway) && !mine::is_anchor(row, store, self.asked.mine)
+        };
+        let left_out = (0..).map(Row).zip(unmined).filter(|&listed| left_out(listed)).count() as u64;
+        let never = never.iter().map(|&reason| counts[reason as usize]).sum::<u64>();
+        let searched = store.anchors().len() as u64 - never - left_out;
         equal("rows.anchors", anchors, searched);
     }
 }

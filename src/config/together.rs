@@ -1,0 +1,37 @@
+//! Sections that do not go together.
+
+use super::error::Complaint;
+use super::spec::Spec;
+use crate::manifest::{Columns, Format, Layout};
+use crate::mine::{Batches, NegativePick, Weighting};
+use crate::{manifest, mine};
+
+pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params) -> Result<(), Complaint> {
+    let balance = mine.balance;
+    let tables = spec.queries.is_some() || spec.pairs.is_some();
+    for (section, asked) in [("balance", balance.is_on()), ("batches", mine.batches.is_some())] {
+        if tables && asked {
+            let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
+            return Err(Complaint::new(section, message));
+        }
+    }
+    if balance.max_uses.is_some() && mine.pick == NegativePick::DistanceWeighted {
+        let message = "fills slots again in another order than distance-weighted picks; choose random or nearest";
+        return Err(Complaint::new("balance.max_uses", message));
+    }
+    let whole = output.layout == Layout::Triplet && output.columns == Columns::All;
+    let rows = [
+        ("balance.max_uses", balance.max_uses.is_some()),
+        ("balance.triplets", balance.triplets.is_some()),
+        ("balance.weights", balance.weights != Weighting::None),
+        ("batches.kind", matches!(mine.batches, Some(Batches::Triplets { .. }))),
+    ];
+    if let Some((key, _)) = rows.into_iter().find(|(_, asked)| *asked && !whole) {
+        let message = "speaks of single triplets; expected output.layout = \"triplet\" with all columns";
+        return Err(Complaint::new(key, message));
+    }
+    if balance.weights != Weighting::None && output.format == Format::Npy {
+        return Err(Complaint::new("balance.weights", "fills a column that an array of row indices has no place for"));
+    }
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! Batches: of the size asked for, without a false negative, and every anchor or triplet in one or named as in none.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{UInt32Type, UInt64Type};
+
+use super::Asked;
+use super::files::Intact;
+use super::finding::{Checked, Findings};
+use super::table::{Place, Table, compare, row_at};
+use crate::manifest::Format;
+use crate::manifest::batches::{BATCHES, Kind, REMAINDER};
+use crate::manifest::gather::GatherError;
+use crate::manifest::sealed::Sealed;
+use crate::mine::{self, Batched, Batches, Pk, Reason, Sides};
+use crate::store::{Code, Row};
+
+/// What batches are held against.
+pub(super) struct Subject<'a> {
+    pub(super) asked: &'a Asked<'a>,
+    /// The classes of each triplet, in the order of the output.
+    pub(super) sides: &'a [Sides],
+    /// The listed reason of each row of the store.
+    pub(super) unmined: &'a [Option<Reason>],
+}
+
+pub(super) fn check(
+    out: &Path,
+    sealed: &Sealed,
+    subject: &Subject<'_>,
+    intact: &Intact,
+    findings: &mut Findings,
+    checked: &mut Checked,
+) {
+    let Some(batches) = subject.asked.mine.batches else {
+        if sealed.batches.is_some() {
+            findings.key("batches", "there", "absent: none were asked for");
+        }
+        return;
+    };
+    let entries = match batches {
+        Batches::Pk(_) => subject.asked.store.rows() as usize,
+        Batches::Triplets { .. } => subject.sides.len(),
+    };
+    let kind = Kind::of(batches, subject.asked.store);
+    let placed = vec![false; entries];
+    let mut reader = Reader { subject, batches, kind, placed, batch: Vec::new(), length: 0, number: None, begun: 0 };
+    let mut left = vec![false; entries];
+    let Some(in_batches) = each(out, sealed, BATCHES, kind, intact, findings, &mut |place, table, findings| {
+        reader.read(place, table, findings)
+    }) else {
+        return;
+    };
+    reader.end_batch(findings);
+    let Reader { placed, begun, .. } = reader;
+    let Some(remainder) = each(out, sealed, REMAINDER, kind, intact, findings, &mut |place, table, findings| {
+        read_remainder(place, table, subject, kind, &mut left, findings)
+    }) else {
+        return;
+    };
+    checked.batches = begun;
+    let found = Batched { kind: batches.name().to_owned(), batches: begun, entries: in_batches, remainder };
+    if sealed.batches.as_ref() != Some(&found) {
+        findings.key("batches", format_args!("{:?}", sealed.batches), format_args!("{found:?}"));
+    }
+    let must = |entry: usize| match batches {
+        Batches::Triplets { .. } => true,
+        Batches::Pk(_) => subject.is_searched(entry),
+    };
+    for entry in 0..entries {
+        let name = || match batches {
+            Batches::Triplets { .. } => format!("triplet {entry}"),
+            Batches::Pk(_) => format!("row {}", subject.asked.store.source_rows()[entry]),
+        };
+        if left[entry] && placed[entry] {
+            findings.file(REMAINDER, name(), "only what is in no batch");
+        } else if left[entry] && !must(entry) {
+            findings.file(REMAINDER, name(), "only anchors");
+        } else if must(entry) && !placed[entry] && !left[entry] {
+            findings.file(BATCHES, format_args!("nothing of {}", name()), "a batch with it, or the remainder");
+        }
+    }
+}
+
+impl Subject<'_> {
+    /// Whether a row is an anchor of the run.
+    fn is_searched(&self, row: usize) -> bool {
+        match self.unmined.get(row).copied().flatten() {
+            None => true,
+            Some(Reason::BalancedAway) => mine::is_anchor(Row(row as u32), self.asked.store, self.asked.mine),
+            Some(reason) => reason.was_searched(),
+        }
+    }
+}
+
+/// Shows each batch of rows of a file; gives how many rows there were, if all could be read.
+fn each(
+    out: &Path,
+    sealed: &Sealed,
+    name: &str,
+    kind: Kind<'_>,
+    intact: &Intact,
+    findings: &mut Findings,
+    see: &mut dyn FnMut(Place<'_>, &RecordBatch, &mut Findings) -> Result<(), GatherError>,
+) -> Option<u64> {
+    let listed = sealed.files.iter().find(|listed| listed.path == name && intact.contains(name))?;
+    let schema = if name == BATCHES { kind.schema() } else { kind.remainder_schema() };
+    let mut read = || {
+        for table in Table::open(out, listed, Format::Parquet, &schema)? {
+            let (first, table) = table?;
+            let place = Place { file: name, format: Format::Parquet, first };
+            see(place, &table, findings).map_err(|error| error.to_string())?;
+        }
+        Ok(listed.rows)
+    };
+    let outcome: Result<u64, String> = read();
+    outcome.map_err(|error| findings.file(name, error, format_args!("{} rows", listed.rows))).ok()
+}
+
+/// Rows of the store, or places of triplets, that a column names; a finding for each that is none.
+fn entries(
+    place: Place<'_>,
+    table: &RecordBatch,
+    column: usize,
+    subject: &Subject<'_>,
+    kind: Kind<'_>,
+    findings: &mut Findings,
+) -> Vec<Option<u64>> {
+    let name = table.schema_ref().field(column).name().clone();
+    let of = |(i, &value): (u64, &u64)| {
+        let (entry, what) = match kind {
+            Kind::Rows(store) => {
+                (row_at(store, store.anchors(), value).map(|row| u64::from(row.0)), "a row of the store")
+            }
+            Kind::Triplets => {
+                (Some(value).filter(|&value| value < subject.sides.len() as u64), "a row of the triplets")
+            }
+        };
+        if entry.is_none() {
+            findings.value(place.file, place.first + i, &name, value, what);
+        }
+        entry
+    };
+    (0..).zip(table.column(column).as_primitive::<UInt64Type>().values().iter()).map(of).collect()
+}
+
+fn read_remainder(
+    place: Place<'_>,
+    table: &RecordBatch,
+    subject: &Subject<'_>,
+    kind: Kind<'_>,
+    left: &mut [bool],
+    findings: &mut Findings,
+) -> Result<(), GatherError> {
+    let entries = entries(place, table, table.num_columns() - 1, subject, kind, findings);
+    let (known, valid): (Vec<u32>, Vec<u64>) = (0..).zip(entries).filter_map(|(i, entry)| Some((i, entry?))).unzip();
+    for (&i, &entry) in known.iter().zip(&valid) {
+        if std::mem::replace(&mut left[entry as usize], true) {
+            findings.value(place.file, place.first + u64::from(i), "row", "named before", "each once");
+        }
+    }
+    Ok(compare(place, table, &known, &kind.remainder(&valid)?, findings)?)
+}
+
+/// `batches.parquet` while it is read.
+struct Reader<'a> {
+    subject: &'a Subject<'a>,
+    batches: Batches,
+    kind: Kind<'a>,
+    placed: Vec<bool>,
+    /// Entries of the batch that is being read, how many there are, and its number.
+    batch: Vec<u64>,
+    length: u64,
+    number: Option<u32>,
+    begun: u64,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, place: Place<'_>, table: &RecordBatch, findings: &mut Findings) -> Result<(), GatherError> {
+        let numbers = |column: usize| table.column(column).as_primitive::<UInt32Type>().values();
+        let (batches, positions) = (numbers(0), numbers(1));
+        let entries = entries(place, table, table.num_columns() - 1, self.subject, self.kind, findings);
+        let (mut known, mut valid) = (Vec::new(), Vec::new());
+        for (i, entry) in (0u32..).zip(entries) {
+            let (batch, position) = (batches[i as usize], positions[i as usize]);
+            let begins = self.number.replace(batch) != Some(batch);
+            let right = if begins {
+                self.end_batch(findings);
+                self.begun += 1;
+                u64::from(batch) + 1 == self.begun && position == 0
+            } else {
+                u64::from(position) == self.length
+            };
+            if !right {
+                let (row, found) = (place.first + u64::from(i), format!("{batch}, {position}"));
+                findings.value(place.file, row, "batch, position", found, "all in order, without gaps");
+            }
+            // Goes on from what was found, so that one gap is one finding.
+            self.length = u64::from(position) + 1;
+            let Some(entry) = entry else { continue };
+            known.push(i);
+            valid.push(entry);
+            // A batch beyond its size is reported where it ends, and is not kept whole.
+            if (self.batch.len() as u64) < self.largest() {
+                self.batch.push(entry);
+            }
+        }
+        let claimed = |values: &[u32]| known.iter().map(|&i| values[i as usize]).collect::<Vec<_>>();
+        let expected = self.kind.batch(&claimed(batches), &claimed(positions), &valid)?;
+        Ok(compare(place, table, &known, &expected, findings)?)
+    }
+
+    fn largest(&self) -> u64 {
+        match self.batches {
+            Batches::Pk(Pk { classes, per_class }) => u64::from(classes) * u64::from(per_class),
+            Batches::Triplets { size } => u64::from(size),
+        }
+    }
+
+    /// Checks the batch that ends here.
+    fn end_batch(&mut self, findings: &mut Findings) {
+        let (batch, length, largest) = (std::mem::take(&mut self.batch), self.length, self.largest());
+        if batch.is_empty() {
+            return;
+        }
+        let number = self.begun - 1;
+        if length > largest {
+            findings.file(BATCHES, format_args!("batch {number}: {length} entries"), format_args!("at most {largest}"));
+        }
+        let mut wrong = |found: String, expected: &str| {
+            findings.file(BATCHES, format_args!("batch {number}: {found}"), expected);
+        };
+        match self.batches {
+            Batches::Pk(asked) => {
+                let rows: Vec<Row> = batch.iter().map(|&row| Row(row as u32)).collect();
+                check_rows(&rows, asked, self.subject.asked, &mut wrong);
+            }
+            Batches::Triplets { size } => {
+                if batch.len() as u64 != u64::from(size) {
+                    wrong(format!("{} triplets", batch.len()), &size.to_string());
+                }
+                if let Some(again) = batch.iter().find(|&&entry| self.placed[entry as usize]) {
+                    wrong(format!("triplet {again}, which an earlier one has"), "each triplet in one batch");
+                }
+                check_triplets(&batch, self.subject.sides, &mut wrong);
+            }
+        }
+        batch.iter().for_each(|&entry| self.placed[entry as usize] = true);
+    }
+}
+
+fn check_rows(rows: &[Row], asked: Pk, run: &Asked<'_>, wrong: &mut dyn FnMut(String, &str)) {
+    let store = run.store;
+    let label = |row: Row| store.labels()[row.index()];
+    let place = |row: Row| store.source_rows()[row.index()];
+    let mut classes: HashMap<Code, HashSet<Row>> = HashMap::new();
+    for &row in rows {
+        if label(row).is_null() {
+            wrong(format!("row {}, which has no label", place(row)), "labelled rows");
+        } else if !classes.entry(label(row)).or_default().insert(row) {
+            wrong(format!("row {} twice", place(row)), "each row once");
+        }
+    }
+    if classes.len() as u64 != u64::from(asked.classes) {
+        wrong(format!("{} classes", classes.len()), &asked.classes.to_string());
+    }
+    for (&class, members) in &classes {
+        let expected = store.members(class).len().min(asked.per_class as usize);
+        if members.len() != expected {
+            let first = members.iter().min().map_or(0, |&row| place(row));
+            wrong(format!("{} rows of the class of row {first}", members.len()), &expected.to_string());
+        }
+    }
+    for (index, &a) in rows.iter().enumerate() {
+        for &b in rows[..index].iter().filter(|&&b| label(b) != label(a)) {
+            if mine::clash(store, run.mine.negatives.guards.duplicate_distance, a, b) {
+                wrong(format!("rows {} and {}", place(b), place(a)), "no copies or near-duplicates across classes");
+            }
+        }
+    }
+}
+
+fn check_triplets(batch: &[u64], sides: &[Sides], wrong: &mut dyn FnMut(String, &str)) {
+    let mut of_anchor: HashMap<Code, u64> = HashMap::new();
+    for &entry in batch {
+        if let Some(other) = of_anchor.insert(sides[entry as usize].anchor, entry) {
+            wrong(format!("triplets {other} and {entry} with anchors of one class"), "anchors of different classes");
+        }
+    }
+    for &entry in batch {
+        let negative = sides[entry as usize].negative;
+        if let Some(&other) = of_anchor.get(&negative).filter(|_| !negative.is_null()) {
+            let found = format!("triplet {entry}, whose negative is of the class of the anchor of {other}");
+            wrong(found, "no false negatives");
+        }
+    }
+}
