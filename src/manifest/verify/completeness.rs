@@ -1,6 +1,6 @@
 //! What is missing: a sample of anchors is mined again, and must yield the same.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::finding::{Checked, Findings};
 use super::whole::Run;
@@ -104,12 +104,11 @@ impl Again {
         }
         for &anchor in &self.sample {
             let (expected, found) = (self.lines_of(anchor, sheet), run.of_anchor(anchor));
-            let among = |line: &Line<'_>, lines: &Lines| lines.iter().any(|other| other.members == line.members);
             let none = format!("no such {}", noun(sheet.layout()));
-            for line in expected.iter().filter(|line| !among(line, &found)) {
+            for line in without(&expected, &found) {
                 findings.file(TRIPLETS, &none, named(run, &line));
             }
-            for line in found.iter().filter(|line| !among(line, &expected)) {
+            for line in without(&found, &expected) {
                 findings.file(TRIPLETS, named(run, &line), &none);
             }
         }
@@ -146,6 +145,14 @@ impl Again {
             }
         }
     }
+}
+
+/// The lines of an anchor that are not among others of it.
+fn without<'a>(lines: &'a Lines, others: &Lines) -> Vec<Line<'a>> {
+    let rows = |line: &Line<'_>| line.members.iter().map(|member| member.row).collect::<Vec<Row>>();
+    let places: HashMap<Vec<Row>, usize> = others.iter().enumerate().map(|(i, line)| (rows(&line), i)).collect();
+    let among = |line: &Line<'_>| places.get(&rows(line)).is_some_and(|&i| others.get(i).members == line.members);
+    lines.iter().filter(|line| !among(line)).collect()
 }
 
 fn noun(layout: Layout) -> &'static str {
