@@ -38,7 +38,7 @@ pub enum Pick {
     Nearest,
     /// The first in a pseudo-random order of the whole store that only `key` decides: uniform, without replacement.
     Random { key: u64 },
-    /// Without replacement, each row with a probability that falls with the density of its distance: see [`weighted`].
+    /// Without replacement, each row with a probability that falls with the density of its distance (Wu et al. 2017).
     /// Of unit vectors.
     Weighted { key: u64 },
 }
