@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::{Complaint, ConfigError, Place};
 use super::paths;
 use super::plan::{self, Plan};
+use super::prepare::matrix_file;
 use super::schema::check_keys;
 use super::spec::Spec;
 use crate::mine::PositivePick;
@@ -33,7 +34,10 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
             spec.mine.positives.per_anchor.get_or_insert(1);
         }
         let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
-        paths::apart(&plan.store.path, &plan.output.path)?;
+        paths::apart("the store", &plan.store.path, &plan.output.path)?;
+        if let Some(matrix) = matrix_file(&plan.store.fitting) {
+            paths::apart("the transform", matrix, &plan.output.path)?;
+        }
         Ok(plan)
     });
     checked.map_err(|Complaint { key, message }| ConfigError::Key {

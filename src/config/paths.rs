@@ -29,11 +29,11 @@ pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Com
 }
 
 /// An output must never replace what was read, nor lie where the next run would read it.
-pub(super) fn apart(store: &Path, output: &Path) -> Result<(), Complaint> {
+pub(super) fn apart(what: &str, store: &Path, output: &Path) -> Result<(), Complaint> {
     let spelled_out = if store.exists() { store.to_path_buf() } else { before_pattern(store) };
     let (read, written) = (resolved(&spelled_out), resolved(output));
     if read.starts_with(&written) {
-        return Err(Complaint::new("output.path", format!("would replace the store, {}", store.display())));
+        return Err(Complaint::new("output.path", format!("would replace {what}, {}", store.display())));
     }
     let reads_below = store.is_dir() || store.components().any(|part| part.as_os_str() == "**");
     if reads_below && written.starts_with(&read) {

@@ -7,10 +7,12 @@ use serde_json::Value;
 use super::error::{Complaint, nearest};
 use super::guards::guards;
 use super::paths::{path, seen_from};
+use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{BandsSpec, Spec, StoreSpec, Unlabelled};
 use crate::kernel::Metric;
 use crate::mine::{Ask, Band, NegativePick, PositivePick};
+use crate::store::Fitting;
 use crate::{manifest, mine, search, store};
 
 /// A pipeline, checked, every default filled in.
@@ -29,6 +31,8 @@ pub struct Plan {
     /// The store's path as the manifest names it: as written if absolute, else seen from the output folder, so that
     /// both can move together.
     pub store_from_output: String,
+    /// The path of `prepare.transform` in the same way, where it is a file.
+    pub matrix_from_output: Option<String>,
 }
 
 /// How the work is done; cannot change the result.
@@ -48,10 +52,13 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
-    let store_from_output = match Path::new(&spec.store.path).is_absolute() {
-        true => spec.store.path.clone(),
-        false => seen_from(&output_path, &store_path),
+    let from_output = |written: &str, path: &Path| match Path::new(written).is_absolute() {
+        true => written.to_owned(),
+        false => seen_from(&output_path, path),
     };
+    let store_from_output = from_output(&spec.store.path, &store_path);
+    let fitting = fitting(&spec.prepare, base)?;
+    let matrix_from_output = matrix_file(&fitting).map(|path| from_output(&spec.prepare.transform, path));
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
         work => path(base, "run.work", work)?,
@@ -59,13 +66,14 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     Ok(Plan {
         file: file.to_path_buf(),
         name: spec.name.clone().unwrap_or_default(),
-        store: store(&spec.store, store_path, mine.metric)?,
+        store: store(&spec.store, store_path, mine.metric, fitting)?,
         search: search(spec)?,
         mine,
         output: output(spec, output_path)?,
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
         store_from_output,
+        matrix_from_output,
     })
 }
 
@@ -80,7 +88,7 @@ fn memory(memory: &str) -> Result<Option<u64>, Complaint> {
     parse_size(memory).map_err(|expected| Complaint::new("run.memory", expected))
 }
 
-fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Params, Complaint> {
+fn store(spec: &StoreSpec, path: PathBuf, metric: Metric, fitting: Fitting) -> Result<store::Params, Complaint> {
     for (key, text) in [("store.embedding", &spec.embedding), ("store.label", &spec.label)] {
         if text.trim().is_empty() {
             return Err(Complaint::new(key, "is empty; expected a column"));
@@ -97,6 +105,7 @@ fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Param
         carry: spec.carry.clone(),
         bad_rows: spec.bad_rows,
         metric,
+        fitting,
     })
 }
 

@@ -15,6 +15,7 @@ mod params;
 mod seal;
 mod sealed;
 mod sides;
+mod transform;
 mod verify;
 mod write;
 

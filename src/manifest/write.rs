@@ -23,6 +23,7 @@ use super::layout::{Layout, NameError};
 use super::order::{self, OrderError};
 use super::sealed::{Column, FORMAT, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
 use super::sides::{self, SUSPECTS, UNMINED};
+use super::transform::{self, TRANSFORM};
 use super::{Draft, Format, Params};
 use crate::mine::{self, Reason, Tally};
 use crate::store::Prepared;
@@ -138,7 +139,7 @@ pub async fn write(
     for entry in &unmined {
         *reasons.entry(entry.reason()).or_default() += 1;
     }
-    let files = vec![
+    let mut files = vec![
         write_side(staging, UNMINED, &sides::unmined_schema(store), &unmined, |some| {
             sides::unmined_batch(store, some)
         })?,
@@ -146,6 +147,11 @@ pub async fn write(
             sides::suspects_batch(store, some)
         })?,
     ];
+    if let Some(fitted) = store.fitted() {
+        let rows = transform::rows(&fitted.map);
+        let batch = |some: &[usize]| Ok(transform::batch(&fitted.map, some)?);
+        files.push(write_side(staging, TRANSFORM, &transform::schema(), &rows, batch)?);
+    }
     let rows = RowCounts {
         read: u64::from(store.rows()) + store.rejected().num_rows() as u64,
         anchors: tally.anchors,

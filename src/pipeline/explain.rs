@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::engine::{Control, Engine};
 use super::estimate::estimate;
-use super::job::{Appraisal, appraise};
+use super::job::{Appraisal, Job, appraise};
 use super::{budget, stages};
 use crate::config::Plan;
 use crate::manifest::{self, Destination};
@@ -23,6 +23,9 @@ pub struct Explanation {
     pub store: String,
     pub files: usize,
     pub dimensions: usize,
+    /// What is learned from the vectors and applied to them; nothing without `[prepare]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
     pub census: Census,
     /// Of `output.path`: nothing there, already current, or to be replaced.
     pub output: String,
@@ -56,7 +59,8 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             name: plan.name.clone(),
             store: plan.store.path.display().to_string(),
             files: survey.files.len(),
-            dimensions: survey.dims(),
+            dimensions: job.read_dims,
+            prepare: prepare(plan, &job),
             output: plan.output.path.display().to_string(),
             destination,
             index: choice.index,
@@ -68,6 +72,11 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             memory: budget::given(plan),
         })
     })
+}
+
+fn prepare(plan: &Plan, job: &Job) -> Option<String> {
+    let fitting = &plan.store.fitting;
+    fitting.is_set().then(|| format!("{}: {} → {} dimensions", fitting.name(), job.read_dims, job.dims))
 }
 
 impl fmt::Display for Explanation {
@@ -85,6 +94,9 @@ impl fmt::Display for Explanation {
                 census.classes, census.largest_class, census.singletons, census.unlabelled
             ),
         )?;
+        if let Some(prepare) = &self.prepare {
+            line("prepare", prepare.clone())?;
+        }
         line("anchors", census.anchors.to_string())?;
         line("index", format!("{}: {}", self.index.name(), self.reason))?;
         line("partitions", format!("{} on {} threads", self.partitions, self.threads))?;

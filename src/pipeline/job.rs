@@ -12,7 +12,11 @@ use crate::store::{self, Census, PrepareError, Survey};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     pub rows: u64,
+    /// Of the vectors that are compared, and of those that are read.
     pub dims: usize,
+    pub read_dims: usize,
+    /// What learning a transform of the vectors holds; 0 without.
+    pub fitting_bytes: u64,
     /// Of a row's columns in memory, those beside its vector.
     pub beside_bytes: u64,
     /// What reading holds at a time.
@@ -58,7 +62,10 @@ pub struct Appraisal {
 /// Those of preparing that labels alone can tell.
 pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Appraisal, PrepareError> {
     let census = engine.wait(store::census(&plan.store, survey))?;
-    let choice = search::choose(&plan.search, census.kept, census.anchors, survey.dims());
+    let fitting = &plan.store.fitting;
+    let (read_dims, threads) = (survey.dims(), engine.threads() as u64);
+    let dims = fitting.dims(read_dims, census.classes, survey.matrix());
+    let choice = search::choose(&plan.search, census.kept, census.anchors, dims);
     let others = census.largest_class.saturating_sub(1);
     let (asked, slots) = match &plan.mine.ask {
         Ask::Bands(bands) => (bands.len() as u64, bands.iter().map(|&(_, count)| u64::from(count)).sum()),
@@ -67,8 +74,10 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
     let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
     let job = Job {
         rows: census.kept,
-        dims: survey.dims(),
-        beside_bytes: survey.row_bytes().saturating_sub((survey.dims() * size_of::<f32>()) as u64),
+        dims,
+        read_dims,
+        fitting_bytes: fitting.bytes(read_dims as u64, dims as u64, threads),
+        beside_bytes: survey.row_bytes().saturating_sub((read_dims * size_of::<f32>()) as u64),
         reading_bytes: survey.reading_bytes(),
         plain_bytes: survey.rows() * survey.row_bytes(),
         anchors: census.anchors,
@@ -92,7 +101,7 @@ pub fn appraise(plan: &Plan, survey: &Survey, engine: &Engine) -> Result<Apprais
             _ => 0,
         },
         kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey)),
-        threads: engine.threads() as u64,
+        threads,
     };
     Ok(Appraisal { census, choice, job })
 }

@@ -64,6 +64,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let estimates = estimate(plan, &job);
         let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
+        let (store, learned) = stages::fit(plan, &survey, store, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
         stages::tune(plan, &store, &mut index, &mut watch)?;
         let harvests = stages::mine(plan, &store, &index, &scratch, &engine, &mut watch)?;
@@ -74,7 +75,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let (mine, output) = (&plan.mine, &plan.output);
         let material = Material { store: &store, harvests: &harvests, mine, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
-        let summary = Some(stages::seal(plan, draft, watch, estimates, audit)?);
+        let summary = Some(stages::seal(plan, draft, watch, estimates, learned, audit)?);
         scratch.remove()?;
         Ok(Outcome { path, already: false, summary })
     })

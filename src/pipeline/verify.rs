@@ -10,7 +10,7 @@ use crate::config;
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
 use crate::mine::{self, Harvest};
 use crate::search::{Brute, Index, Search};
-use crate::store::{self, Row};
+use crate::store::{self, Row, Transform};
 
 /// Anchors that are mined again by brute force.
 const SAMPLE: usize = 200;
@@ -22,8 +22,14 @@ const SAMPLE: usize = 200;
 /// When there is no manifest, or the store cannot be read. What is wrong with the output is the verdict, not an error.
 pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
-    let plan =
-        config::restore(&sealed.pipeline, &store.map_or_else(|| store_of(&sealed, out), Path::to_path_buf), out)?;
+    let mut plan = config::restore(
+        &sealed.pipeline,
+        &store.map_or_else(|| input_of(&sealed, "store", out), Path::to_path_buf),
+        out,
+    )?;
+    if let Transform::Matrix(path) = &mut plan.store.fitting.transform {
+        *path = input_of(&sealed, stages::TRANSFORM, out);
+    }
     let engine = Engine::new(0, control)?;
     engine.install(|| {
         let survey = engine.wait(store::survey(&plan.store))?;
@@ -58,8 +64,8 @@ pub fn verify(out: &Path, store: Option<&Path>, full: bool, control: &Control) -
     })
 }
 
-/// Where the manifest says the store lies: seen from the output, unless absolute.
-fn store_of(sealed: &Sealed, out: &Path) -> PathBuf {
-    let path = sealed.inputs.iter().find(|input| input.role == "store").map_or("", |input| input.path.as_str());
+/// Where the manifest says an input lies: seen from the output, unless absolute.
+fn input_of(sealed: &Sealed, role: &str, out: &Path) -> PathBuf {
+    let path = sealed.inputs.iter().find(|input| input.role == role).map_or("", |input| input.path.as_str());
     out.join(path)
 }

@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 
 use super::codes::Coder;
 use super::draft::{Draft, Rows, WriteError};
+use super::fit::{FitError, check_dims};
 use super::flaw::Flaw;
 use super::ids::{self, Digest, Seen};
 use super::layout::{self, Header};
@@ -39,6 +40,8 @@ pub enum PrepareError {
         .path.display()
     )]
     NoPairs { path: PathBuf, label: String, classes: usize, rows: u64 },
+    #[error(transparent)]
+    Fit(#[from] Box<FitError>),
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
     TooManyRows { path: PathBuf },
 }
@@ -54,7 +57,8 @@ fn left_out(read: u64, kept: u64, rejected: u64) -> String {
 /// Rows are numbered in 32 bits, and the last number stands for null.
 const MAX_ROWS: u64 = u32::MAX as u64 - 1;
 
-/// Reads all rows of a survey once, and writes the prepared store into the folder `dir`, its header last.
+/// Reads all rows of a survey once, and writes the prepared store into the folder `dir`, its header last. Where `[prepare]`
+/// learns from the vectors, they are left as they are for [`super::fit`].
 /// `on_rows` hears how many rows each step has read.
 ///
 /// # Errors
@@ -111,7 +115,7 @@ impl<'a> Preparation<'a> {
             params,
             survey,
             draft: Draft::create(dir, fields, selection.groups.len())?,
-            preparer: Preparer::new(params.metric, &selection.embedding.1),
+            preparer: Preparer::new(params.reading_metric(), &selection.embedding.1),
             seen: Seen::default(),
             rejects: Rejects::new(id_type),
             labels: coder(&selection.label)?,
@@ -127,6 +131,10 @@ impl<'a> Preparation<'a> {
         let columns = self.columns(stretch).map_err(unfit)?;
         let digests = ids::digests(&columns.table[0]).map_err(unfit)?;
         let passed = self.check(stretch, &columns.table[0], &digests).map_err(unfit)?;
+        if let Some(dims) = self.preparer.dims() {
+            // Not only when all is read.
+            check_dims(&self.params.fitting, self.survey.matrix(), dims).map_err(Box::new)?;
+        }
         self.rows += passed.len() as u64;
         if self.rows > MAX_ROWS {
             return Err(PrepareError::TooManyRows { path: self.params.path.clone() });
@@ -204,10 +212,8 @@ impl<'a> Preparation<'a> {
     }
 
     fn repeats(&self, source_row: u64) -> Flaw {
-        let files = &self.survey.files;
-        let after = files.partition_point(|file| file.first_row <= source_row);
-        let file = &files[after.saturating_sub(1)];
-        Flaw::RepeatedId { file: file.name.clone(), file_row: source_row - file.first_row }
+        let (file, file_row) = self.survey.place(source_row);
+        Flaw::RepeatedId { file: file.name.clone(), file_row }
     }
 
     fn finish(self) -> Result<(), PrepareError> {
@@ -222,7 +228,7 @@ impl<'a> Preparation<'a> {
             version: layout::VERSION,
             rows: self.rows as u32,
             dims: preparer.dims().unwrap_or(0),
-            metric: params.metric,
+            metric: params.reading_metric(),
             max_norm: preparer.max_norm(),
             classes: labels.len(),
             groups: params.groups.iter().map(|(name, _)| name.clone()).collect(),

@@ -9,6 +9,7 @@ mod interrupted;
 mod memory;
 mod oracle;
 mod pipelines;
+mod prepare;
 mod readme;
 mod search;
 mod support;

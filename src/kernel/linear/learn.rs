@@ -35,7 +35,7 @@ struct Axes {
 fn axes(covariance: Vec<f64>, d: usize, keep: usize) -> Result<Axes, LearnError> {
     let eigen = eigen(covariance, d)?;
     let floor = FLOOR * eigen.values.first().copied().unwrap_or(0.0);
-    if !(floor > 0.0) {
+    if floor <= 0.0 {
         return Err(LearnError::Flat);
     }
     let deviations = eigen.values.iter().map(|variance| variance.max(floor).sqrt()).collect();

@@ -11,8 +11,7 @@ pub(super) fn products(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
     let (b, k) = (panels(b, d), b.len() / d.max(1));
     let mut out = vec![0.0; a.len() / d.max(1) * k];
     let (rows, targets) = (a.par_chunks(LANES * d.max(1)), out.par_chunks_mut(LANES * k.max(1)));
-    rows.zip(targets)
-        .for_each(|(rows, out)| multiply(Arch::new(), &panels(rows, d), &b, d, k, |at, value| out[at] = value));
+    rows.zip(targets).for_each(|(rows, out)| multiply(Arch::new(), &panels(rows, d), &b, d, k, out));
     out
 }
 
@@ -27,17 +26,14 @@ fn panels(vectors: &[f64], d: usize) -> Vec<Lane> {
     panels
 }
 
-/// The products of all rows of two lists of panels, handed on with their place in the `n × k` matrix; `n` is a multiple of
-/// eight or the caller's matrix ends earlier.
-fn multiply(arch: Arch, a: &[Lane], b: &[Lane], d: usize, k: usize, mut put: impl FnMut(usize, f64)) {
-    for (i, a) in a.chunks_exact(d.max(1)).enumerate() {
+/// Writes the products of the rows of two lists of panels into `out` (`n × k`), which ends where the rows do.
+fn multiply(arch: Arch, a: &[Lane], b: &[Lane], d: usize, k: usize, out: &mut [f64]) {
+    for (a, out) in a.chunks_exact(d.max(1)).zip(out.chunks_mut(LANES * k.max(1))) {
         for (j, b) in b.chunks_exact(d.max(1)).enumerate() {
             let mut tile = [[0.0; LANES]; LANES];
             add_outer_products(arch, a, b, &mut tile);
-            for (row, sums) in tile.iter().enumerate() {
-                for (column, sum) in sums.iter().enumerate().filter(|(column, _)| j * LANES + column < k) {
-                    put((i * LANES + row) * k + j * LANES + column, *sum);
-                }
+            for (sums, out) in tile.iter().zip(out.chunks_exact_mut(k)) {
+                out[j * LANES..].iter_mut().zip(sums).for_each(|(place, sum)| *place = *sum);
             }
         }
     }
@@ -105,11 +101,7 @@ impl Map {
             }
             Shape::Dense(matrix) => {
                 let mut mapped = vec![0.0; n * k];
-                multiply(Arch::new(), &panels(&centred, d), matrix, d, k, |at, value| {
-                    if let Some(place) = mapped.get_mut(at) {
-                        *place = value;
-                    }
-                });
+                multiply(Arch::new(), &panels(&centred, d), matrix, d, k, &mut mapped);
                 mapped
             }
         };

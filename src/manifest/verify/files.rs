@@ -6,11 +6,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::Asked;
 use super::finding::{Checked, Findings};
-use crate::manifest::Params;
 use crate::manifest::digest;
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
+use crate::manifest::transform::TRANSFORM;
 use crate::manifest::write::{TRIPLETS, part_name};
 
 /// The listed files that are what the manifest says, by path. No other file is decoded.
@@ -19,11 +20,11 @@ pub(super) type Intact = HashSet<String>;
 pub(super) fn check(
     out: &Path,
     sealed: &Sealed,
-    output: &Params,
+    asked: &Asked<'_>,
     findings: &mut Findings,
     checked: &mut Checked,
 ) -> Intact {
-    check_names(sealed, output, findings);
+    check_names(sealed, asked, findings);
     check_unlisted(out, sealed, findings);
     let listed: Vec<&Listed> = sealed.listed().collect();
     let outcomes: Vec<Result<(), (String, String)>> = listed.par_iter().map(|listed| check_file(out, listed)).collect();
@@ -42,7 +43,8 @@ pub(super) fn check(
 }
 
 /// Parts are numbered without gaps, and all but the last are full.
-fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
+fn check_names(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) {
+    let output = asked.output;
     for (ordinal, part) in sealed.parts.iter().enumerate() {
         let name = part_name(ordinal, output.format);
         if part.path != name {
@@ -62,8 +64,12 @@ fn check_names(sealed: &Sealed, output: &Params, findings: &mut Findings) {
         findings.key("parts", "none", "at least one");
     }
     let names: Vec<&str> = sealed.files.iter().map(|listed| listed.path.as_str()).collect();
-    if names != [UNMINED, SUSPECTS] {
-        findings.key("files", names.join(", "), format_args!("{UNMINED}, {SUSPECTS}"));
+    let mut expected = vec![UNMINED, SUSPECTS];
+    if asked.store.fitted().is_some() {
+        expected.push(TRANSFORM);
+    }
+    if names != expected {
+        findings.key("files", names.join(", "), expected.join(", "));
     }
 }
 

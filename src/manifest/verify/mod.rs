@@ -9,6 +9,7 @@ mod files;
 mod finding;
 mod sides;
 mod table;
+mod transform;
 mod triplets;
 mod whole;
 
@@ -42,7 +43,7 @@ pub struct Asked<'a> {
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     let (mut findings, mut checked) = (Findings::default(), Checked::default());
     check_origin(sealed, asked, &mut findings);
-    let intact = files::check(out, sealed, asked.output, &mut findings, &mut checked);
+    let intact = files::check(out, sealed, asked, &mut findings, &mut checked);
 
     let layout = match Layout::new(asked.store, asked.mine.negatives.unlabelled) {
         Ok(layout) => layout,
@@ -66,6 +67,7 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
         }
     }
     sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);
+    transform::check(out, sealed, asked, &intact, &mut findings);
     findings.into_verdict(checked)
 }
 
