@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
 use triplet_miner::pipeline::{Interrupted, TooFewClasses, TooLittleMemory};
-use triplet_miner::store::{InspectError, PrepareError, SurveyError};
+use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
@@ -27,6 +27,10 @@ impl Status {
             c if c.is::<ConfigError>() || c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
             // A full disk is no fault of the data.
+            c if c.is::<FitError>() => match c.downcast_ref::<FitError>()? {
+                FitError::Write(_) | FitError::Open(_) => Some(Self::Failed),
+                _ => Some(Self::Refused),
+            },
             c => match c.downcast_ref::<PrepareError>()? {
                 PrepareError::Write(_) => Some(Self::Failed),
                 _ => Some(Self::Refused),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::error::{Complaint, ConfigError, Place};
 use super::paths;
 use super::plan::{self, Places, Plan};
+use super::prepare::matrix_file;
 use super::schema::check_keys;
 use super::spec::{BatchesSpec, ROWS_PER_FILE, Spec, WeightsSpec};
 use crate::mine::PositivePick;
@@ -42,7 +43,10 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         spec.batches.iter_mut().for_each(BatchesSpec::fill);
         let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
         for (section, path) in plan.places().inputs() {
-            paths::apart(section, path, &plan.output.path)?;
+            paths::apart(section.name(), path, &plan.output.path)?;
+        }
+        if let Some(matrix) = matrix_file(&plan.store.fitting) {
+            paths::apart("transform", matrix, &plan.output.path)?;
         }
         Ok(plan)
     });

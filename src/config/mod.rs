@@ -7,6 +7,7 @@ mod guards;
 mod load;
 mod paths;
 mod plan;
+mod prepare;
 mod schema;
 mod size;
 mod spec;

@@ -3,7 +3,6 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::error::Complaint;
-use crate::store::Section;
 
 /// A path of the pipeline, relative to the folder `base`; never without a folder of its own.
 pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
@@ -30,8 +29,7 @@ pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Com
 }
 
 /// An output must never replace what was read, nor lie where the next run would read it.
-pub(super) fn apart(section: Section, input: &Path, output: &Path) -> Result<(), Complaint> {
-    let name = section.name();
+pub(super) fn apart(name: &str, input: &Path, output: &Path) -> Result<(), Complaint> {
     let spelled_out = if input.exists() { input.to_path_buf() } else { before_pattern(input) };
     let (read, written) = (resolved(&spelled_out), resolved(output));
     if read.starts_with(&written) {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::error::{Complaint, nearest};
 use super::guards::guards;
 use super::paths::{path, seen_from};
+use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{
     ALL_COLUMNS, BalanceSpec, BandsSpec, BatchKind, BatchesSpec, PairsSpec, QueriesSpec, ROWS_PER_FILE, Spec,
@@ -17,7 +18,7 @@ use super::together;
 use crate::kernel::Metric;
 use crate::manifest::{Columns, Format, Layout, Order, Split};
 use crate::mine::{Ask, Balance, Band, Batches, NegativePick, Pk, PositivePick, Weighting};
-use crate::store::{LinkParams, Section, Sources};
+use crate::store::{Fitting, LinkParams, Section, Sources};
 use crate::{manifest, mine, search, store};
 
 /// A pipeline, checked, every default filled in.
@@ -40,6 +41,8 @@ pub struct Plan {
     /// The inputs' paths as the manifest names them: as written if absolute, else seen from the output folder, so that
     /// both can move together.
     pub from_output: Places<String>,
+    /// The path of `prepare.transform` in the same way, where it is a file.
+    pub matrix_from_output: Option<String>,
 }
 
 /// Where the inputs are.
@@ -104,6 +107,8 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
         pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
     };
+    let fitting = fitting(&spec.prepare, base)?;
+    let matrix_from_output = matrix_file(&fitting).map(|path| named(&spec.prepare.transform, path));
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
         work => path(base, "run.work", work)?,
@@ -113,7 +118,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     Ok(Plan {
         file: file.to_path_buf(),
         name: spec.name.clone().unwrap_or_default(),
-        store: store(&spec.store, store_path, mine.metric)?,
+        store: store(&spec.store, store_path, mine.metric, fitting)?,
         queries,
         pairs,
         search: search(spec)?,
@@ -122,6 +127,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
         from_output,
+        matrix_from_output,
     })
 }
 
@@ -185,6 +191,7 @@ fn queries(spec: &QueriesSpec, all: &Spec, base: &Path, metric: Metric) -> Resul
         carry,
         bad_rows: spec.bad_rows.unwrap_or_default(),
         metric,
+        fitting: Fitting::default(),
     })
 }
 
@@ -224,7 +231,7 @@ fn memory(memory: &str) -> Result<Option<u64>, Complaint> {
     parse_size(memory).map_err(|expected| Complaint::new("run.memory", expected))
 }
 
-fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Params, Complaint> {
+fn store(spec: &StoreSpec, path: PathBuf, metric: Metric, fitting: Fitting) -> Result<store::Params, Complaint> {
     filled("store", &spec.embedding, &spec.label)?;
     distinct("store.carry", &spec.carry)?;
     Ok(store::Params {
@@ -238,6 +245,7 @@ fn store(spec: &StoreSpec, path: PathBuf, metric: Metric) -> Result<store::Param
         carry: spec.carry.clone(),
         bad_rows: spec.bad_rows,
         metric,
+        fitting,
     })
 }
 

@@ -511,3 +511,44 @@ fn sections_that_do_not_go_together_are_refused() {
         assert_eq!(refusal(set), format!("p.toml: {expected}"));
     }
 }
+
+#[test]
+fn transforms_that_make_no_sense_are_refused() {
+    let known = "expected none, pca-whiten, rca, lda, or a file that ends with .npy or .parquet";
+    for (set, expected) in [
+        (
+            &["prepare.transform=pca"][..],
+            format!("transform = \"pca\": unknown transform; did you mean `pca-whiten`? {known}"),
+        ),
+        (&["prepare.transform=''"], format!("transform = \"\": unknown transform; {known}")),
+        (&["prepare.transform=m.csv"], format!("transform = \"m.csv\": unknown transform; {known}")),
+        (
+            &["prepare.dimensions=3"],
+            "dimensions = 3: prepare.transform = \"none\" has no first dimensions to keep; expected pca-whiten or lda, or dimensions = 0".into(),
+        ),
+        (
+            &["prepare.dimensions=3", "prepare.transform=rca"],
+            "dimensions = 3: prepare.transform = \"rca\" has no first dimensions to keep; expected pca-whiten or lda, or dimensions = 0".into(),
+        ),
+        (
+            &["prepare.dimensions=3", "prepare.transform=m.npy"],
+            "dimensions = 3: prepare.transform = \"m.npy\" has no first dimensions to keep; expected pca-whiten or lda, or dimensions = 0".into(),
+        ),
+        (
+            &["prepare.dimensions=-1", "prepare.transform=lda"],
+            "dimensions = -1: invalid value: integer `-1`, expected a whole number, 0 or more".into(),
+        ),
+        (
+            &["prepare.transform=s3://a/m.npy"],
+            "transform = \"s3://a/m.npy\": this version reads and writes local files only; copy the data to a local path".into(),
+        ),
+    ] {
+        assert_eq!(refusal(set), format!("p.toml: prepare.{expected}"));
+    }
+    assert_eq!(
+        refusal(&["prepare.transform=out/m.npy"]),
+        "p.toml: output.path = \"out\": would replace the transform, out/m.npy"
+    );
+    let plan = plan(GOOD, &["prepare.transform=data/m.npy"]).unwrap();
+    assert_eq!(plan.matrix_from_output.as_deref(), Some("../data/m.npy"));
+}

@@ -9,7 +9,7 @@ use crate::kernel::Metric;
 use crate::manifest::{Format, Layout, Order};
 use crate::mine::{Band, NegativePick, PositivePick, Reference};
 use crate::search::{CellsParams, HnswParams, Index};
-use crate::store::BadRows;
+use crate::store::{BadRows, Transform};
 
 /// A mining job: what to read, what to mine, where to write.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +25,8 @@ pub struct Spec {
     /// Positives by id, where they are not told by label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<PairsSpec>,
+    #[serde(default)]
+    pub prepare: PrepareSpec,
     #[serde(default)]
     pub search: SearchSpec,
     #[serde(default)]
@@ -134,6 +136,24 @@ pub enum Unlabelled {
     Ignore,
     /// Negatives of every anchor.
     Negative,
+}
+
+/// What is learned from the vectors and applied to them before the metric's normalisation: first `standardize`, then `transform`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PrepareSpec {
+    /// Each dimension to mean 0 and variance 1 over the store.
+    pub standardize: bool,
+    /// none, pca-whiten, rca, lda, or a file with a matrix L of k rows (.npy or .parquet; relative to this file), x ↦ L·x.
+    pub transform: String,
+    /// Dimensions to keep of pca-whiten and lda; 0 keeps all.
+    pub dimensions: usize,
+}
+
+impl Default for PrepareSpec {
+    fn default() -> Self {
+        Self { standardize: false, transform: Transform::None.name().to_owned(), dimensions: 0 }
+    }
 }
 
 /// How candidates are found.

@@ -15,6 +15,10 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
             return Err(Complaint::new(section, message));
         }
     }
+    if tables && (spec.prepare.standardize || spec.prepare.transform != "none") {
+        let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
+        return Err(Complaint::new("prepare", message));
+    }
     if balance.max_uses.is_some() && mine.pick == NegativePick::DistanceWeighted {
         let message = "fills slots again in another order than distance-weighted picks; choose random or nearest";
         return Err(Complaint::new("balance.max_uses", message));

@@ -93,6 +93,7 @@ pub(super) fn store() -> Arc<Prepared> {
         carry: vec!["text".to_owned()],
         bad_rows: BadRows::Skip,
         metric: Metric::Cosine,
+        fitting: store::Fitting::default(),
     };
     let dir = folder.path().join("prepared");
     block_on(2, async {

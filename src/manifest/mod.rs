@@ -19,6 +19,7 @@ mod sealed;
 mod select;
 mod sides;
 mod stock;
+mod transform;
 mod verify;
 mod write;
 

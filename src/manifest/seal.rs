@@ -13,12 +13,13 @@ use super::batches::{BATCHES, REMAINDER};
 use super::durable::sync_folder;
 use super::sealed::{LoadError, MANIFEST, Sealed};
 use super::sides::{SUSPECTS, UNMINED};
+use super::transform::TRANSFORM;
 use super::write::TRIPLETS;
 use crate::mine::Tally;
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
 const OWN: [&str; 9] =
-    [MANIFEST, TRIPLETS, UNMINED, SUSPECTS, BATCHES, REMAINDER, "transform.parquet", "report.json", "report.html"];
+    [MANIFEST, TRIPLETS, UNMINED, SUSPECTS, BATCHES, REMAINDER, TRANSFORM, "report.json", "report.html"];
 
 /// What stands where the output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

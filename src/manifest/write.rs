@@ -26,6 +26,7 @@ use super::sealed::{Column, FORMAT, Gaps, Input, Listed, RowCounts, Sealed, Sear
 use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
 use super::stock::{self, Stock};
+use super::transform::{self, TRANSFORM};
 use super::{Draft, Format, Params, Split};
 use crate::mine::{self, Quotas, Reason, Tally};
 use crate::store::{Prepared, Row};
@@ -152,6 +153,11 @@ pub async fn write(
         })?,
     ];
     files.extend(batch_files.into_iter().flatten());
+    if let Some(fitted) = store.fitted() {
+        let rows = transform::rows(&fitted.map);
+        let batch = |some: &[usize]| Ok(transform::batch(&fitted.map, some)?);
+        files.push(write_side(staging, TRANSFORM, &transform::schema(), &rows, batch)?);
+    }
     let rows = RowCounts {
         read: sides::rows_read(store)?,
         anchors: tally.anchors,

@@ -9,7 +9,7 @@ use super::job::Job;
 use super::machine;
 use crate::config::Plan;
 use crate::kernel::quantised::padded;
-use crate::mine::{Batches, PAIRS, partition_rows};
+use crate::mine::{Batches, NEAREST_ROWS, PAIRS, partition_rows};
 use crate::search::Index;
 use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHORS, STRETCH, WRITE};
 
@@ -66,6 +66,7 @@ const SORT: u64 = 16 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     pub reading: u64,
+    pub fitting: u64,
     pub indexing: u64,
     pub mining: u64,
     pub writing: u64,
@@ -99,6 +100,11 @@ impl Budget {
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside * job.beside_bytes);
         Self {
             reading: small + job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK,
+            fitting: if job.fitting_bytes == 0 {
+                0
+            } else {
+                small + job.fitting_bytes.max(nearest(job)) + job.rows * CLASSED_ROW
+            },
             // Beside the tables a copy of the row numbers, and keys while they are sorted.
             indexing: small + tables + job.rows * 16 + packing.max(training(job)),
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
@@ -142,9 +148,14 @@ impl Budget {
         Err(TooLittleMemory { file: file.into(), given, needed: needed.div_ceil(1 << 20), stage, why, threads })
     }
 
-    fn stages(&self) -> [(u64, &'static str, &'static str); 4] {
+    fn stages(&self) -> [(u64, &'static str, &'static str); 5] {
         [
             (self.reading, "reading", "ids already seen, labels, row groups and batches on their way"),
+            (
+                self.fitting,
+                "preparing",
+                "matrices of dimensions × dimensions, and the rows that are compared before and after",
+            ),
             (self.indexing, "indexing", "keyed orders, row numbers, rows being packed or linked"),
             (self.mining, "mining", "the tables of all rows, and a partition's candidates on each thread"),
             (
@@ -159,6 +170,14 @@ impl Budget {
 /// The memory that a run may take; `None` where neither the plan nor the system tells.
 pub fn given(plan: &Plan) -> Option<u64> {
     plan.run.memory.or_else(machine::memory)
+}
+
+/// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number.
+const CLASSED_ROW: u64 = 4 + 16;
+
+/// Vectors as they were, of the rows that are compared before and after.
+fn nearest(job: &Job) -> u64 {
+    (NEAREST_ROWS as u64).min(job.rows) * (4 * job.read_dims as u64 + 64)
 }
 
 /// What a search keeps of all rows; cells know each row's.

@@ -10,6 +10,8 @@ fn job() -> Job {
         asking: 200_000,
         links: 0,
         dims: 32,
+        read_dims: 32,
+        fitting_bytes: 0,
         beside_bytes: 12,
         reading_bytes: 20 << 20,
         plain_bytes: 200_000 * 140,

@@ -9,6 +9,7 @@ use crate::mine::{Ask, Band, NegativePick, PositivePick};
 use crate::report::Estimates;
 use crate::search::Index;
 use crate::search::sizes::{SAMPLE_OF_A_CELL, TRAINING_ROUNDS};
+use crate::store::Transform;
 
 /// Counting labels, and beginning and ending each stage.
 const START_SECONDS: f64 = 0.05;
@@ -56,6 +57,25 @@ fn share_visited(plan: &Plan, candidates: f64) -> f64 {
     (share * (MEASURED_ROWS / candidates.max(1.0)).sqrt()).min(1.0)
 }
 
+/// Multiplications and additions in f64 that one thread does in a second, of matrices that no cache holds.
+const FIT_RATE: f64 = 4e9;
+/// Of the d³ that finding eigenvectors takes, and inverting a root or whitening twice.
+const FIT_CUBES: f64 = 12.0;
+
+/// Seconds that learning a transform and applying it takes on one thread, and bytes of a row's vector as it was read.
+fn fit(plan: &Plan, job: &Job) -> (f64, f64) {
+    let (rows, read, d) = (job.rows as f64, job.read_dims as f64, job.dims as f64);
+    let operations = match plan.store.fitting.transform {
+        Transform::None if !plan.store.fitting.is_set() => return (0.0, 0.0),
+        Transform::None => rows * read * 4.0,
+        Transform::Matrix(_) => rows * read * d,
+        Transform::PcaWhiten | Transform::Rca | Transform::Lda => {
+            rows * read * (read / 2.0 + d) + FIT_CUBES * read * read * read
+        }
+    };
+    (operations / FIT_RATE, 4.0 * read)
+}
+
 /// Estimates a job's time, memory and disk.
 pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
@@ -70,13 +90,16 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
             (job.corpus as f64 * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
         }
     };
+    let (fit, kept_raw) = fit(plan, job);
     let triplets = job.triplets() as f64;
     // What stands beside the vectors of three rows, or four; it repeats from triplet to triplet, and compresses well.
     let carried = triplets * (job.beside * job.beside_bytes) as f64;
     let output = triplets * OUTPUT_TRIPLET + carried / 8.0;
     // The prepared store and the packed rows, harvests, and the output before it is sealed.
-    let scratch =
-        rows * (5.0 * d + 32.0 + job.beside_bytes as f64) + job.mined() as f64 * SCRATCH_TRIPLET + output + graphs;
+    let scratch = rows * (5.0 * d + kept_raw + 32.0 + job.beside_bytes as f64)
+        + job.mined() as f64 * SCRATCH_TRIPLET
+        + output
+        + graphs;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
         _ => job.relatives as f64 * POSITIVE_SECONDS,
@@ -84,7 +107,7 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let (read, write) = (job.plain_bytes as f64 / READ_RATE, triplets / WRITE_RATE + carried / CARRY_RATE);
     Estimates {
         triplets_at_most: job.triplets(),
-        seconds: START_SECONDS + read + (positives + search) / threads + write,
+        seconds: START_SECONDS + read + (fit + positives + search) / threads + write,
         at_most: plan.mine.pick == NegativePick::Random,
         memory_bytes: Budget::of(job).least(),
         scratch_bytes: scratch as u64,

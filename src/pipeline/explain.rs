@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::engine::{Control, Engine};
 use super::estimate::estimate;
-use super::job::{Appraisal, appraise};
+use super::job::{Appraisal, Job, appraise};
 use super::{budget, stages};
 use crate::config::Plan;
 use crate::manifest::{self, Destination};
@@ -27,6 +27,9 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pairs: Option<String>,
     pub dimensions: usize,
+    /// What is learned from the vectors and applied to them; nothing without `[prepare]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<String>,
     pub census: Census,
     /// Of `output.path`: nothing there, already current, or to be replaced.
     pub output: String,
@@ -63,7 +66,8 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             files: survey.store.files.len(),
             queries: plan.queries.as_ref().map(|queries| queries.path.display().to_string()),
             pairs: plan.pairs.as_ref().map(|pairs| pairs.path.display().to_string()),
-            dimensions: survey.store.dims(),
+            dimensions: job.read_dims,
+            prepare: prepare(plan, &job),
             output: plan.output.path.display().to_string(),
             destination,
             index: choice.index,
@@ -75,6 +79,11 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             memory: budget::given(plan),
         })
     })
+}
+
+fn prepare(plan: &Plan, job: &Job) -> Option<String> {
+    let fitting = &plan.store.fitting;
+    fitting.is_set().then(|| format!("{}: {} → {} dimensions", fitting.name(), job.read_dims, job.dims))
 }
 
 impl fmt::Display for Explanation {
@@ -100,6 +109,9 @@ impl fmt::Display for Explanation {
                     census.classes, census.largest_class, census.singletons, census.unlabelled
                 ),
             )?,
+        }
+        if let Some(prepare) = &self.prepare {
+            line("prepare", prepare.clone())?;
         }
         line("anchors", census.anchors.to_string())?;
         line("index", format!("{}: {}", self.index.name(), self.reason))?;

@@ -21,7 +21,11 @@ pub struct Job {
     pub asking: u64,
     /// Pairs of ids.
     pub links: u64,
+    /// Of the vectors that are compared, and of those that are read.
     pub dims: usize,
+    pub read_dims: usize,
+    /// What learning a transform of the vectors holds; 0 without.
+    pub fitting_bytes: u64,
     /// Of a row's columns in memory, those beside its vector.
     pub beside_bytes: u64,
     /// What reading holds at a time.
@@ -90,7 +94,9 @@ pub struct Appraisal {
 /// Those of preparing that labels alone can tell.
 pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Appraisal, PrepareError> {
     let census = engine.wait(store::census(plan.sources(), survey))?;
-    let dims = survey.store.dims();
+    let fitting = &plan.store.fitting;
+    let (read_dims, threads) = (survey.store.dims(), engine.threads() as u64);
+    let dims = fitting.dims(read_dims, census.classes, survey.store.matrix());
     let choice = search::choose(&plan.search, census.kept, census.anchors, dims);
     let others = census.most_positives;
     let queries = census.queries.as_ref().map(|queries| queries.kept);
@@ -108,6 +114,8 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
         asking: queries.unwrap_or(census.kept),
         links: census.pairs.as_ref().map_or(0, |pairs| pairs.rows),
         dims,
+        read_dims,
+        fitting_bytes: fitting.bytes(read_dims as u64, dims as u64, threads),
         beside_bytes: tables
             .clone()
             .map(|table| table.row_bytes().saturating_sub((table.dims() * size_of::<f32>()) as u64))
@@ -146,7 +154,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
             _ => 0,
         },
         kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey)),
-        threads: engine.threads() as u64,
+        threads,
     };
     Ok(Appraisal { census, choice, job })
 }

@@ -67,6 +67,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let estimates = estimate(plan, &job);
         let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
+        let (store, learned) = stages::fit(plan, &survey.store, store, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
         stages::tune(plan, &store, &quotas, &mut index, &mut watch)?;
@@ -79,7 +80,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let material =
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
-        let summary = Some(stages::seal(plan, draft, watch, estimates, audit)?);
+        let summary = Some(stages::seal(plan, draft, watch, estimates, learned, audit)?);
         scratch.remove()?;
         Ok(Outcome { path, already: false, summary })
     })

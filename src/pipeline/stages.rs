@@ -14,7 +14,7 @@ use crate::config::Plan;
 use crate::kernel::Metric;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Audit, Quotas, Recall};
-use crate::report::{self, Estimates, RecallLine, Summary, Unit};
+use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Section, Survey, Surveys};
 
@@ -33,8 +33,19 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
         let (bytes, rows, fingerprint) = of(section)?;
         Some(Input { role: section.name().into(), path: path.clone(), bytes, rows, fingerprint })
     };
-    plan.from_output.inputs().filter_map(input).collect()
+    let mut inputs: Vec<Input> = plan.from_output.inputs().filter_map(input).collect();
+    inputs.extend(survey.store.matrix().map(|matrix| Input {
+        role: TRANSFORM.into(),
+        path: plan.matrix_from_output.clone().unwrap_or_default(),
+        bytes: matrix.bytes,
+        rows: matrix.rows as u64,
+        fingerprint: matrix.fingerprint.clone(),
+    }));
+    inputs
 }
+
+/// The role of a matrix that `prepare.transform` names.
+pub const TRANSFORM: &str = "transform";
 
 /// The name of the output folder, which names the scratch folder.
 pub fn output_name(plan: &Plan) -> String {
@@ -48,7 +59,7 @@ pub fn prepare(
     scratch: &Scratch,
     engine: &Engine,
     watch: &mut Watch,
-) -> anyhow::Result<Arc<Prepared>> {
+) -> anyhow::Result<Prepared> {
     watch.stage("read", Some(survey.rows()), Unit::Rows, |stage| {
         let dir = scratch.store();
         let store = match Prepared::open(&dir) {
@@ -64,8 +75,46 @@ pub fn prepare(
         let mut summary = format!("{rows} rows × {dims} dimensions");
         summary += &if store.has_pairs() { String::new() } else { format!(", {classes} classes") };
         summary += &if store.has_queries() { format!(", {} queries", store.anchors().len()) } else { String::new() };
-        Ok((Arc::new(store), summary))
+        Ok((store, summary))
     })
+}
+
+/// What was learned from the vectors, and what that did to the nearest neighbours; nothing without `[prepare]`.
+pub type Learned = Option<PrepareLine>;
+
+/// Learns what `[prepare]` asks for, and applies it; an interrupted run may have done so.
+pub fn fit(
+    plan: &Plan,
+    survey: &Survey,
+    store: Prepared,
+    engine: &Engine,
+    watch: &mut Watch,
+) -> anyhow::Result<(Arc<Prepared>, Learned)> {
+    if !plan.store.fitting.is_set() {
+        return Ok((Arc::new(store), None));
+    }
+    watch.stage("prepare", Some(u64::from(store.rows())), Unit::Rows, |stage| {
+        let store = fitted(plan, survey, store, &|rows| stage.advance(rows))?;
+        engine.go_on()?;
+        let line = store.fitted().map(|fitted| PrepareLine {
+            transform: fitted.name.clone(),
+            from: fitted.map.mean().len() as u64,
+            dimensions: store.dims() as u64,
+            floored: fitted.floored as u64,
+            nearest: mine::nearest_accuracy(&store, plan.mine.metric, plan.mine.seed),
+        });
+        let summary = line.as_ref().map(ToString::to_string).unwrap_or_default();
+        Ok(((Arc::new(store), line), summary))
+    })
+}
+
+/// The store with its vectors transformed as the plan asks; as it is where that is done, or nothing is asked.
+fn fitted(plan: &Plan, survey: &Survey, store: Prepared, on_rows: &(dyn Fn(u64) + Sync)) -> anyhow::Result<Prepared> {
+    if !plan.store.fitting.is_set() || store.fitted().is_some() {
+        return Ok(store);
+    }
+    let all = 0..store.rows();
+    Ok(store::fit(store, &plan.store, survey, all, on_rows)?)
 }
 
 /// A store prepared for a look, in a folder that goes when it is dropped.
@@ -79,7 +128,7 @@ pub fn prepare_aside(
     let dir = folder.path().join("store");
     let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
     engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
-    let prepared = Prepared::open(&dir)?;
+    let prepared = fitted(plan, &survey.store, Prepared::open(&dir)?, &|_| ())?;
     stage.finish(done);
     engine.go_on()?;
     Ok((prepared, folder))
@@ -169,7 +218,8 @@ pub fn exact(store: &Prepared, unlabelled: bool) -> anyhow::Result<Exact<'_>> {
 pub fn graph_key(plan: &Plan, survey: &Surveys) -> String {
     let longest = survey.queries.as_ref().filter(|_| plan.mine.metric == Metric::Dot);
     let longest = longest.map(|queries| (queries.fingerprint(), &plan.resolved["queries"]));
-    let store = (survey.store.fingerprint(), &plan.resolved["store"]);
+    let matrix = survey.store.matrix().map(|matrix| &matrix.fingerprint);
+    let store = (survey.store.fingerprint(), &plan.resolved["store"], &plan.resolved["prepare"], matrix);
     let subject = (store, longest, plan.mine.metric, plan.search.hnsw, PROGRAM);
     let text = serde_json::to_vec(&subject).unwrap_or_default();
     blake3::hash(&text).to_hex().to_string()
@@ -301,6 +351,7 @@ pub fn seal(
     draft: Draft,
     watch: Watch,
     estimates: Estimates,
+    learned: Learned,
     audit: Option<Audit>,
 ) -> anyhow::Result<Summary> {
     let (sealed, tally) = (draft.manifest(), draft.tally());
@@ -310,6 +361,7 @@ pub fn seal(
         name: plan.name.clone(),
         output: plan.output.path.clone(),
         rows: sealed.rows.read,
+        prepare: learned,
         anchors: tally.anchors,
         triplets: sealed.rows.triplets,
         asked: tally.asked,

@@ -10,7 +10,7 @@ use crate::config::{self, Places};
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
 use crate::mine::{self, Harvest, Quotas};
 use crate::search::{Brute, Index, Search};
-use crate::store::{self, Row, Section};
+use crate::store::{self, Row, Section, Transform};
 
 /// Anchors that are mined again by brute force.
 const SAMPLE: usize = 200;
@@ -22,7 +22,11 @@ const SAMPLE: usize = 200;
 /// When there is no manifest, or the store cannot be read. What is wrong with the output is the verdict, not an error.
 pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
-    let plan = config::restore(&sealed.pipeline, &moved.places(&sealed, out), out)?;
+    let mut plan = config::restore(&sealed.pipeline, &moved.places(&sealed, out), out)?;
+    if let Transform::Matrix(path) = &mut plan.store.fitting.transform {
+        let input = sealed.inputs.iter().find(|input| input.role == stages::TRANSFORM);
+        *path = out.join(input.map_or("", |input| input.path.as_str()));
+    }
     let engine = Engine::new(0, control)?;
     engine.install(|| {
         let survey = engine.wait(store::survey(plan.sources()))?;

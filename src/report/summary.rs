@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
-use crate::mine::{Ask, Audit, Balanced, Band, Batched, Interval, Reason, Spread, Tally};
+use crate::mine::{Ask, Audit, Balanced, Band, Batched, Interval, NearestAccuracy, Reason, Spread, Tally};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -23,6 +23,9 @@ pub struct Summary {
     pub output: PathBuf,
     /// Rows read, those skipped as bad included.
     pub rows: u64,
+    /// What was made of the vectors first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<PrepareLine>,
     /// Rows that were searched for.
     pub anchors: u64,
     pub triplets: u64,
@@ -87,6 +90,31 @@ pub struct BandLine {
     pub asked: Option<u64>,
     /// Triplets in it, those by fallback included.
     pub filled: u64,
+}
+
+/// What `[prepare]` learned, and what it did to the nearest neighbours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PrepareLine {
+    /// As in `standardize, pca-whiten`.
+    pub transform: String,
+    /// Dimensions before and after.
+    pub from: u64,
+    pub dimensions: u64,
+    /// Directions in which next to nothing varies, whose variance was taken to be a hundred-millionth of the largest.
+    pub floored: u64,
+    /// Leave-one-out, on a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestAccuracy>,
+}
+
+impl fmt::Display for PrepareLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} → {} dimensions", self.transform, self.from, self.dimensions)?;
+        match self.floored {
+            0 => Ok(()),
+            floored => write!(f, ", {floored} regularised"),
+        }
+    }
 }
 
 /// Measured recall, with its 95 % interval.
@@ -167,6 +195,17 @@ impl fmt::Display for Summary {
         writeln!(f, "{} → {}", self.name, self.output.display())?;
         let (rows, anchors) = (thousands(self.rows), thousands(self.anchors));
         line(f, "rows", format_args!("{rows} read, {anchors} anchors"))?;
+        if let Some(prepare) = &self.prepare {
+            line(f, "prepare", prepare)?;
+            if let Some(NearestAccuracy { queries, rows, before, after }) = &prepare.nearest {
+                let (queries, rows) = (thousands(*queries), thousands(*rows));
+                line(
+                    f,
+                    "",
+                    format_args!("1-NN accuracy {before:.3} → {after:.3} ({queries} of {rows} rows, each left out)"),
+                )?;
+            }
+        }
         line(f, "triplets", format_args!("{}{}", thousands(self.triplets), share(self.triplets, self.asked)))?;
         for BandLine { band, asked, filled } in &self.bands {
             match asked {
@@ -348,6 +387,13 @@ mod tests {
             name: "glosses".to_owned(),
             output: PathBuf::from("/out/glosses"),
             rows: 1_332,
+            prepare: Some(PrepareLine {
+                transform: "standardize, pca-whiten".to_owned(),
+                from: 96,
+                dimensions: 32,
+                floored: 2,
+                nearest: Some(NearestAccuracy { queries: 500, rows: 1_320, before: 0.5, after: 0.75 }),
+            }),
             anchors: 1_320,
             triplets: 3_520,
             asked: tally.asked,
@@ -390,6 +436,8 @@ mod tests {
         let expected = "\
 glosses → /out/glosses
   rows        1,332 read, 1,320 anchors
+  prepare     standardize, pca-whiten: 96 → 32 dimensions, 2 regularised
+              1-NN accuracy 0.500 → 0.750 (500 of 1,320 rows, each left out)
   triplets    3,520 of 3,960 asked (88.8 %)
   hard        870 of 1,320 asked (65.9 %)
   semi-hard   2,640 of 2,640 asked (100.0 %)

@@ -9,11 +9,15 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
+use serde::Serialize;
+
+use super::fitting::FittedHeader;
 use super::layout::{self, Header};
 use super::links::{Link, Links};
 use super::npy::{Element, NpyWriter};
 use super::table::{self, TableWriter};
 use super::{Code, Row};
+use crate::kernel::linear::Map;
 
 /// A file of the prepared store cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -142,18 +146,48 @@ impl Draft {
         let labels = labels.and_then(|labels| table::write(&dir.join(layout::LABEL_VALUES), labels));
         labels.map_err(at(dir, layout::LABEL_VALUES))?;
         table::write(&dir.join(layout::REJECTED), rejected).map_err(at(dir, layout::REJECTED))?;
-        write_header(dir, header).map_err(|source| WriteError { path: dir.join(layout::HEADER), source })
+        let path = dir.join(layout::HEADER);
+        write_header(&path, header).map_err(|source| WriteError { path, source })
+    }
+}
+
+/// What a fit adds to the folder of a prepared store.
+pub(super) struct FitDraft {
+    dir: PathBuf,
+    vectors: Column<f32>,
+}
+
+impl FitDraft {
+    pub fn create(dir: &Path) -> Result<Self, WriteError> {
+        Ok(Self { dir: dir.to_owned(), vectors: Column::create(dir, layout::FITTED_VECTORS)? })
+    }
+
+    pub fn append(&mut self, vectors: &[f32]) -> Result<(), WriteError> {
+        self.vectors.write(vectors)
+    }
+
+    /// Completes the fit: the map, then the header.
+    pub fn finish(self, map: &Map, header: &FittedHeader) -> Result<(), WriteError> {
+        let dir = &self.dir;
+        self.vectors.finish(Some(header.dims))?;
+        for (name, values) in [(layout::MEAN, map.mean()), (layout::MATRIX, map.matrix())] {
+            let mut column = Column::create(dir, name)?;
+            column.write(values)?;
+            column.finish(Some(map.mean().len()))?;
+        }
+        let path = dir.join(layout::FITTED_HEADER);
+        write_header(&path, header).map_err(|source| WriteError { path, source })
     }
 }
 
 /// A reader must never see half a header, nor one that a crash can take back: hence a sibling, synced, renamed.
-fn write_header(dir: &Path, header: &Header) -> io::Result<()> {
-    let (path, sibling) = (dir.join(layout::HEADER), dir.join(format!("{}.tmp", layout::HEADER)));
+fn write_header(path: &Path, header: &impl Serialize) -> io::Result<()> {
+    let sibling = path.with_extension("tmp");
     let mut file = File::create(&sibling)?;
     serde_json::to_writer_pretty(&mut file, header)?;
     file.write_all(b"\n")?;
     file.sync_all()?;
-    fs::rename(&sibling, &path)
+    fs::rename(&sibling, path)
 }
 
 fn at(dir: &Path, name: &str) -> impl FnOnce(ArrowError) -> WriteError {

@@ -14,6 +14,15 @@
 //! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs
 //! store.json          written last: without it the folder is not complete
 //! ```
+//!
+//! Where `[prepare]` learns from the vectors, `vectors.npy` holds them as read, and a fit adds:
+//!
+//! ```text
+//! fitted.npy     f32  rows × dimensions, transformed, then normalised under cosine
+//! mean.npy       f64  1 × dims
+//! matrix.npy     f64  dimensions × dims
+//! fitted.json         written last: without it the fit is not complete
+//! ```
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +39,10 @@ pub(super) const PAIRS: &str = "pairs";
 pub(super) const LABEL_VALUES: &str = "labels.arrow";
 pub(super) const REJECTED: &str = "rejected.arrow";
 pub(super) const HEADER: &str = "store.json";
+pub(super) const FITTED_VECTORS: &str = "fitted.npy";
+pub(super) const MEAN: &str = "mean.npy";
+pub(super) const MATRIX: &str = "matrix.npy";
+pub(super) const FITTED_HEADER: &str = "fitted.json";
 
 pub(super) fn group(index: usize) -> String {
     format!("group-{index}.npy")

@@ -26,6 +26,9 @@ pub trait Element: Pod {
 impl Element for f32 {
     const DESCR: &str = "<f4";
 }
+impl Element for f64 {
+    const DESCR: &str = "<f8";
+}
 impl Element for u64 {
     const DESCR: &str = "<u8";
 }

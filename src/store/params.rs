@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Fitting;
 use crate::kernel::Metric;
 
 /// What to do with a row that cannot be used (null, ragged or non-finite vector, zero norm under cosine, null or repeated id).
@@ -69,6 +70,15 @@ pub struct Params {
     pub bad_rows: BadRows,
     /// Decides whether vectors are normalised, and which norms are refused.
     pub metric: Metric,
+    /// What is learned from the vectors and applied to them before.
+    pub fitting: Fitting,
+}
+
+impl Params {
+    /// The metric that vectors are read for: one that leaves them as they are, where something is learned from them first.
+    pub(super) fn reading_metric(&self) -> Metric {
+        if self.fitting.is_set() { Metric::Dot } else { self.metric }
+    }
 }
 
 /// A table of links as a checked pipeline describes it: each row names an anchor and a row of the corpus by their ids.

@@ -9,6 +9,7 @@ use arrow::error::ArrowError;
 
 use super::codes::Coder;
 use super::draft::{Draft, Rows, WriteError};
+use super::fit::{FitError, check_dims};
 use super::ids::{self, Seen};
 use super::layout::{self, Header};
 use super::link_table::{self, Named};
@@ -39,6 +40,8 @@ pub enum PrepareError {
         "{}: two rows of the same two ids have the numbers {} and {}; keep one of them", .path.display(), .values[0], .values[1]
     )]
     TwoValues { path: PathBuf, values: [f32; 2] },
+    #[error(transparent)]
+    Fit(#[from] Box<FitError>),
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
     TooManyRows { path: PathBuf },
 }
@@ -46,7 +49,8 @@ pub enum PrepareError {
 /// Rows are numbered in 32 bits, and the last number stands for null.
 const MAX_ROWS: u64 = u32::MAX as u64 - 1;
 
-/// Reads all rows of all tables once, and writes the prepared store into the folder `dir`, its header last.
+/// Reads all rows of all tables once, and writes the prepared store into the folder `dir`, its header last. Where `[prepare]`
+/// learns from the vectors, they are left as they are for [`super::fit`].
 /// `on_rows` hears how many rows with vectors each step has read.
 ///
 /// # Errors
@@ -140,6 +144,10 @@ impl<'a> Preparation<'a> {
     fn add(&mut self, stretch: &Stretch) -> Result<(), PrepareError> {
         let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
         let passed = self.side.take_in(stretch).map_err(unfit)?;
+        if let Some(dims) = self.side.preparer.dims() {
+            // Not only when all is read.
+            check_dims(&self.side.params.fitting, self.side.survey.matrix(), dims).map_err(Box::new)?;
+        }
         if let Some(Corpus { side, .. }) = &self.corpus {
             let dims = [side.preparer.dims(), self.side.preparer.dims()];
             DimensionsDiffer::check([side.params, self.side.params], dims)?;
@@ -208,7 +216,7 @@ impl<'a> Preparation<'a> {
             queries: queries.as_ref().map(|side| side.rows as u32),
             pairs: pairs.as_ref().map(|(count, _)| *count),
             dims: store.preparer.dims().unwrap_or(0),
-            metric: store.params.metric,
+            metric: store.params.reading_metric(),
             max_norm: norms.fold(0.0, f64::max),
             classes: labels.as_ref().map_or(0, Coder::len),
             groups: store.params.groups.iter().map(|(name, _)| name.clone()).collect(),

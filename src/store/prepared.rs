@@ -9,13 +9,16 @@ use std::sync::OnceLock;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use serde::de::DeserializeOwned;
 
+use super::fitting::{Fitted, FittedHeader};
 use super::layout::{self, Header};
 use super::links::Links;
 use super::npy::{Element, Npy, Shape};
 use super::table::Table;
 use super::{Classes, Code, Row};
 use crate::kernel::Metric;
+use crate::kernel::linear::Map;
 
 /// A frozen store: `n` rows of `d` values, with ids, classes and groups. Read in place, so cheap to open and to share.
 ///
@@ -36,6 +39,14 @@ pub struct Prepared {
     rejected: RecordBatch,
     classes: Classes,
     ranked: OnceLock<Classes>,
+    fit: Option<Fit>,
+}
+
+/// What a fit made of the vectors.
+struct Fit {
+    header: FittedHeader,
+    vectors: Npy<f32>,
+    fitted: Fitted,
 }
 
 /// What only queries have.
@@ -60,7 +71,7 @@ pub enum OpenError {
 }
 
 impl Prepared {
-    /// Opens the folder that [`super::prepare`] wrote.
+    /// Opens the folder that [`super::prepare`] wrote, and [`super::fit`] where it has been there.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let header = read_header(&dir.join(layout::HEADER))?;
         let rows = header.rows as usize;
@@ -108,6 +119,7 @@ impl Prepared {
             label_values: whole(layout::LABEL_VALUES, label_values)?.column(0).clone(),
             rejected: whole(layout::REJECTED, table(layout::REJECTED)?)?,
             ranked: OnceLock::new(),
+            fit: Fit::open(dir, rows, header.dims)?,
             dir: dir.to_owned(),
             header,
         })
@@ -169,16 +181,27 @@ impl Prepared {
 
     /// d.
     pub fn dims(&self) -> usize {
-        self.header.dims
+        self.fit.as_ref().map_or(self.header.dims, |fit| fit.header.dims)
     }
 
     pub fn metric(&self) -> Metric {
-        self.header.metric
+        self.fit.as_ref().map_or(self.header.metric, |fit| fit.header.metric)
     }
 
     /// n × d, row-major; normalised under cosine.
     pub fn vectors(&self) -> &[f32] {
-        self.vectors.values()
+        self.fit.as_ref().map_or(&self.vectors, |fit| &fit.vectors).values()
+    }
+
+    /// What a fit made the vectors with.
+    pub fn fitted(&self) -> Option<&Fitted> {
+        self.fit.as_ref().map(|fit| &fit.fitted)
+    }
+
+    /// A vector as it was read, where a fit made others of them; not normalised.
+    pub fn raw(&self, row: Row) -> &[f32] {
+        let d = self.header.dims;
+        &self.vectors.values()[row.index() * d..][..d]
     }
 
     /// d values.
@@ -189,7 +212,7 @@ impl Prepared {
 
     /// Largest L2 norm of a vector.
     pub fn max_norm(&self) -> f64 {
-        self.header.max_norm
+        self.fit.as_ref().map_or(self.header.max_norm, |fit| fit.header.max_norm)
     }
 
     /// The class of each row.
@@ -274,10 +297,30 @@ impl Prepared {
     }
 }
 
-fn read_header(path: &Path) -> Result<Header, OpenError> {
+impl Fit {
+    fn open(dir: &Path, rows: usize, d: usize) -> Result<Option<Self>, OpenError> {
+        let path = dir.join(layout::FITTED_HEADER);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let header: FittedHeader = read_json(&path)?;
+        let shape = |rows, width| Shape { rows, width: Some(width) };
+        let mean: Npy<f64> = open_array(&dir.join(layout::MEAN), shape(1, d))?;
+        let matrix: Npy<f64> = open_array(&dir.join(layout::MATRIX), shape(header.dims, d))?;
+        let vectors = open_array(&dir.join(layout::FITTED_VECTORS), shape(rows, header.dims))?;
+        let map = Map::new(mean.values().to_vec(), matrix.values().to_vec());
+        let fitted = Fitted { map, name: header.name.clone(), floored: header.floored };
+        Ok(Some(Self { vectors, fitted, header }))
+    }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, OpenError> {
     let text = fs::read(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-    let header: Header =
-        serde_json::from_slice(&text).map_err(|source| OpenError::Header { path: path.to_owned(), source })?;
+    serde_json::from_slice(&text).map_err(|source| OpenError::Header { path: path.to_owned(), source })
+}
+
+fn read_header(path: &Path) -> Result<Header, OpenError> {
+    let header: Header = read_json(path)?;
     if header.format != layout::FORMAT || header.version != layout::VERSION {
         let (found_format, found_version) = (header.format, header.version);
         return Err(OpenError::Version { path: path.to_owned(), found_format, found_version });

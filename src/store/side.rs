@@ -46,7 +46,7 @@ impl<'a> Side<'a> {
         Self {
             params,
             survey,
-            preparer: Preparer::new(params.metric, &survey.selection.embedding.1),
+            preparer: Preparer::new(params.reading_metric(), &survey.selection.embedding.1),
             seen: Seen::default(),
             rejects: Rejects::new(params.section, survey.selection.id_type.clone()),
             kept: 0,

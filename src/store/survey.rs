@@ -15,10 +15,11 @@ use rayon::prelude::*;
 use super::expression::ExpressionError;
 use super::files::{self, ListError, Listed};
 use super::link_table::LinkSurvey;
+use super::matrix::{self, Matrix, MatrixError};
 use super::scan;
 use super::selection::{Selection, SelectionError};
 use super::types::same_values;
-use super::{Params, Section, Sources};
+use super::{Params, Section, Sources, Transform};
 
 /// One file of a store.
 #[derive(Debug, Clone)]
@@ -56,6 +57,7 @@ pub struct Survey {
     row_bytes: u64,
     row_group_bytes: u64,
     fingerprint: String,
+    matrix: Option<Matrix>,
 }
 
 /// Why the files of a store cannot be used as the pipeline says.
@@ -76,6 +78,8 @@ pub enum SurveyError {
         .expected, .first.display(), .file.display()
     )]
     TypesDiffer { column: String, first: PathBuf, expected: DataType, file: PathBuf, found: DataType },
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
     #[error("column `{column}` is in {} but not in {}", .first.display(), .file.display())]
     ColumnMissing { column: String, first: PathBuf, file: PathBuf },
     #[error(transparent)]
@@ -146,7 +150,11 @@ fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
     // Vectors may be encoded in less than they take.
     let row_bytes = row_bytes.max((dims * size_of::<f32>()) as u64);
     let fingerprint = fingerprint(&files)?;
-    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, fingerprint })
+    let matrix = match &params.fitting.transform {
+        Transform::Matrix(path) => Some(matrix::read(path)?),
+        _ => None,
+    };
+    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, fingerprint, matrix })
 }
 
 impl Surveys {
@@ -190,6 +198,18 @@ impl Survey {
     /// Bytes that reading holds at most: row groups as they lie on the disk, and batches on their way.
     pub fn reading_bytes(&self) -> u64 {
         scan::in_flight(self.files.len(), self.row_bytes) + scan::open_files(self.files.len()) * self.row_group_bytes
+    }
+
+    /// What `prepare.transform` names, where it is a file.
+    pub fn matrix(&self) -> Option<&Matrix> {
+        self.matrix.as_ref()
+    }
+
+    /// The file that holds a row of the scan, and the row's place in it.
+    pub(super) fn place(&self, source_row: u64) -> (&InputFile, u64) {
+        let after = self.files.partition_point(|file| file.first_row <= source_row);
+        let file = &self.files[after.saturating_sub(1)];
+        (file, source_row - file.first_row)
     }
 
     /// Of the content of all files, in order, and the values of partition folders: BLAKE3, in hex.

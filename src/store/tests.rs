@@ -49,6 +49,7 @@ fn params(path: &Path) -> Params {
         carry: Vec::new(),
         bad_rows: BadRows::Error,
         metric: Metric::Cosine,
+        fitting: Fitting::default(),
     }
 }
 

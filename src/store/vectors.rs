@@ -59,7 +59,7 @@ impl Preparer {
             Values::F32(values) => append(&values[range], &mut self.prepared),
             Values::F64(values) => append(&values[range], &mut self.prepared),
         };
-        let squared_norm = passed.and_then(|()| prepare(&mut self.prepared[start..], self.metric));
+        let squared_norm = passed.and_then(|()| finish(&mut self.prepared[start..], self.metric));
         match squared_norm {
             Ok(squared_norm) => {
                 self.max_squared_norm = self.max_squared_norm.max(squared_norm);
@@ -88,7 +88,7 @@ fn append<T: Float>(source: &[T], prepared: &mut Vec<f32>) -> Result<(), Flaw> {
 }
 
 /// Normalises in f64, rounds to f32, where the metric asks for it. Returns the squared norm of what it leaves.
-fn prepare(vector: &mut [f32], metric: Metric) -> Result<f64, Flaw> {
+pub(super) fn finish(vector: &mut [f32], metric: Metric) -> Result<f64, Flaw> {
     let squared = squared_norm(vector);
     if !metric.normalises() {
         let fits = squared <= Metric::MAX_SQUARED_NORM;
@@ -159,6 +159,17 @@ impl<'a> Vectors<'a> {
         };
         let element_nulls = elements.nulls().filter(|nulls| nulls.null_count() > 0);
         Some(Self { values, bounds, nulls, element_nulls })
+    }
+
+    /// Appends the values at `row` as f64, and says how many.
+    pub fn append_to(&self, row: usize, values: &mut Vec<f64>) -> Result<usize, Flaw> {
+        let range = self.range(row)?;
+        match &self.values {
+            Values::F16(slice) => values.extend(slice[range.clone()].iter().map(|value| value.to_f64())),
+            Values::F32(slice) => values.extend(slice[range.clone()].iter().map(|value| f64::from(*value))),
+            Values::F64(slice) => values.extend_from_slice(&slice[range.clone()]),
+        }
+        Ok(range.len())
     }
 
     fn range(&self, row: usize) -> Result<std::ops::Range<usize>, Flaw> {

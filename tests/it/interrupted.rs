@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Draw, Room, Rows, STORE, tree};
 
 /// Large enough that a run has many partitions, and is still busy when the first is committed.
-fn prepare(room: &Room) {
+fn prepare(room: &Room, extra: &str) {
     let mut draw = Draw(3);
     let n = 12_000;
     let rows = Rows {
@@ -20,7 +20,7 @@ fn prepare(room: &Room) {
     let asked = "search.index = 'exact'\nmine.bands = { hard = 4, semi-hard = 4 }\nmine.pick = 'nearest'\nmine.positives.per_anchor = 4\n\
         balance = { anchors_per_class = 290, max_uses = 20, triplets = 100000, weights = 'inverse' }\n\
         batches = { kind = 'pk' }\n";
-    room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
+    room.write("p.toml", &format!("{STORE}{asked}{extra}output.path = 'out'\n"));
 }
 
 /// Starts the run, and returns it once it has committed a partition of its own.
@@ -47,12 +47,12 @@ fn committed(scratch: &Path) -> usize {
 #[test]
 fn a_killed_or_interrupted_run_is_continued_to_the_same_bytes() {
     let whole = Room::new();
-    prepare(&whole);
+    prepare(&whole, "");
     whole.miner(&["run", "p.toml", "--quiet"]).exits(0);
     let expected = tree(&whole.path("out"));
 
     let room = Room::new();
-    prepare(&room);
+    prepare(&room, "");
     let mut killed = start(&room);
     killed.kill().unwrap();
     assert!(!killed.wait().unwrap().success(), "the store is too small: the run ended before it could be killed");
@@ -72,4 +72,37 @@ fn a_killed_or_interrupted_run_is_continued_to_the_same_bytes() {
     room.miner(&["run", "p.toml", "--quiet"]).exits(0);
     assert!(tree(&room.path("out")) == expected, "a continued run differs from one in a single go");
     assert!(!room.path(".out.miner").exists(), "scratch is gone");
+}
+
+#[test]
+fn a_killed_run_does_not_learn_its_transform_again() {
+    let learn = "prepare.transform = 'pca-whiten'\nprepare.dimensions = 200\n";
+    let whole = Room::new();
+    prepare(&whole, learn);
+    whole.miner(&["run", "p.toml", "--quiet"]).exits(0);
+
+    let room = Room::new();
+    prepare(&room, learn);
+    let mut killed = start(&room);
+    killed.kill().unwrap();
+    assert!(!killed.wait().unwrap().success(), "the store is too small: the run ended before it could be killed");
+    let fitted = || {
+        let files = walkdir::WalkDir::new(room.path(".out.miner")).into_iter().flatten();
+        let found = files.into_iter().find(|entry| entry.file_name() == "fitted.json").expect("a fit that is complete");
+        (found.path().to_owned(), found.metadata().unwrap().modified().unwrap())
+    };
+    let (path, made) = fitted();
+    killed_again(&room);
+    assert_eq!(fitted(), (path.clone(), made), "what was learned is kept");
+    // Without its header a fit is not complete, and is made again.
+    std::fs::remove_file(path).unwrap();
+    room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+    assert!(tree(&room.path("out")) == tree(&whole.path("out")), "a continued run differs from one in a single go");
+}
+
+/// Continues the run, and kills it at its next partition.
+fn killed_again(room: &Room) {
+    let mut child = start(room);
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success(), "the run ended before it could be killed");
 }

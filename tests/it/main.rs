@@ -12,6 +12,7 @@ mod layouts;
 mod memory;
 mod oracle;
 mod pipelines;
+mod prepare;
 mod queries;
 mod readme;
 mod search;

@@ -52,6 +52,7 @@ fn prepared(
         carry: vec![],
         bad_rows: BadRows::Error,
         metric,
+        fitting: store::Fitting::default(),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let out = dir.join("prepared");

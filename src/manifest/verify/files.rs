@@ -6,12 +6,13 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::Asked;
 use super::finding::{Checked, Findings};
-use crate::manifest::Params;
 use crate::manifest::batches::{BATCHES, REMAINDER};
 use crate::manifest::digest;
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
+use crate::manifest::transform::TRANSFORM;
 use crate::manifest::write::{TRIPLETS, part_name};
 
 /// The listed files that are what the manifest says, by path. No other file is decoded.
@@ -20,12 +21,11 @@ pub(super) type Intact = HashSet<String>;
 pub(super) fn check(
     out: &Path,
     sealed: &Sealed,
-    output: &Params,
-    batches: bool,
+    asked: &Asked<'_>,
     findings: &mut Findings,
     checked: &mut Checked,
 ) -> Intact {
-    check_names(sealed, output, batches, findings);
+    check_names(sealed, asked, findings);
     check_unlisted(out, sealed, findings);
     let listed: Vec<&Listed> = sealed.listed().collect();
     let outcomes: Vec<Result<(), (String, String)>> = listed.par_iter().map(|listed| check_file(out, listed)).collect();
@@ -44,7 +44,8 @@ pub(super) fn check(
 }
 
 /// Parts are numbered without gaps, and share the rows as the pipeline says.
-fn check_names(sealed: &Sealed, output: &Params, batches: bool, findings: &mut Findings) {
+fn check_names(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) {
+    let output = asked.output;
     let total = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
     let mut sizes = output.split.sizes(total);
     for (ordinal, part) in sealed.parts.iter().enumerate() {
@@ -63,8 +64,13 @@ fn check_names(sealed: &Sealed, output: &Params, batches: bool, findings: &mut F
         findings.key("parts", format_args!("{} parts", sealed.parts.len()), expected);
     }
     let names: Vec<&str> = sealed.files.iter().map(|listed| listed.path.as_str()).collect();
-    let expected = [UNMINED, SUSPECTS, BATCHES, REMAINDER];
-    let expected = if batches { &expected[..] } else { &expected[..2] };
+    let mut expected = vec![UNMINED, SUSPECTS];
+    if asked.mine.batches.is_some() {
+        expected.extend([BATCHES, REMAINDER]);
+    }
+    if asked.store.fitted().is_some() {
+        expected.push(TRANSFORM);
+    }
     if names != expected {
         findings.key("files", names.join(", "), expected.join(", "));
     }

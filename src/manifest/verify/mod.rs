@@ -14,6 +14,7 @@ mod rules;
 mod sides;
 mod table;
 mod texts;
+mod transform;
 mod triplets;
 mod whole;
 
@@ -50,7 +51,7 @@ pub struct Asked<'a> {
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     let (mut findings, mut checked, mut unchecked) = (Findings::default(), Checked::default(), Unchecked::default());
     check_origin(sealed, asked, &mut findings);
-    let intact = files::check(out, sealed, asked.output, asked.mine.batches.is_some(), &mut findings, &mut checked);
+    let intact = files::check(out, sealed, asked, &mut findings, &mut checked);
 
     let sheet = match Sheet::new(asked.store, asked.mine, asked.output) {
         Ok(sheet) => sheet,
@@ -99,6 +100,7 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
         }
     }
     sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);
+    transform::check(out, sealed, asked, &intact, &mut findings);
     findings.into_verdict(checked, unchecked)
 }
 

@@ -20,7 +20,7 @@ use crate::search::Index;
 use crate::store::{Prepared, Row};
 
 /// One of the side files, whole: it cannot have more rows than `most`.
-fn read(
+pub(super) fn read(
     out: &Path,
     sealed: &Sealed,
     name: &str,
