@@ -99,6 +99,9 @@ fn role(guess: &Guess, name: &String) -> String {
 
 fn begin_pipeline(file: &Path, store: &Path, inspection: &Inspection) -> anyhow::Result<()> {
     let text = pipeline(file, store, inspection)?;
+    if file.exists() {
+        bail!("{}: is there already; give another name, or remove it", file.display());
+    }
     let mut created = File::create_new(file).with_context(|| format!("{}: cannot be written", file.display()))?;
     created.write_all(text.as_bytes()).with_context(|| format!("{}: cannot be written", file.display()))
 }
@@ -151,7 +154,7 @@ fn pipeline(file: &Path, store: &Path, inspection: &Inspection) -> anyhow::Resul
         "bands = { semi-hard = 1 }  # negatives for each pair: hard, semi-hard, easy, or any".to_owned(),
         String::new(),
         "[output]".to_owned(),
-        format!("path = {}", quoted(&format!("{stem}-triplets"))),
+        format!("path = {}", quoted(&format!("out/{stem}"))),
     ]);
     Ok(lines.join("\n") + "\n")
 }

@@ -33,7 +33,10 @@ pub(super) fn apart(name: &str, input: &Path, output: &Path) -> Result<(), Compl
     let spelled_out = if input.exists() { input.to_path_buf() } else { before_pattern(input) };
     let (read, written) = (resolved(&spelled_out), resolved(output));
     if read.starts_with(&written) {
-        return Err(Complaint::new("output.path", format!("would replace the {name}, {}", input.display())));
+        return Err(Complaint::new(
+            "output.path",
+            format!("would replace the {name}, {}; choose a folder of its own", input.display()),
+        ));
     }
     let reads_below = input.is_dir() || input.components().any(|part| part.as_os_str() == "**");
     if reads_below && written.starts_with(&read) {

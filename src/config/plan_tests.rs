@@ -89,7 +89,10 @@ fn values_that_make_no_sense_are_refused() {
             "output.columns=text",
             "p.toml: output.columns = \"text\": expected \"all\" or a carried column; write carry = [\"text\"] in [store]",
         ),
-        ("output.path=data", "p.toml: output.path = \"data\": would replace the store, data/a.parquet"),
+        (
+            "output.path=data",
+            "p.toml: output.path = \"data\": would replace the store, data/a.parquet; choose a folder of its own",
+        ),
         ("output.path=", "p.toml: output.path = \"\": is empty; expected a path"),
         (
             "store.path=s3://bucket/x",
@@ -281,10 +284,13 @@ fn queries_and_pairs_that_make_no_sense_are_refused() {
             &["pairs.negative=n"],
             "p.toml: pairs.negative = \"n\": unknown key; [pairs] knows bad_rows, path, positive, query",
         ),
-        (&["output.path=data"], "p.toml: output.path = \"data\": would replace the store, data/passages.parquet"),
+        (
+            &["output.path=data"],
+            "p.toml: output.path = \"data\": would replace the store, data/passages.parquet; choose a folder of its own",
+        ),
         (
             &["store.path=a", "output.path=data"],
-            "p.toml: output.path = \"data\": would replace the queries, data/questions.parquet",
+            "p.toml: output.path = \"data\": would replace the queries, data/questions.parquet; choose a folder of its own",
         ),
     ] {
         assert_eq!(plan(RETRIEVAL, set).unwrap_err(), expected, "{set:?}");
@@ -497,11 +503,11 @@ fn sections_that_do_not_go_together_are_refused() {
         ),
         (
             &["balance.triplets=5", "output.layout='n-tuple'"],
-            "balance.triplets = 5: speaks of single triplets; expected output.layout = \"triplet\" with all columns",
+            "balance.triplets = 5: speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
         ),
         (
             &["batches.kind='triplets'", "output.layout='pair'"],
-            "batches.kind = \"triplets\": speaks of single triplets; expected output.layout = \"triplet\" with all columns",
+            "batches.kind = \"triplets\": speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
         ),
         (
             &["balance.weights='inverse'", "output.format='npy'"],
@@ -547,7 +553,7 @@ fn transforms_that_make_no_sense_are_refused() {
     }
     assert_eq!(
         refusal(&["prepare.transform=out/m.npy"]),
-        "p.toml: output.path = \"out\": would replace the transform, out/m.npy"
+        "p.toml:8:1: output.path = \"out\": would replace the transform, out/m.npy; choose a folder of its own"
     );
     let plan = plan(GOOD, &["prepare.transform=data/m.npy"]).unwrap();
     assert_eq!(plan.matrix_from_output.as_deref(), Some("../data/m.npy"));

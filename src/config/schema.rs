@@ -32,8 +32,13 @@ fn walk(table: &toml::Table, node: &Value, root: &Value, path: &str) -> Result<(
             let all = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(Complaint::new(full, format!("unknown key; {hint}{section} knows {all}")));
         };
-        if let toml::Value::Table(inner) = value {
-            walk(inner, node, root, &full)?;
+        match value {
+            toml::Value::Table(inner) => walk(inner, node, root, &full)?,
+            // Read as a list of the fields, it would say something.
+            toml::Value::Array(_) if resolve(node, root).get("properties").is_some() => {
+                return Err(Complaint::new(full, format!("expected a table, as in {key} = {{ … }}, not a list")));
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -66,7 +71,11 @@ mod tests {
         );
         assert_eq!(
             complaint("[qeries]"),
-            "qeries: unknown key; did you mean `queries`? a pipeline knows balance, batches, mine, name, output, pairs, queries, run, search, store"
+            "qeries: unknown key; did you mean `queries`? a pipeline knows balance, batches, mine, name, output, pairs, prepare, queries, run, search, store"
+        );
+        assert_eq!(
+            complaint("[mine]\nbands = [1, 2]"),
+            "mine.bands: expected a table, as in bands = { … }, not a list"
         );
         assert!(
             complaint("[mine]\nbands = { semihard = 1 }")

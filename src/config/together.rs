@@ -31,7 +31,8 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
         ("batches.kind", matches!(mine.batches, Some(Batches::Triplets { .. }))),
     ];
     if let Some((key, _)) = rows.into_iter().find(|(_, asked)| *asked && !whole) {
-        let message = "speaks of single triplets; expected output.layout = \"triplet\" with all columns";
+        let message =
+            "speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out";
         return Err(Complaint::new(key, message));
     }
     if balance.weights != Weighting::None && output.format == Format::Npy {
