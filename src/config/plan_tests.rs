@@ -315,7 +315,7 @@ fn transforms_that_make_no_sense_are_refused() {
     }
     assert_eq!(
         refusal(&["prepare.transform=out/m.npy"]),
-        "p.toml: output.path = \"out\": would replace the transform, out/m.npy"
+        "p.toml:8:1: output.path = \"out\": would replace the transform, out/m.npy"
     );
     let plan = plan(GOOD, &["prepare.transform=data/m.npy"]).unwrap();
     assert_eq!(plan.matrix_from_output.as_deref(), Some("../data/m.npy"));

@@ -64,7 +64,7 @@ mod tests {
         );
         assert_eq!(
             complaint("[queries]"),
-            "queries: unknown key; a pipeline knows mine, name, output, run, search, store"
+            "queries: unknown key; a pipeline knows mine, name, output, prepare, run, search, store"
         );
         assert!(
             complaint("[mine]\nbands = { semihard = 1 }")

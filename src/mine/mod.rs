@@ -21,7 +21,7 @@ pub use band::Band;
 pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};
 pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
-pub use nearest::{NEAREST_ROWS, NearestAccuracy, nearest_accuracy};
+pub use nearest::{NEAREST_VECTORS, NearestAccuracy, nearest_accuracy};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
 pub use recall::{Interval, Recall, measure, tune};
 pub use suspects::copies;
