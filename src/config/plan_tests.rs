@@ -502,8 +502,12 @@ fn sections_that_do_not_go_together_are_refused() {
             "balance.max_uses = 2: fills slots again in another order than distance-weighted picks; choose random or nearest",
         ),
         (
+            &["balance.max_uses=2", "mine.negatives.max_per_class=1"],
+            "balance.max_uses = 2: mines spare negatives, which mine.negatives.max_per_class would count; leave out one of the two",
+        ),
+        (
             &["balance.triplets=5", "output.layout='n-tuple'"],
-            "balance.triplets = 5: speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
+            "balance: speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
         ),
         (
             &["batches.kind='triplets'", "output.layout='pair'"],

@@ -23,13 +23,12 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
         let message = "fills slots again in another order than distance-weighted picks; choose random or nearest";
         return Err(Complaint::new("balance.max_uses", message));
     }
+    if balance.max_uses.is_some() && mine.negatives.max_per_class.is_some() {
+        let message = "mines spare negatives, which mine.negatives.max_per_class would count; leave out one of the two";
+        return Err(Complaint::new("balance.max_uses", message));
+    }
     let whole = output.layout == Layout::Triplet && output.columns == Columns::All;
-    let rows = [
-        ("balance.max_uses", balance.max_uses.is_some()),
-        ("balance.triplets", balance.triplets.is_some()),
-        ("balance.weights", balance.weights != Weighting::None),
-        ("batches.kind", matches!(mine.batches, Some(Batches::Triplets { .. }))),
-    ];
+    let rows = [("balance", balance.is_on()), ("batches.kind", matches!(mine.batches, Some(Batches::Triplets { .. })))];
     if let Some((key, _)) = rows.into_iter().find(|(_, asked)| *asked && !whole) {
         let message =
             "speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out";

@@ -15,7 +15,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use crate::kernel::linear::Map;
+use crate::store::Fitted;
 
 /// The file's name.
 pub(super) const TRANSFORM: &str = "transform.parquet";
@@ -33,16 +33,16 @@ fn item() -> Arc<Field> {
 }
 
 /// Numbers of the file's rows: the mean, then the matrix.
-pub(super) fn rows(map: &Map) -> Vec<usize> {
-    (0..=map.dims()).collect()
+pub(super) fn rows(fitted: &Fitted) -> Vec<usize> {
+    (0..=fitted.matrix().len() / fitted.mean().len()).collect()
 }
 
 /// Some rows of the file.
-pub(super) fn batch(map: &Map, rows: &[usize]) -> Result<RecordBatch, ArrowError> {
-    let d = map.mean().len();
+pub(super) fn batch(fitted: &Fitted, rows: &[usize]) -> Result<RecordBatch, ArrowError> {
+    let d = fitted.mean().len();
     let of = |row: &usize| match row.checked_sub(1) {
-        None => ("mean", 0, map.mean()),
-        Some(row) => ("matrix", row as u32, &map.matrix()[row * d..][..d]),
+        None => ("mean", 0, fitted.mean()),
+        Some(row) => ("matrix", row as u32, &fitted.matrix()[row * d..][..d]),
     };
     let parts: Vec<(&str, u32, &[f64])> = rows.iter().map(of).collect();
     let values: Vec<f64> = parts.iter().flat_map(|(_, _, values)| values.iter().copied()).collect();

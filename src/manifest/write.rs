@@ -154,8 +154,8 @@ pub async fn write(
     ];
     files.extend(batch_files.into_iter().flatten());
     if let Some(fitted) = store.fitted() {
-        let rows = transform::rows(&fitted.map);
-        let batch = |some: &[usize]| Ok(transform::batch(&fitted.map, some)?);
+        let rows = transform::rows(fitted);
+        let batch = |some: &[usize]| Ok(transform::batch(fitted, some)?);
         files.push(write_side(staging, TRANSFORM, &transform::schema(), &rows, batch)?);
     }
     let rows = RowCounts {

@@ -25,7 +25,7 @@ pub use batches::{Batched, Batches, Hardness, Pk, Sides, clash, pk, without_fals
 pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};
 pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
-pub use nearest::{NEAREST_ROWS, NearestAccuracy, nearest_accuracy};
+pub use nearest::{NEAREST_VECTORS, NearestAccuracy, nearest_accuracy};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
 pub use recall::{Interval, Recall, measure, tune};
 pub use suspects::copies;

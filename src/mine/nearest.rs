@@ -1,5 +1,7 @@
 //! What a transform of the vectors did to the nearest neighbours: leave-one-out 1-NN accuracy before and after.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,11 @@ pub struct NearestAccuracy {
 
 /// An error of some two points at most, and seconds at most.
 const QUERIES: usize = 500;
-pub const NEAREST_ROWS: usize = 50_000;
+const ROWS: usize = 50_000;
+/// Rows that are held against all queries together.
+const BLOCK: usize = 1_024;
+/// Vectors that are copied at a time.
+pub const NEAREST_VECTORS: usize = QUERIES + BLOCK;
 /// What tells this sample from others by the same seed.
 const SALT: u64 = 0x1e_a5e0;
 
@@ -36,9 +42,9 @@ pub fn nearest_accuracy(store: &Prepared, metric: Metric, seed: u64) -> Option<N
     let labelled = (0..store.rows()).map(Row).filter(|row| !store.labels()[row.index()].is_null());
     let keyed = labelled.filter(usable).map(|row| (combine(&[seed, SALT, store.keys()[row.index()]]), row));
     let mut rows: Vec<(u64, Row)> = keyed.collect();
-    if rows.len() > NEAREST_ROWS {
-        rows.select_nth_unstable(NEAREST_ROWS - 1);
-        rows.truncate(NEAREST_ROWS);
+    if rows.len() > ROWS {
+        rows.select_nth_unstable(ROWS - 1);
+        rows.truncate(ROWS);
     }
     rows.sort_unstable();
     let mut members = vec![0u32; store.classes()];
@@ -49,27 +55,61 @@ pub fn nearest_accuracy(store: &Prepared, metric: Metric, seed: u64) -> Option<N
     if queries.is_empty() {
         return None;
     }
-    let fitted: Vec<&[f32]> = rows.iter().map(|row| store.vector(*row)).collect();
-    let normalised: Vec<Vec<f32>> = rows.par_iter().map(|row| normalised(store.raw(*row), metric)).collect();
-    let raw: Vec<&[f32]> = normalised.iter().map(Vec::as_slice).collect();
-    let [before, after] = [raw, fitted].map(|vectors| {
-        let right = queries.par_iter().filter(|query| {
-            let own = rows.iter().position(|row| row == *query).unwrap_or(0);
-            let others = rows.iter().zip(&vectors).filter(|(row, _)| row != query);
-            let nearest = others.map(|(row, vector)| (metric.distance(vectors[own], vector), *row)).min();
-            nearest
-                .is_some_and(|(_, row): (Distance, Row)| store.labels()[row.index()] == store.labels()[query.index()])
+    let share = |found: Vec<Row>| {
+        let right = |(query, row): &(&Row, Row)| store.labels()[query.index()] == store.labels()[row.index()];
+        queries.iter().zip(found).filter(right).count() as f64 / queries.len() as f64
+    };
+    Some(NearestAccuracy {
+        queries: queries.len() as u64,
+        rows: rows.len() as u64,
+        before: share(nearest(&queries, &rows, metric, &|row| normalised(store.raw(row), metric))),
+        after: share(nearest(&queries, &rows, metric, &|row| Cow::Borrowed(store.vector(row)))),
+    })
+}
+
+/// The nearest of `rows` to each query, itself left out; the first of equally near ones.
+fn nearest<'v>(
+    queries: &[Row],
+    rows: &[Row],
+    metric: Metric,
+    vector: &(dyn Fn(Row) -> Cow<'v, [f32]> + Sync),
+) -> Vec<Row> {
+    let asked: Vec<Cow<[f32]>> = queries.iter().map(|row| vector(*row)).collect();
+    let mut nearest: Vec<(Distance, Row)> = queries.iter().map(|row| (Distance::MAX, *row)).collect();
+    for block in rows.chunks(BLOCK) {
+        let vectors: Vec<Cow<[f32]>> = block.par_iter().map(|row| vector(*row)).collect();
+        nearest.par_iter_mut().zip(&asked).zip(queries).for_each(|((nearest, asked), query)| {
+            for (row, vector) in block.iter().zip(&vectors).filter(|(row, _)| *row != query) {
+                *nearest = (*nearest).min((metric.distance(asked, vector), *row));
+            }
         });
-        right.count() as f64 / queries.len() as f64
-    });
-    Some(NearestAccuracy { queries: queries.len() as u64, rows: rows.len() as u64, before, after })
+    }
+    nearest.into_iter().map(|(_, row)| row).collect()
 }
 
 /// A vector as a store without `[prepare]` holds it.
-fn normalised(vector: &[f32], metric: Metric) -> Vec<f32> {
+fn normalised(vector: &[f32], metric: Metric) -> Cow<'_, [f32]> {
     if !metric.normalises() {
-        return vector.to_vec();
+        return Cow::Borrowed(vector);
     }
     let norm = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
-    vector.iter().map(|&value| (f64::from(value) / norm) as f32).collect()
+    Cow::Owned(vector.iter().map(|&value| (f64::from(value) / norm) as f32).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_other_row_is_found_across_blocks() {
+        // On a line, each at its number, but for copies of 5 at the end of the second block.
+        let n = 2 * BLOCK as u32;
+        let place = |row: Row| if row.0 + 2 >= n { 5.0 } else { row.0 as f32 * 3.0 };
+        let vector = |row: Row| Cow::Owned(vec![place(row), 0.0]);
+        let rows: Vec<Row> = (0..n).rev().map(Row).collect();
+        let queries = [Row(0), Row(2), Row(n - 1), Row(700)];
+        // 700 has 699 and 701 as near: the first.
+        let expected = [Row(1), Row(n - 2), Row(n - 2), Row(699)];
+        assert_eq!(nearest(&queries, &rows, Metric::Euclidean, &vector), expected);
+    }
 }

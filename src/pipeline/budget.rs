@@ -9,7 +9,7 @@ use super::job::Job;
 use super::machine;
 use crate::config::Plan;
 use crate::kernel::quantised::padded;
-use crate::mine::{Batches, NEAREST_ROWS, PAIRS, partition_rows};
+use crate::mine::{Batches, NEAREST_VECTORS, PAIRS, partition_rows};
 use crate::search::Index;
 use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHORS, STRETCH, WRITE};
 
@@ -151,11 +151,7 @@ impl Budget {
     fn stages(&self) -> [(u64, &'static str, &'static str); 5] {
         [
             (self.reading, "reading", "ids already seen, labels, row groups and batches on their way"),
-            (
-                self.fitting,
-                "preparing",
-                "matrices of dimensions × dimensions, and the rows that are compared before and after",
-            ),
+            (self.fitting, "preparing", "matrices of dimensions × dimensions, and vectors on their way"),
             (self.indexing, "indexing", "keyed orders, row numbers, rows being packed or linked"),
             (self.mining, "mining", "the tables of all rows, and a partition's candidates on each thread"),
             (
@@ -172,12 +168,13 @@ pub fn given(plan: &Plan) -> Option<u64> {
     plan.run.memory.or_else(machine::memory)
 }
 
-/// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number.
-const CLASSED_ROW: u64 = 4 + 16;
+/// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,
+/// in a list that grows by doubling.
+const CLASSED_ROW: u64 = 4 + 3 * 16;
 
-/// Vectors as they were, of the rows that are compared before and after.
+/// Copies of vectors that are compared before and after.
 fn nearest(job: &Job) -> u64 {
-    (NEAREST_ROWS as u64).min(job.rows) * (4 * job.read_dims as u64 + 64)
+    (NEAREST_VECTORS as u64).min(job.rows) * (4 * job.read_dims as u64 + 128)
 }
 
 /// What a search keeps of all rows; cells know each row's.

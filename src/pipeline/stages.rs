@@ -98,7 +98,7 @@ pub fn fit(
         engine.go_on()?;
         let line = store.fitted().map(|fitted| PrepareLine {
             transform: fitted.name.clone(),
-            from: fitted.map.mean().len() as u64,
+            from: fitted.mean().len() as u64,
             dimensions: store.dims() as u64,
             floored: fitted.floored as u64,
             nearest: mine::nearest_accuracy(&store, plan.mine.metric, plan.mine.seed),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::linear::Map;
+use super::npy::Npy;
 
 /// `[prepare]`: what is learned from the store's own vectors, and applied to them before the metric's normalisation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -94,14 +94,26 @@ impl Fitting {
     }
 }
 
-/// What a fitted store was made with.
-#[derive(Debug, Clone, PartialEq)]
+/// What a fitted store was made with: `x ↦ L·(x − m)`, read in place.
 pub struct Fitted {
-    pub map: Map,
+    pub(super) mean: Npy<f64>,
+    pub(super) matrix: Npy<f64>,
     /// [`Fitting::name`].
     pub name: String,
     /// Directions in which next to nothing varies, as [`crate::kernel::linear::FLOOR`] has it; kept, but not stretched in full.
     pub floored: usize,
+}
+
+impl Fitted {
+    /// `m`: d values.
+    pub fn mean(&self) -> &[f64] {
+        self.mean.values()
+    }
+
+    /// `L`: k × d, row-major.
+    pub fn matrix(&self) -> &[f64] {
+        self.matrix.values()
+    }
 }
 
 /// `fitted.json`: written last, so that without it the fit is not complete.

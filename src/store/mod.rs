@@ -1,6 +1,8 @@
 //! Floor 1. *What is in the store?* Reads and checks Parquet with DataFusion, and freezes what passed as a prepared store
 //! of memory-mapped arrays: vectors, ids, and labels and groups as dense codes.
 //!
+//! Where `[prepare]` asks for it, [`fit`] learns a linear transform from the vectors and applies it.
+//!
 //! After [`prepare`] no later room meets a NaN, a ragged vector, a null id, or a label that is not a [`Code`].
 
 mod census;

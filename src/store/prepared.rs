@@ -18,7 +18,6 @@ use super::npy::{Element, Npy, Shape};
 use super::table::Table;
 use super::{Classes, Code, Row};
 use crate::kernel::Metric;
-use crate::kernel::linear::Map;
 
 /// A frozen store: `n` rows of `d` values, with ids, classes and groups. Read in place, so cheap to open and to share.
 ///
@@ -308,8 +307,7 @@ impl Fit {
         let mean: Npy<f64> = open_array(&dir.join(layout::MEAN), shape(1, d))?;
         let matrix: Npy<f64> = open_array(&dir.join(layout::MATRIX), shape(header.dims, d))?;
         let vectors = open_array(&dir.join(layout::FITTED_VECTORS), shape(rows, header.dims))?;
-        let map = Map::new(mean.values().to_vec(), matrix.values().to_vec());
-        let fitted = Fitted { map, name: header.name.clone(), floored: header.floored };
+        let fitted = Fitted { mean, matrix, name: header.name.clone(), floored: header.floored };
         Ok(Some(Self { vectors, fitted, header }))
     }
 }

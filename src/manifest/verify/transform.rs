@@ -14,7 +14,7 @@ use crate::manifest::transform::{self, TRANSFORM};
 /// Checks `transform.parquet` against the transform that the store's vectors were made with just now.
 pub(super) fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, intact: &Intact, findings: &mut Findings) {
     let Some(fitted) = asked.store.fitted() else { return };
-    let rows = transform::rows(&fitted.map);
+    let rows = transform::rows(fitted);
     let batches = read(out, sealed, TRANSFORM, rows.len() as u64, &transform::schema(), intact, findings);
     let Some(batches) = batches else { return };
     let mut seen = 0;
@@ -23,7 +23,7 @@ pub(super) fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, intact: &Int
         let all: Vec<u32> = (0..batch.num_rows() as u32).collect();
         // No more rows than listed, which are no more than there should be.
         let expected = &rows[*first as usize..][..all.len()];
-        let compared = transform::batch(&fitted.map, expected).and_then(|e| compare(place, batch, &all, &e, findings));
+        let compared = transform::batch(fitted, expected).and_then(|e| compare(place, batch, &all, &e, findings));
         if let Err(error) = compared {
             findings.file(TRANSFORM, error, "the transform that fitting gives");
         }
