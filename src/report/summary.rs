@@ -100,7 +100,8 @@ pub struct PrepareLine {
     /// Dimensions before and after.
     pub from: u64,
     pub dimensions: u64,
-    /// Directions in which next to nothing varies, whose variance was taken to be a hundred-millionth of the largest.
+    /// Directions in which next to nothing varies: their variance was taken to be a hundred-millionth of the largest, or
+    /// (when standardizing alone) they were left as they are.
     pub floored: u64,
     /// Leave-one-out, on a sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]

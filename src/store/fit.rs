@@ -57,8 +57,9 @@ pub(super) const WAVE_ROWS: u64 = 2_048;
 const SUMMED: usize = 1_024;
 /// Such sums that are made at once.
 const SUMMED_AT_ONCE: usize = 64;
-/// Of a dimension's mean, a deviation below what f32 resolves: the dimension is constant, and stays so.
-const CONSTANT: f64 = 1e-7;
+/// Of a dimension's mean, or of the widest dimension's deviation, a deviation that is no more than the noise of f32: the
+/// dimension is constant, and stays so. Models do have such dimensions.
+const CONSTANT: f64 = 1e-6;
 
 /// Learns from the rows `learned` of a store that was [prepared](super::prepare) under the same `params`, applies it to all
 /// rows, and opens the store that results; it lies in the same folder. `on_rows` hears of rows as they are written.
@@ -140,11 +141,11 @@ fn learn(
     let sample = Sample { raw, rows };
     let mean =
         if fitting.standardize || fitting.transform == Transform::PcaWhiten { sample.mean() } else { vec![0.0; d] };
-    let scales = if fitting.standardize { sample.scales(&mean) } else { vec![1.0; d] };
+    let (scales, constant) = if fitting.standardize { sample.scales(&mean) } else { (vec![1.0; d], 0) };
     let (learned, centre) = match &fitting.transform {
         Transform::None => {
             let identity = (0..d * d).map(|at| if at / d == at % d { 1.0 } else { 0.0 }).collect();
-            (Learned { matrix: identity, floored: 0 }, mean)
+            (Learned { matrix: identity, floored: constant }, mean)
         }
         Transform::PcaWhiten => {
             let covariance = sample.covariance(&mean, &scales);
@@ -163,7 +164,7 @@ fn learn(
         }
         Transform::Matrix(_) => {
             let values = matrix.map_or_else(Vec::new, |matrix| matrix.values.clone());
-            (Learned { matrix: values, floored: 0 }, mean)
+            (Learned { matrix: values, floored: constant }, mean)
         }
     };
     let Learned { mut matrix, floored } = learned;
@@ -223,14 +224,13 @@ impl<'a> Sample<'a> {
         self.mean_of(|_, value| value)
     }
 
-    /// One over each dimension's deviation; 1 where it is constant.
-    fn scales(&self, mean: &[f64]) -> Vec<f64> {
+    /// One over each dimension's deviation; 1 where it is constant, and how many are.
+    fn scales(&self, mean: &[f64]) -> (Vec<f64>, usize) {
         let variances = self.mean_of(|i, value| (value - mean[i]) * (value - mean[i]));
-        let scale = |(variance, mean): (&f64, &f64)| {
-            let deviation = variance.sqrt();
-            if deviation <= CONSTANT * mean.abs() { 1.0 } else { 1.0 / deviation }
-        };
-        variances.iter().zip(mean).map(scale).collect()
+        let widest = variances.iter().fold(0.0f64, |widest, variance| widest.max(variance.sqrt()));
+        let varies = |(variance, mean): (&f64, &f64)| variance.sqrt() > CONSTANT * widest.max(mean.abs());
+        let scales = variances.iter().zip(mean).map(|of| if varies(of) { 1.0 / of.0.sqrt() } else { 1.0 }).collect();
+        (scales, variances.iter().zip(mean).filter(|of| !varies(*of)).count())
     }
 
     /// Of the scaled vectors: divided by the number of rows, as the variances are.

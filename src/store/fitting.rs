@@ -100,7 +100,8 @@ pub struct Fitted {
     pub(super) matrix: Npy<f64>,
     /// [`Fitting::name`].
     pub name: String,
-    /// Directions in which next to nothing varies, as [`crate::kernel::linear::FLOOR`] has it; kept, but not stretched in full.
+    /// Directions in which next to nothing varies, as [`crate::kernel::linear::FLOOR`] has it; kept, but not stretched in
+    /// full. Of standardizing alone, dimensions that are constant but for noise.
     pub floored: usize,
 }
 

@@ -342,6 +342,20 @@ fn verify_learns_it_again_and_finds_another_one() {
     assert!(told.contains("transform.parquet: found"), "{told}");
 }
 
+#[test]
+fn dimensions_that_are_noise_are_not_blown_up() {
+    // Three of the 384 are: two of deviation 1e-33, one of 4e-9; the next is of 0.03.
+    let room = Room::new();
+    let text = pipeline("prepare.standardize = true").replace("digits", "glosses").replace("euclidean", "cosine");
+    let out = room.run("out", &text);
+    let matrix = Transform::read(&out).matrix;
+    let kept = (0..384).filter(|&i| matrix[i][i] == 1.0).count();
+    assert_eq!(kept, 3);
+    assert!((0..384).all(|i| matrix[i][i] < 50.0));
+    let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+    assert_eq!(report["prepare"]["floored"], 3);
+}
+
 /// The status and words of a run on a small store.
 #[track_caller]
 fn refused(rows: &Rows, extra: &str, told: &str) {

@@ -105,11 +105,11 @@ impl Map {
                 mapped
             }
         };
-        let reach = norm(&self.matrix) * ROUNDING;
+        let reach: Vec<f64> = self.matrix.chunks_exact(d).map(|row| norm(row) * ROUNDING).collect();
         let offset = norm(&self.mean);
         for (vector, mapped) in vectors.chunks_exact(d).zip(mapped.chunks_exact_mut(k)) {
             let length = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
-            if norm(mapped) <= reach * (length + offset) {
+            if mapped.iter().zip(&reach).all(|(value, reach)| value.abs() <= reach * (length + offset)) {
                 mapped.fill(0.0);
             }
         }
@@ -117,7 +117,7 @@ impl Map {
     }
 }
 
-/// Of ‖L‖·(‖x‖ + ‖m‖), what rounding may leave of a zero: some hundred units of f64, far below what f32 resolves.
+/// Of ‖l‖·(‖x‖ + ‖m‖), l a row of L, what rounding may leave of a zero: some hundred units of f64, far below what f32 resolves.
 const ROUNDING: f64 = 1e-14;
 
 fn norm(vector: &[f64]) -> f64 {
@@ -158,5 +158,9 @@ mod tests {
         let map = Map::new(vec![0.0; 3], vec![0.1, 0.2, -0.3]);
         assert_eq!(map.apply(&[1.0, 1.0, 1.0]), [0.0]);
         assert_ne!(map.apply(&[1.0, 1.0, 1.000001]), [0.0]);
+        // A row of other size says nothing about this one.
+        let map = Map::new(vec![0.0; 3], vec![0.1, 0.2, -0.3, 1e30, 1e30, -2e30]);
+        assert_ne!(map.apply(&[1.0, 1.0, 1.000001])[0], 0.0);
+        assert_eq!(map.apply(&[1.0, 1.0, 1.0]), [0.0, 0.0]);
     }
 }
