@@ -77,3 +77,28 @@ fn a_run_keeps_to_the_least_it_asks_for() {
         assert!(peak * 10 <= (least << 20) * 11, "{name}: {peak} bytes of {least} MiB");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_transform_is_learned_in_the_memory_that_was_told() {
+    let (n, d) = (3_000, 1_024);
+    let mut draw = Draw(9);
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..d).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|row| Some(format!("class-{}", row % 100))).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    drop(rows);
+    let learn = "prepare.standardize = true\nprepare.transform = 'lda'\n";
+    room.write("p.toml", &format!("{STORE}{learn}mine.bands = {{ any = 1 }}\noutput.path = 'out'\n"));
+    let refused = room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr;
+    assert!(refused.contains("preparing: matrices"), "{refused}");
+    let least = least(&refused);
+    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
+    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
+    // Nor much less than it was told: the formula is about this.
+    assert!(peak * 2 > least << 20, "{peak} bytes of {least} MiB");
+}
