@@ -58,7 +58,7 @@ fn share_visited(plan: &Plan, candidates: f64) -> f64 {
 }
 
 /// Multiplications and additions in f64 that one thread does in a second, of matrices that no cache holds.
-const FIT_RATE: f64 = 4e9;
+const FIT_RATE: f64 = 2e9;
 /// Of the d³ that finding eigenvectors takes, and inverting a root or whitening twice.
 const FIT_CUBES: f64 = 12.0;
 
