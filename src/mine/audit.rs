@@ -45,7 +45,7 @@ fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepar
     let chosen: Vec<Distance> = spectrum.positives.iter().map(|&(_, distance)| distance).collect();
     // Of each negative once: whether it lies near a positive.
     let near: Vec<bool> = spectrum.negatives.iter().map(|&(_, row)| is_near(row, spectrum, guards, store)).collect();
-    for &d_ap in &chosen {
+    for d_ap in spectrum.pairs() {
         audit.pairs += 1;
         let reference = guards.reference(params.metric, d_ap, &chosen);
         for (rank, &(distance, _)) in spectrum.negatives.iter().enumerate() {

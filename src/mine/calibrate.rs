@@ -106,7 +106,7 @@ fn counts(spectrum: &Spectrum, margins: &[f64], trials: &[(Guard, f64, Guards)],
         let upto_count = |bound| spectrum.negatives.partition_point(|&(distance, _)| distance <= bound);
         upto_count(upto).saturating_sub(upto_count(above).max(skipped)) as u64
     };
-    let of_pair = |&d_ap: &Distance| {
+    let of_pair = |d_ap: Distance| {
         let mut counts: Vec<u64> = Vec::with_capacity(margins.len() * Band::ALL.len() + trials.len());
         for &margin in margins {
             counts.extend(Band::ALL.iter().map(|band| within(band.window(d_ap, margin), 0)));
@@ -123,7 +123,7 @@ fn counts(spectrum: &Spectrum, margins: &[f64], trials: &[(Guard, f64, Guards)],
         }
         counts
     };
-    chosen.iter().map(of_pair).collect()
+    spectrum.pairs().map(of_pair).collect()
 }
 
 /// How many the pipeline asks for from a band; 1 where it asks for none.

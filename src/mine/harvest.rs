@@ -114,7 +114,7 @@ pub struct Tally {
 impl Tally {
     /// Slots that were filled. Spare candidates fill none.
     pub fn filled(&self) -> u64 {
-        self.asked - self.exhausted - self.missed
+        self.asked - self.guarded - self.exhausted - self.missed
     }
 
     /// Triplets in all.

@@ -13,11 +13,18 @@ const MULTIPLICATIONS: usize = 20_000_000_000;
 /// Pairs of one anchor that are looked at: anchors with a hundred positives are not worth a hundred times as much.
 const PAIRS: usize = 4;
 
-/// Of an anchor: some of its positives, and all of its negatives.
+/// Of an anchor: all of its chosen positives, ascending by row, and all of its negatives.
 pub(super) struct Spectrum {
     pub positives: Vec<(Row, Distance)>,
     /// Ascending by (distance, row). Constraints hold; guards are not looked at.
     pub negatives: Vec<(Distance, Row)>,
+}
+
+impl Spectrum {
+    /// d(a, p) of the pairs that are looked at.
+    pub fn pairs(&self) -> impl Iterator<Item = Distance> {
+        self.positives.iter().take(PAIRS).map(|&(_, distance)| distance)
+    }
 }
 
 /// Looks at each anchor of the sample, and gives what came of it; the anchors ascend.
@@ -33,11 +40,10 @@ pub(super) fn sampled<T: Send>(
 }
 
 fn spectrum(anchor: Row, store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Spectrum> {
-    let mut positives = positives::choose(anchor, store, params, quotas.of(anchor)).ok()?;
-    positives.truncate(PAIRS);
+    let positives = positives::choose(anchor, store, params, quotas.of(anchor)).ok()?;
     let rules = positives::rules(anchor, store, &params.negatives.same, &params.negatives.different);
     let admits = everyone(anchor, &rules, store, params);
-    let rows: Vec<u32> = (0..store.rows()).filter(|&row| admits.admits(store, Row(row))).collect();
+    let rows: Vec<u32> = store.corpus().filter(|&row| admits.admits(store, Row(row))).collect();
     let mut distances = Vec::new();
     Measure::of(store.metric()).distances(store.vector(anchor), store.vectors(), &rows, &mut distances);
     let mut negatives: Vec<(Distance, Row)> =

@@ -319,6 +319,25 @@ fn threads_memory_and_index_change_no_byte_of_a_balanced_output() {
     }
 }
 
+/// A slot that guards left empty is not one that the limit emptied.
+#[test]
+fn what_guards_take_is_not_what_a_limit_takes() {
+    for seed in 0..4 {
+        let mut draw = Draw(seed);
+        let room = Room::new();
+        uneven(&mut draw).write(&room.path("store.parquet"));
+        let asked = "mine.bands = { any = 3 }\nmine.negatives.relative_margin = 0.1\n";
+        let (free, _) = mined(&room, "free", asked);
+        assert!(manifest(&room.path("free"))["rows"]["triplets"].as_u64() > Some(0));
+        let (limited, _) = mined(&room, "limited", &format!("{asked}balance.max_uses = 2\n"));
+        let report: serde_json::Value =
+            serde_json::from_str(&room.miner(&["report", "free", "--json"]).exits(0).stdout).unwrap();
+        assert!(report["guarded"].as_u64() > Some(0), "seed {seed}: guards took nothing, which proves nothing");
+        let emptied = manifest(&room.path("limited"))["balance"]["emptied"].as_u64();
+        assert_eq!(emptied, Some((free.len() - limited.len()) as u64), "seed {seed}");
+    }
+}
+
 #[test]
 fn balance_that_changes_nothing_changes_no_triplet() {
     let mut draw = Draw(5);

@@ -1,8 +1,12 @@
 //! What is told about guards and bands, against what a run does.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
-use crate::support::{Draw, Room, Rows, STORE, manifest, sample, triplets, unmined};
+use crate::support::{Draw, Line, Room, Rows, STORE, manifest, sample, triplets, unmined};
 
 /// Fewer anchors than a sample takes, so that figures of the sample are those of the run.
 fn room(seed: u64) -> Room {
@@ -76,6 +80,32 @@ fn the_audit_counts_what_guards_take_from_a_run() {
         assert!(refused > 0, "{name} refuses nothing, which proves nothing");
     }
     room.miner(&["verify", "guarded", "--full"]).exits(0);
+}
+
+/// Of an anchor, four positives are looked at; yet what is near to any of them, or measured from them all, is what it is in a run.
+#[test]
+fn the_audit_takes_all_positives_and_the_corpus_alone() {
+    let room = room(6);
+    fs::copy(room.path("store.parquet"), room.path("queries.parquet")).unwrap();
+    let bands = "mine.bands = { any = 1000 }\nmine.pick = 'nearest'\n";
+    let guards = "mine.negatives = { relative_margin = 0.05, reference = 'nearest', near_positive = 0.5 }";
+    for (side, queries) in [("corpus", ""), ("queries", "queries.path = 'queries.parquet'\n")] {
+        let asked = format!("{STORE}{queries}{bands}mine.positives.pick = 'all'\n");
+        let [free, guarded] = [("free", ""), ("guarded", guards)]
+            .map(|(name, guards)| room.run(&format!("{side}-{name}"), &format!("{asked}{guards}\n")));
+        let mut looked: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        triplets(&free).iter().for_each(|line| {
+            looked.entry(line.anchor).or_default().insert(line.positive);
+        });
+        assert!(looked.values().any(|positives| positives.len() > 4), "{side}: four are all, which proves nothing");
+        let looked = |line: &Line| looked[&line.anchor].iter().take(4).any(|&positive| positive == line.positive);
+        let count = |out: &Path| triplets(out).iter().filter(|line| looked(line)).count() as u64;
+        let audit = &json(&room, &["report", &format!("{side}-guarded"), "--json"])["guards"];
+        assert_eq!(audit["candidates"].as_u64(), Some(count(&free)), "{side}");
+        assert_eq!(audit["kept"].as_u64(), Some(count(&guarded)), "{side}");
+        assert!(count(&guarded) > 0 && count(&guarded) < count(&free), "{side}: proves nothing");
+        room.miner(&["verify", &format!("{side}-guarded"), "--full"]).exits(0);
+    }
 }
 
 #[test]

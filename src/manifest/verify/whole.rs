@@ -212,7 +212,8 @@ impl<'a> Run<'a> {
         };
         let left_out = (0..).map(Row).zip(unmined).filter(|&listed| left_out(listed)).count() as u64;
         let never = never.iter().map(|&reason| counts[reason as usize]).sum::<u64>();
-        let searched = store.anchors().len() as u64 - never - left_out;
+        // A list that was tampered with may name more rows than there are.
+        let searched = (store.anchors().len() as u64).saturating_sub(never + left_out);
         equal("rows.anchors", anchors, searched);
     }
 }
