@@ -6,9 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail};
 use bytesize::ByteSize;
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::Table;
 use triplet_miner::store::{self, ColumnFacts, Guess, Inspection, ValueFacts};
+
+use super::output::table;
 
 /// Looks at the store at `path`; with `write`, begins a pipeline there. Returns what to print.
 pub fn run(path: &Path, write: Option<&Path>, runtime: &tokio::runtime::Runtime) -> anyhow::Result<String> {
@@ -63,20 +64,10 @@ fn describe(path: &Path, inspection: &Inspection) -> String {
     text
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(header);
-    table
-}
-
-fn section(text: &mut String, title: &str, mut table: Table) {
-    if table.row_count() == 0 {
-        return;
+fn section(text: &mut String, title: &str, table: Table) {
+    if table.row_count() > 0 {
+        *text += &format!("\n{title}\n{}\n", table.trim_fmt());
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    *text += &format!("\n{title}\n{}\n", table.trim_fmt());
 }
 
 fn distinct(values: &Option<ValueFacts>) -> String {

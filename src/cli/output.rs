@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use anyhow::Context;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 
 /// As text, or as JSON.
@@ -20,6 +22,16 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_vec_pretty(value).context("cannot be written as JSON")?;
     text.push(b'\n');
     bytes(&text)
+}
+
+/// An empty table whose columns, but for the first, are numbers.
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(header);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
 }
 
 /// Whoever closed the pipe has read what they wanted: `miner plan FILE | head -1` is no failure.

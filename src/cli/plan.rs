@@ -2,14 +2,12 @@
 
 use std::sync::atomic::AtomicBool;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
 use triplet_miner::mine::{AtMargin, Calibration, Fullness, WithGuard};
 use triplet_miner::pipeline::{self, Control, Explanation};
 use triplet_miner::report::Silent;
 
-use super::output;
+use super::output::{self, table};
 use super::pipeline_file::{PipelineFile, RunFlags};
 use super::status::Status;
 
@@ -77,13 +75,4 @@ fn tables(calibration: &Calibration) -> String {
 /// Without the noise of binary fractions.
 fn short(value: f64) -> String {
     ((value * 1e6).round() / 1e6).to_string()
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

@@ -319,12 +319,11 @@ fn fallback(bands: &[Band], ask: &Ask) -> Result<Vec<Band>, Complaint> {
         if bands[..index].contains(band) {
             return refuse(format!("names {} twice", band.name()));
         }
-        match ask {
-            Ask::Any(_) => return refuse("`any` already takes from every band".into()),
-            Ask::Bands(asked) if asked.iter().any(|(asked, _)| asked == band) => {
-                return refuse(format!("{} is asked for in mine.bands; a fallback is another band", band.name()));
-            }
-            Ask::Bands(_) => {}
+        if matches!(ask, Ask::Any(_)) {
+            return refuse("`any` already takes from every band".into());
+        }
+        if ask.wants(*band) {
+            return refuse(format!("{} is asked for in mine.bands; a fallback is another band", band.name()));
         }
     }
     Ok(bands.to_vec())

@@ -12,6 +12,6 @@ pub mod quantised;
 mod rotation;
 mod topk;
 
-pub use distance::{Distance, Measure, Metric};
+pub use distance::{Distance, Measure, Metric, normalise, squared_norm};
 pub use rotation::{ROTATION_ERROR, Rotation};
 pub use topk::TopK;

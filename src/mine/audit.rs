@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::spectrum::{self, Spectrum};
-use super::{Ask, Guard, Guards, Params, Quotas};
+use super::{Band, Guard, Guards, Params, Quotas};
 use crate::kernel::Distance;
 use crate::store::{Prepared, Row};
 
@@ -42,14 +42,15 @@ pub fn audit(store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Audit
 
 fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepared, params: &Params) -> Audit {
     let mut audit = Audit { refused: set.iter().map(|&guard| (guard, 0)).collect(), ..Audit::default() };
-    let chosen: Vec<Distance> = spectrum.positives.iter().map(|&(_, distance)| distance).collect();
-    // Of each negative once: whether it lies near a positive.
-    let near: Vec<bool> = spectrum.negatives.iter().map(|&(_, row)| is_near(row, spectrum, guards, store)).collect();
+    let (rows, chosen): (Vec<Row>, Vec<Distance>) = spectrum.positives.iter().copied().unzip();
+    // Of each negative once: whether it keeps away from the positives.
+    let keeps_away = |&(_, row): &(Distance, Row)| guards.away(&rows).is_none_or(|away| away.holds(store, row));
+    let away: Vec<bool> = spectrum.negatives.iter().map(keeps_away).collect();
     for d_ap in spectrum.pairs() {
         audit.pairs += 1;
         let reference = guards.reference(params.metric, d_ap, &chosen);
         for (rank, &(distance, _)) in spectrum.negatives.iter().enumerate() {
-            if !is_asked(params, d_ap, distance) {
+            if !params.ask.wants(Band::of(d_ap, distance, params.margin)) {
                 continue;
             }
             audit.candidates += 1;
@@ -58,7 +59,7 @@ fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepar
                 let keeps = match guard {
                     Guard::SkipNearest => rank >= guards.skip_nearest as usize,
                     Guard::Window => guards.window.is_none_or(|window| rank < window as usize),
-                    Guard::NearPositive => !near[rank],
+                    Guard::NearPositive => away[rank],
                     _ => guards.keeps(*guard, params.metric, distance, reference),
                 };
                 *refused += u64::from(!keeps);
@@ -68,22 +69,4 @@ fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepar
         }
     }
     audit
-}
-
-fn is_near(row: Row, spectrum: &Spectrum, guards: &Guards, store: &Prepared) -> bool {
-    guards.near_positive.is_some_and(|near| {
-        let distance = |other| store.metric().distance(store.vector(row), store.vector(other)).get();
-        spectrum.positives.iter().any(|&(positive, _)| distance(positive) <= near)
-    })
-}
-
-/// Whether a negative lies in a band asked for.
-fn is_asked(params: &Params, d_ap: Distance, distance: Distance) -> bool {
-    match &params.ask {
-        Ask::Any(_) => true,
-        Ask::Bands(bands) => bands.iter().any(|&(band, _)| {
-            let (above, upto) = band.window(d_ap, params.margin);
-            distance > above && distance <= upto
-        }),
-    }
 }

@@ -58,19 +58,16 @@ pub fn calibrate(store: &Prepared, params: &Params, quotas: &Quotas) -> Calibrat
     let pairs: Vec<Vec<u64>> = counted.into_iter().flatten().collect();
     let column = |index: usize, wanted: u32| fullness(pairs.iter().map(|counts| counts[index]).collect(), wanted);
     let at_margin = |(place, &margin): (usize, &f64)| {
-        let band =
-            |(offset, &band): (usize, &Band)| (band, column(place * Band::ALL.len() + offset, asked(params, band)));
+        // Of a band that was not asked for: whether there is any.
+        let wanted = |band| params.ask.count_of(band).unwrap_or(1);
+        let band = |(offset, &band): (usize, &Band)| (band, column(place * Band::ALL.len() + offset, wanted(band)));
         AtMargin { margin, bands: Band::ALL.iter().enumerate().map(band).collect() }
-    };
-    let slots = match &params.ask {
-        Ask::Any(count) => *count,
-        Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).sum(),
     };
     let first = margins.len() * Band::ALL.len();
     let with_guard = |(place, (guard, value, _)): (usize, &(Guard, f64, Guards))| WithGuard {
         guard: *guard,
         value: *value,
-        fullness: column(first + place, slots),
+        fullness: column(first + place, params.ask.slots_u32()),
     };
     Calibration {
         anchors,
@@ -124,14 +121,6 @@ fn counts(spectrum: &Spectrum, margins: &[f64], trials: &[(Guard, f64, Guards)],
         counts
     };
     spectrum.pairs().map(of_pair).collect()
-}
-
-/// How many the pipeline asks for from a band; 1 where it asks for none.
-fn asked(params: &Params, band: Band) -> u32 {
-    match &params.ask {
-        Ask::Any(count) => *count,
-        Ask::Bands(bands) => bands.iter().find(|(asked, _)| *asked == band).map_or(1, |&(_, count)| count),
-    }
 }
 
 fn fullness(mut counts: Vec<u64>, wanted: u32) -> Fullness {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Params, Quotas, Triplet, positives};
 use crate::kernel::{Distance, Metric};
-use crate::store::Prepared;
+use crate::search::Away;
+use crate::store::{Prepared, Row};
 
 /// Which of an anchor's positives the margin guards are measured from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -102,6 +103,11 @@ impl Guards {
         })
     }
 
+    /// What keeps negatives away from an anchor's chosen positives.
+    pub fn away<'a>(&self, positives: &'a [Row]) -> Option<Away<'a>> {
+        self.near_positive.map(|near| Away { from: positives, above: Distance::new(near) })
+    }
+
     /// How many nearest negatives of an anchor must be known to tell ranks; 0 where no guard asks for ranks.
     pub fn ranks(&self) -> u32 {
         self.window.unwrap_or(self.skip_nearest)
@@ -145,20 +151,17 @@ impl Guards {
 /// The guards that a triplet's negative does not keep, but for those that count ranks.
 pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params, quotas: &Quotas) -> Vec<Guard> {
     let guards = &params.negatives.guards;
+    // Only these two look at more than the triplet's own positive.
     let others = guards.near_positive.is_some() || guards.reference != Reference::Each;
-    let chosen = match positives::choose(triplet.anchor, store, params, quotas.of(triplet.anchor)) {
-        Ok(chosen) if others => chosen,
-        _ => vec![(triplet.positive, triplet.d_ap)],
-    };
-    let distances: Vec<Distance> = chosen.iter().map(|&(_, distance)| distance).collect();
+    let chosen = others.then(|| positives::choose(triplet.anchor, store, params, quotas.of(triplet.anchor)).ok());
+    let chosen = chosen.flatten().unwrap_or_else(|| vec![(triplet.positive, triplet.d_ap)]);
+    let (rows, distances): (Vec<Row>, Vec<Distance>) = chosen.into_iter().unzip();
     let reference = guards.reference(params.metric, triplet.d_ap, &distances);
-    let near = |guard| {
-        let negative = store.vector(triplet.negative);
-        let close =
-            |near| chosen.iter().any(|&(row, _)| params.metric.distance(negative, store.vector(row)).get() <= near);
-        guard == Guard::NearPositive && guards.near_positive.is_some_and(close)
+    let keeps = |guard| match guard {
+        Guard::NearPositive => guards.away(&rows).is_none_or(|away| away.holds(store, triplet.negative)),
+        _ => guards.keeps(guard, params.metric, triplet.d_an, reference),
     };
-    guards.set().filter(|&guard| !guards.keeps(guard, params.metric, triplet.d_an, reference) || near(guard)).collect()
+    guards.set().filter(|&guard| !keeps(guard)).collect()
 }
 
 /// The largest distance for which a condition holds that holds up to some distance; [`Distance::MIN`] for none.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::{Distance, Metric};
+use crate::kernel::{Distance, Metric, normalise, squared_norm};
 use crate::search::lottery::combine;
 use crate::store::{Prepared, Row};
 
@@ -92,8 +92,10 @@ fn normalised(vector: &[f32], metric: Metric) -> Cow<'_, [f32]> {
     if !metric.normalises() {
         return Cow::Borrowed(vector);
     }
-    let norm = vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value)).sqrt();
-    Cow::Owned(vector.iter().map(|&value| (f64::from(value) / norm) as f32).collect())
+    let mut vector = vector.to_vec();
+    let squared = squared_norm(&vector);
+    normalise(&mut vector, squared);
+    Cow::Owned(vector)
 }
 
 #[cfg(test)]

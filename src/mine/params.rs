@@ -95,12 +95,18 @@ impl Ask {
         u32::try_from(self.slots()).unwrap_or(u32::MAX)
     }
 
+    /// How many negatives of this band a pair asks for, at most; `None` where the band was not asked for, or only to fall
+    /// back on.
+    pub fn count_of(&self, band: Band) -> Option<u32> {
+        match self {
+            Self::Bands(bands) => bands.iter().find(|&&(asked, _)| asked == band).map(|&(_, count)| count),
+            Self::Any(count) => Some(*count),
+        }
+    }
+
     /// Whether negatives of this band were asked for, and not only to fall back on.
     pub fn wants(&self, band: Band) -> bool {
-        match self {
-            Self::Bands(bands) => bands.iter().any(|&(asked, _)| asked == band),
-            Self::Any(_) => true,
-        }
+        self.count_of(band).is_some()
     }
 }
 

@@ -154,10 +154,7 @@ pub enum ReportError {
 pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
     let asked = |band: Band| match ask {
         Ask::Any(_) => None,
-        Ask::Bands(bands) => {
-            let each: u64 = bands.iter().filter(|&&(b, _)| b == band).map(|&(_, count)| u64::from(count)).sum();
-            Some(each * tally.pairs)
-        }
+        Ask::Bands(_) => Some(u64::from(ask.count_of(band).unwrap_or(0)) * tally.pairs),
     };
     let line = |(band, filled)| BandLine { band, asked: asked(band), filled };
     Band::ALL.into_iter().zip(tally.bands).map(line).collect()

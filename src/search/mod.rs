@@ -109,7 +109,8 @@ pub struct Admits<'a> {
 }
 
 impl Away<'_> {
-    fn holds(&self, store: &Prepared, row: Row) -> bool {
+    /// Whether `row` keeps away.
+    pub fn holds(&self, store: &Prepared, row: Row) -> bool {
         let far = |&other: &Row| store.metric().distance(store.vector(row), store.vector(other)) > self.above;
         self.from.iter().all(far)
     }

@@ -114,7 +114,8 @@ impl<'a> Side<'a> {
             let checked = if ids.is_null(row) {
                 Err(Flaw::NullId)
             } else if let Some(first) = self.seen.find(digest) {
-                Err(self.repeats(first))
+                let (file, file_row) = self.survey.place(first);
+                Err(Flaw::RepeatedId { file: file.name.clone(), file_row })
             } else {
                 self.preparer.push(&vectors, row)
             };
@@ -128,13 +129,6 @@ impl<'a> Side<'a> {
         }
         self.rejects.add(stretch, ids, &flawed)?;
         Ok(passed)
-    }
-
-    fn repeats(&self, source_row: u64) -> Flaw {
-        let files = &self.survey.files;
-        let after = files.partition_point(|file| file.first_row <= source_row);
-        let file = &files[after.saturating_sub(1)];
-        Flaw::RepeatedId { file: file.name.clone(), file_row: source_row - file.first_row }
     }
 }
 

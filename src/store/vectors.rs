@@ -6,7 +6,7 @@ use arrow::datatypes::{ArrowPrimitiveType, DataType, Float16Type, Float32Type, F
 use half::f16;
 
 use super::flaw::Flaw;
-use crate::kernel::Metric;
+use crate::kernel::{Metric, normalise, squared_norm};
 
 /// Checks vectors one by one, and holds those of one batch that passed: `rows × dims`, row-major.
 pub(super) struct Preparer {
@@ -97,16 +97,8 @@ pub(super) fn finish(vector: &mut [f32], metric: Metric) -> Result<f64, Flaw> {
     if squared == 0.0 {
         return Err(Flaw::ZeroNorm);
     }
-    let norm = squared.sqrt();
-    for value in vector.iter_mut() {
-        *value = (f64::from(*value) / norm) as f32;
-    }
+    normalise(vector, squared);
     Ok(squared_norm(vector))
-}
-
-/// Left to right, so that it can be repeated anywhere to the bit.
-fn squared_norm(vector: &[f32]) -> f64 {
-    vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value))
 }
 
 /// The embedding column of one batch.

@@ -107,6 +107,19 @@ impl Metric {
     }
 }
 
+/// Left to right in f64, so that it can be repeated anywhere to the bit.
+pub fn squared_norm(vector: &[f32]) -> f64 {
+    vector.iter().fold(0.0, |sum, &value| sum + f64::from(value) * f64::from(value))
+}
+
+/// Divides a vector by its norm in f64, and rounds; its [`squared_norm`] is not 0.
+pub fn normalise(vector: &mut [f32], squared_norm: f64) {
+    let norm = squared_norm.sqrt();
+    for value in vector {
+        *value = (f64::from(*value) / norm) as f32;
+    }
+}
+
 /// Independent partial sums. Sixteen fill one AVX-512 register, two AVX2 or four NEON ones; without a fused multiply-add
 /// (which not every machine has) each lane's rounding is the same everywhere, so any of them gives the same bits.
 const LANES: usize = 16;

@@ -4,7 +4,7 @@ use super::Asked;
 use crate::kernel::Distance;
 use crate::manifest::Layout;
 use crate::manifest::layout::{Member, Role};
-use crate::mine::{self, Ask, Band, Guard, Triplet};
+use crate::mine::{self, Band, Guard, Triplet};
 use crate::store::{Code, Prepared, Row};
 
 /// The columns in which findings about a member are told.
@@ -139,10 +139,10 @@ fn check_triplet(triplet: &Triplet, names: &Names<'_>, asked: &Asked<'_>, report
     {
         report(names.distance, triplet.d_an.get().to_string(), format!("a negative that {} keeps", guard.name()));
     }
-    let wanted: Vec<Band> = match (&params.ask, triplet.fallback) {
-        (_, true) => params.fallback.clone(),
-        (Ask::Bands(bands), false) => bands.iter().map(|&(band, _)| band).collect(),
-        (Ask::Any(_), false) => Band::ALL.to_vec(),
+    let wanted: Vec<Band> = if triplet.fallback {
+        params.fallback.clone()
+    } else {
+        Band::ALL.into_iter().filter(|&band| params.ask.wants(band)).collect()
     };
     if !wanted.contains(&band) {
         let among: Vec<&str> = wanted.iter().map(|band| band.name()).collect();

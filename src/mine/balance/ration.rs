@@ -70,13 +70,7 @@ impl Claimant {
             let name = band.map_or(Band::ALL.len() as u64, |band| band as u64);
             self.turn = combine(&[seed, TURN, keys[0], keys[1], name, u64::from(fallback)]);
             self.window = self.next;
-            self.room = match (&params.ask, fallback) {
-                (Ask::Bands(bands), false) => {
-                    bands.iter().find(|(asked, _)| Some(*asked) == band).map_or(0, |&(_, count)| count)
-                }
-                (Ask::Any(count), false) => *count,
-                (_, true) => self.short,
-            };
+            self.room = if fallback { self.short } else { params.ask.count_of(triplet.band).unwrap_or(0) };
             self.last = Some(now);
         }
         let preference = match params.pick {
