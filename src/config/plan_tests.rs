@@ -490,11 +490,7 @@ fn guards_that_contradict_each_other_or_the_bands_are_refused_by_name() {
 fn sections_that_do_not_go_together_are_refused() {
     for (set, expected) in [
         (
-            &["queries.path='q.parquet'", "balance.triplets=5"][..],
-            "balance: is for one store with labels; leave it out, or [queries] and [pairs]",
-        ),
-        (
-            &["queries.path='q.parquet'", "batches.kind='pk'"],
+            &["queries.path='q.parquet'", "batches.kind='pk'"][..],
             "batches: is for one store with labels; leave it out, or [queries] and [pairs]",
         ),
         (
@@ -520,6 +516,17 @@ fn sections_that_do_not_go_together_are_refused() {
     ] {
         assert_eq!(refusal(set), format!("p.toml: {expected}"));
     }
+    // Without classes nothing goes by them; what goes by rows does.
+    let classless = "goes by classes, and with [pairs] no row has one; leave it out, or use labels instead of pairs";
+    for (set, key) in [
+        ("balance.anchors_per_class=2", "anchors_per_class = 2"),
+        ("balance.oversample_to=2", "oversample_to = 2"),
+        ("balance.weights='inverse'", "weights = \"inverse\""),
+    ] {
+        assert_eq!(plan(RETRIEVAL, &[set]).unwrap_err(), format!("p.toml: balance.{key}: {classless}"));
+        plan(GOOD, &["queries.path='q.parquet'", set]).unwrap();
+    }
+    plan(RETRIEVAL, &["balance.max_uses=2", "balance.triplets=9"]).unwrap();
 }
 
 #[test]

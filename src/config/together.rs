@@ -9,11 +9,19 @@ use crate::{manifest, mine};
 pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params) -> Result<(), Complaint> {
     let balance = mine.balance;
     let tables = spec.queries.is_some() || spec.pairs.is_some();
-    for (section, asked) in [("balance", balance.is_on()), ("batches", mine.batches.is_some())] {
-        if tables && asked {
-            let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
-            return Err(Complaint::new(section, message));
+    for (key, asked) in [
+        ("balance.anchors_per_class", balance.anchors_per_class.is_some()),
+        ("balance.oversample_to", balance.oversample_to.is_some()),
+        ("balance.weights", balance.weights != Weighting::None),
+    ] {
+        if spec.pairs.is_some() && asked {
+            let message = "goes by classes, and with [pairs] no row has one; leave it out, or use labels instead of pairs";
+            return Err(Complaint::new(key, message));
         }
+    }
+    if tables && mine.batches.is_some() {
+        let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
+        return Err(Complaint::new("batches", message));
     }
     if tables && (spec.prepare.standardize || spec.prepare.transform != "none") {
         let message = "is for one store with labels; leave it out, or [queries] and [pairs]";

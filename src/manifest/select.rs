@@ -141,21 +141,22 @@ pub(super) async fn select(
     })
 }
 
-/// Rows that could be anchors, by class, and how many of them are none.
+/// Rows that could be anchors, by class, and how many of them `anchors_per_class` leaves out.
 pub(super) fn before(store: &Prepared, params: &mine::Params) -> (Spread, u64) {
     let mut left_out = 0;
     let spread = after(store, |row| {
-        let pairs = store.members(store.labels()[row.index()]).len() > 1;
-        left_out += u64::from(pairs && !mine::is_anchor(row, store, params));
-        pairs
+        let could = mine::has_kin(row, store);
+        left_out += u64::from(could && !mine::is_anchor(row, store, params));
+        could
     });
     (spread, left_out)
 }
 
-/// The labelled rows that `counts`, by class.
+/// The rows that ask, have a label, and are such as `counts`, by class.
 pub(super) fn after(store: &Prepared, mut counts: impl FnMut(Row) -> bool) -> Spread {
     let mut of_class = vec![0; store.classes()];
-    for (label, row) in store.labels().iter().zip((0..).map(Row)) {
+    for row in store.anchors().map(Row) {
+        let label = store.labels()[row.index()];
         if !label.is_null() && counts(row) {
             of_class[label.index()] += 1;
         }

@@ -27,6 +27,7 @@ pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use nearest::{NEAREST_VECTORS, NearestAccuracy, nearest_accuracy};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
+pub use positives::has_kin;
 pub use recall::{Interval, Recall, measure, tune};
 pub use suspects::copies;
 
@@ -84,5 +85,5 @@ pub fn partitions(anchors: Range<u32>) -> Vec<Vec<Row>> {
 
 /// How many rows have anything to be paired with, as far as labels and pairs tell.
 pub fn candidates(store: &Prepared) -> usize {
-    store.anchors().map(Row).filter(|&anchor| positives::kin(anchor, store).is_ok()).count()
+    store.anchors().map(Row).filter(|&anchor| has_kin(anchor, store)).count()
 }

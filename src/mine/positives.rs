@@ -73,14 +73,20 @@ pub(super) fn kin(anchor: Row, store: &Prepared) -> Result<&[Row], Reason> {
     }
 }
 
+/// Whether a row has anything to be paired with, as far as labels and pairs tell.
+pub fn has_kin(anchor: Row, store: &Prepared) -> bool {
+    kin(anchor, store).is_ok()
+}
+
 /// How many positives an anchor could have, counted no further than `most`.
 pub(super) fn available(anchor: Row, store: &Prepared, params: &Params, most: u32) -> u32 {
-    let (asked, members) = (&params.positives, store.members(store.labels()[anchor.index()]));
+    let (asked, kin, own) = (&params.positives, store.relatives(anchor), store.own(anchor));
     let rules = rules(anchor, store, &asked.same, &asked.different);
     if rules.is_empty() && asked.min_distance.is_none() && asked.max_distance.is_none() {
-        return (members.len() as u32).saturating_sub(1).min(most);
+        let itself = own.is_some_and(|own| kin.binary_search(&own).is_ok());
+        return (kin.len() as u32 - u32::from(itself)).min(most);
     }
-    let admitted = members.iter().filter(|&&row| row != anchor && rules.iter().all(|rule| rule.holds(store, row)));
+    let admitted = kin.iter().filter(|&&row| Some(row) != own && rules.iter().all(|rule| rule.holds(store, row)));
     let measure = |row: Row| params.metric.distance(store.vector(anchor), store.vector(row));
     admitted.filter(|&&row| asked.fits(measure(row))).take(most as usize).count() as u32
 }

@@ -41,8 +41,9 @@ pub struct Job {
     /// Of all anchors together, the rows that are looked at as positives.
     pub relatives: u64,
     pub groups: u64,
-    /// Of an anchor, at most.
+    /// Of an anchor, at most: those that are mined without `oversample_to`, and those there are.
     pub pairs: u64,
+    pub most_positives: u64,
     /// Of a pair: windows that are searched, and slots to fill.
     pub windows: u64,
     pub slots: u64,
@@ -56,7 +57,7 @@ pub struct Job {
     pub oversample_to: u64,
     pub balance: Balance,
     pub batches: Option<Batches>,
-    /// Classes of two rows or more.
+    /// Classes that may have anchors.
     pub pairing_classes: u64,
     /// Whether the order of the output takes a sort, or `max_uses` does.
     pub sorts: bool,
@@ -98,10 +99,12 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
     let (read_dims, threads) = (survey.store.dims(), engine.threads() as u64);
     let dims = fitting.dims(read_dims, census.classes, survey.store.matrix());
     let choice = search::choose(&plan.search, census.kept, census.anchors, dims);
-    let others = census.most_positives;
+    let most_positives = census.most_positives;
     let queries = census.queries.as_ref().map(|queries| queries.kept);
     let tables = std::iter::once(&survey.store).chain(&survey.queries);
-    let (balance, pairing_classes) = (plan.mine.balance, census.classes - census.singletons);
+    let balance = plan.mine.balance;
+    // A query needs one row of its class.
+    let pairing_classes = census.classes - if queries.is_some() { 0 } else { census.singletons };
     let counts: Vec<u32> = match &plan.mine.ask {
         Ask::Bands(bands) => bands.iter().map(|&(_, count)| count).collect(),
         Ask::Any(count) => vec![*count],
@@ -134,9 +137,10 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
         relatives: census.relatives,
         groups: plan.store.groups.len() as u64,
         pairs: match plan.mine.positives.pick {
-            PositivePick::All => others,
-            _ => u64::from(plan.mine.positives.per_anchor).min(others),
+            PositivePick::All => most_positives,
+            _ => u64::from(plan.mine.positives.per_anchor).min(most_positives),
         },
+        most_positives,
         windows: counts.len() as u64,
         slots: sum(&|count| count),
         candidates: sum(&|count| balance.candidates(count)),
@@ -162,7 +166,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
 impl Job {
     /// Pairs of so many anchors, at most.
     pub fn pairs_of(&self, anchors: u64) -> u64 {
-        let each = self.pairs.max(self.oversample_to.min(self.largest_class.saturating_sub(1)));
+        let each = self.pairs.max(self.oversample_to.min(self.most_positives));
         let oversampled = anchors.min(self.classes).saturating_mul(self.oversample_to);
         anchors.saturating_mul(self.pairs).saturating_add(oversampled).min(anchors.saturating_mul(each))
     }

@@ -301,16 +301,11 @@ fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced) -> fmt::Result {
             format!("{}.{} % of {} classes", permille / 10, permille % 10, thousands(spread.classes))
         }
     };
-    line(
-        f,
-        "balance",
-        format_args!(
-            "largest class: anchors {} before, {} after; triplets {}",
-            spread(anchors_before),
-            spread(anchors_after),
-            spread(triplets)
-        ),
-    )?;
+    // Where pairs say what is a positive, there are no classes.
+    let classes = (anchors_before.classes > 0).then(|| {
+        let [before, after, triplets] = [anchors_before, anchors_after, triplets].map(spread);
+        format!("largest class: anchors {before} before, {after} after; triplets {triplets}")
+    });
     let causes = [
         (left_out, "rows beyond anchors_per_class"),
         (added_pairs, "pairs added by oversample_to"),
@@ -323,7 +318,15 @@ fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced) -> fmt::Result {
         .filter(|(count, _)| *count > 0)
         .map(|&(count, what)| format!("{} {what}", thousands(count)))
         .collect();
-    if causes.is_empty() { Ok(()) } else { line(f, "", causes.join(", ")) }
+    let causes = match causes.is_empty() {
+        true if classes.is_some() => None,
+        true => Some("nothing taken".to_owned()),
+        false => Some(causes.join(", ")),
+    };
+    for (name, text) in ["balance", ""].iter().zip(classes.into_iter().chain(causes)) {
+        line(f, name, text)?;
+    }
+    Ok(())
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
@@ -481,6 +484,14 @@ glosses → /out/glosses
   batches     20 of 1,280 rows; 3 anchors in none
   unmined ";
         assert!(card.contains(expected), "{card}");
+        // Where pairs say what is a positive, there are no classes to be even.
+        for (balance, expected) in [
+            (Balanced { refilled: 9, emptied: 2, ..Balanced::default() }, "9 slots refilled, 2 slots emptied by max_uses"),
+            (Balanced::default(), "nothing taken"),
+        ] {
+            let card = Summary { balance: Some(balance), ..summary() }.to_string();
+            assert!(card.contains(&format!("\n  balance     {expected}\n  unmined ")), "{card}");
+        }
     }
 
     #[test]

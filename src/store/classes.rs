@@ -12,7 +12,12 @@ pub struct Classes {
 impl Classes {
     /// Sorts the rows by their codes, one code a row; null owns none.
     pub fn new(codes: &[Code]) -> Self {
-        let coded = || codes.iter().enumerate().filter(|(_, code)| !code.is_null());
+        Self::from(0, codes)
+    }
+
+    /// The same of rows from `first` on.
+    pub fn from(first: u32, codes: &[Code]) -> Self {
+        let coded = || (first..).zip(codes).filter(|(_, code)| !code.is_null());
         let classes = coded().map(|(_, code)| code.index() + 1).max().unwrap_or(0);
         let mut starts = vec![0u32; classes + 1];
         for (_, code) in coded() {
@@ -25,7 +30,7 @@ impl Classes {
         let mut rows = vec![Row(0); starts[classes] as usize];
         for (row, code) in coded() {
             let place = &mut next[code.index()];
-            rows[*place as usize] = Row(row as u32);
+            rows[*place as usize] = Row(row);
             *place += 1;
         }
         Self { starts, rows }
@@ -67,5 +72,6 @@ mod tests {
         assert_eq!(classes.members(Code(2)), [Row(4)]);
         assert_eq!(classes.members(Code::NULL), []);
         assert!(Classes::within(&labels, 2).is_none());
+        assert_eq!(Classes::from(7, &labels).members(Code(1)), [Row(7), Row(10), Row(12)]);
     }
 }

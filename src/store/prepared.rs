@@ -52,6 +52,7 @@ struct Fit {
 struct Queries {
     ids: Table,
     own: Npy<Row>,
+    ranked: OnceLock<Classes>,
 }
 
 /// Why a prepared store cannot be opened, or a column of it not be read.
@@ -234,6 +235,17 @@ impl Prepared {
         self.ranked.get_or_init(|| self.classes.ranked(self.keys())).members(label)
     }
 
+    /// The anchors of a class, in an order that their ids alone decide: with queries those that have its label.
+    pub fn ranked_anchors(&self, label: Code) -> &[Row] {
+        let Some(queries) = &self.queries else { return self.ranked_members(label) };
+        let ranked = || {
+            let Range { start, end } = self.anchors();
+            let labels = &self.labels()[start as usize..end as usize];
+            Classes::from(start, labels).ranked(self.keys())
+        };
+        queries.ranked.get_or_init(ranked).members(label)
+    }
+
     /// Constraint names, in the pipeline's order.
     pub fn group_names(&self) -> &[String] {
         &self.header.groups
@@ -332,7 +344,7 @@ fn open_queries(dir: &Path, rows: usize, corpus: usize) -> Result<Queries, OpenE
     let own: Npy<Row> = array(dir, layout::OWN, rows)?;
     let strange = own.values().iter().find(|row| **row != Row::NONE && row.index() >= corpus);
     match strange {
-        None => Ok(Queries { ids, own }),
+        None => Ok(Queries { ids, own, ranked: OnceLock::new() }),
         Some(row) => {
             let (path, what) = (dir.join(layout::OWN), "a row beyond the corpus");
             Err(OpenError::Disagrees { path, what, found: u64::from(row.0), expected: corpus as u64 })

@@ -47,7 +47,7 @@ fn mined(room: &Room, name: &str, extra: &str) -> (Vec<Line>, BTreeMap<u64, Stri
     (triplets(&out), unmined(&out))
 }
 
-fn count<T: Ord>(of: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+pub fn count<T: Ord>(of: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
     of.for_each(|key| *counts.entry(key).or_default() += 1);
     counts
@@ -151,64 +151,103 @@ fn windows(lines: &[Line], by_band: bool) -> Windows {
     windows
 }
 
-#[test]
-fn no_row_is_a_negative_too_often_and_no_slot_is_empty_without_need() {
-    for seed in 0..24 {
-        let mut draw = Draw(seed);
-        let rows = uneven(&mut draw);
-        let most = 1 + draw.below(6) as usize;
+/// A limit that is held against what could be taken.
+pub struct Limit {
+    pub max_uses: usize,
+    /// Of a window.
+    pub slots: usize,
+    pub by_band: bool,
+    pub pick: &'static str,
+}
+
+impl Limit {
+    pub fn draw(draw: &mut Draw) -> Self {
+        let max_uses = 1 + draw.below(6) as usize;
         let slots = 1 + draw.below(3) as usize;
         let by_band = draw.below(2) == 0;
-        let pick = *draw.one_of(&["nearest", "random"]);
-        let room = Room::new();
-        rows.write(&room.path("store.parquet"));
-        let asked = |count: usize| {
-            let bands = if by_band { format!("hard = {count}, semi-hard = {count}") } else { format!("any = {count}") };
-            format!("mine.bands = {{ {bands} }}\nmine.pick = '{pick}'\nmine.positives.per_anchor = 2\n")
-        };
-        let spares = (2 * slots).max(4);
-        let candidates = windows(&mined(&room, "candidates", &asked(spares)).0, by_band);
-        let limit = format!("{}balance.max_uses = {most}", asked(slots));
-        let (lines, listed) = mined(&room, "out", &limit);
+        Self { max_uses, slots, by_band, pick: draw.one_of(&["nearest", "random"]) }
+    }
+
+    /// What a pipeline says that asks each window for so many, without the limit.
+    pub fn asked(&self, count: usize) -> String {
+        let bands =
+            if self.by_band { format!("hard = {count}, semi-hard = {count}") } else { format!("any = {count}") };
+        format!("mine.bands = {{ {bands} }}\nmine.pick = '{}'\nmine.positives.per_anchor = 2\n", self.pick)
+    }
+
+    /// Candidates that a window is mined with.
+    pub fn spares(&self) -> usize {
+        (2 * self.slots).max(4)
+    }
+
+    /// Holds a limited run against one that took all `candidates`; `told` is the manifest's word on balance.
+    pub fn check(
+        &self,
+        candidates: &[Line],
+        lines: &[Line],
+        listed: &BTreeMap<u64, String>,
+        told: &serde_json::Value,
+    ) -> Result<(), String> {
+        let fail = |what: String| Err(what);
         let uses = count(lines.iter().map(|line| line.negative));
-        assert!(uses.values().all(|&times| times <= most), "seed {seed}: {uses:?}");
-        let chosen = windows(&lines, by_band);
-        for (name, taken) in &chosen {
-            assert!(taken.len() <= slots, "seed {seed}: {name:?}");
-            assert!(
-                taken.iter().all(|line| candidates[name].contains(line)),
-                "seed {seed}: {name:?} of its candidates"
-            );
+        if uses.values().any(|&times| times > self.max_uses) {
+            return fail(format!("{uses:?}"));
         }
-        let used_up = |line: &Line| uses.get(&line.negative) == Some(&most);
+        let (candidates, chosen) = (windows(candidates, self.by_band), windows(lines, self.by_band));
+        for (name, taken) in &chosen {
+            let could = candidates.get(name).map_or(&[][..], Vec::as_slice);
+            if taken.len() > self.slots || !taken.iter().all(|line| could.contains(line)) {
+                return fail(format!("{name:?}: {taken:?} of {could:?}"));
+            }
+        }
+        let used_up = |line: &Line| uses.get(&line.negative) == Some(&self.max_uses);
         let mut filled = 0;
         for (name, could) in &candidates {
             let taken = chosen.get(name).map_or(&[][..], Vec::as_slice);
-            filled += slots.min(could.len());
+            filled += self.slots.min(could.len());
             let passed = could.iter().filter(|line| !taken.contains(line));
-            if taken.len() < slots {
-                assert!(passed.clone().all(used_up), "seed {seed}: {name:?} has an empty slot and a candidate for it");
+            if taken.len() < self.slots && !passed.clone().all(used_up) {
+                return fail(format!("{name:?} has an empty slot and a candidate for it"));
             }
-            if pick == "nearest" {
-                let farthest =
-                    taken.iter().map(|line| line.d_an).max_by(|a, b| f32::from_bits(*a).total_cmp(&f32::from_bits(*b)));
-                let nearer = |line: &&Line| farthest.is_some_and(|far| f32::from_bits(line.d_an) < f32::from_bits(far));
-                assert!(passed.filter(nearer).all(used_up), "seed {seed}: {name:?} passed over a nearer one");
+            let far = |line: &Line| f32::from_bits(line.d_an);
+            let farthest = taken.iter().map(far).max_by(f32::total_cmp);
+            let nearer = |line: &&Line| farthest.is_some_and(|farthest| far(line) < farthest);
+            if self.pick == "nearest" && !passed.filter(nearer).all(used_up) {
+                return fail(format!("{name:?} passed over a nearer one"));
             }
         }
-        let told = &manifest(&room.path("out"))["balance"];
-        assert_eq!(told["emptied"].as_u64(), Some((filled - lines.len()) as u64), "seed {seed}");
+        if told["emptied"].as_u64() != Some((filled - lines.len()) as u64) {
+            return fail(format!("{told}, but {filled} slots could be filled, and {} are", lines.len()));
+        }
         let anchors: BTreeSet<u64> = lines.iter().map(|line| line.anchor).collect();
         let without: BTreeSet<u64> =
             candidates.keys().map(|name| name.0).filter(|row| !anchors.contains(row)).collect();
         let away: BTreeSet<u64> =
             listed.iter().filter(|(_, reason)| *reason == "balanced-away").map(|(&row, _)| row).collect();
-        assert_eq!(away, without, "seed {seed}: anchors left with nothing");
+        if away != without {
+            return fail(format!("left with nothing: {away:?}, expected {without:?}"));
+        }
+        Ok(())
+    }
+}
 
+#[test]
+fn no_row_is_a_negative_too_often_and_no_slot_is_empty_without_need() {
+    for seed in 0..24 {
+        let mut draw = Draw(seed);
+        let rows = uneven(&mut draw);
+        let limit = Limit::draw(&mut draw);
+        let room = Room::new();
+        rows.write(&room.path("store.parquet"));
+        let (candidates, _) = mined(&room, "candidates", &limit.asked(limit.spares()));
+        let limited = |most: usize| format!("{}balance.max_uses = {most}", limit.asked(limit.slots));
+        let (lines, listed) = mined(&room, "out", &limited(limit.max_uses));
+        let told = &manifest(&room.path("out"))["balance"];
+        assert_eq!(limit.check(&candidates, &lines, &listed, told), Ok(()), "seed {seed}");
         // A limit that nothing reaches changes nothing of what the nearest are.
-        if pick == "nearest" {
-            let (free, _) = mined(&room, "free", &format!("{}balance.max_uses = 1000000", asked(slots)));
-            assert_eq!(free, mined(&room, "plain", &asked(slots)).0, "seed {seed}");
+        if limit.pick == "nearest" {
+            let (free, _) = mined(&room, "free", &limited(1_000_000));
+            assert_eq!(free, mined(&room, "plain", &limit.asked(limit.slots)).0, "seed {seed}");
         }
     }
 }
@@ -248,7 +287,7 @@ fn a_cap_keeps_part_of_what_there_is_and_a_larger_one_more_of_it() {
 }
 
 /// The column `weight`, in the order of the triplets.
-fn weights(out: &Path) -> Vec<f32> {
+pub fn weights(out: &Path) -> Vec<f32> {
     let column = |batch: &arrow::array::RecordBatch| {
         batch.column_by_name("weight").unwrap().as_primitive::<Float32Type>().values().to_vec()
     };

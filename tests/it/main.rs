@@ -15,6 +15,7 @@ mod pipelines;
 mod prepare;
 mod queries;
 mod readme;
+mod retrieval;
 mod search;
 mod support;
 mod tamper;

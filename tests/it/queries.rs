@@ -15,26 +15,26 @@ use crate::twin::{Asked, Twin};
 
 /// What a pipeline reads beside its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     QueriesByLabel,
     QueriesAndPairs,
     Pairs,
 }
 
-const KINDS: [Kind; 3] = [Kind::QueriesByLabel, Kind::QueriesAndPairs, Kind::Pairs];
+pub const KINDS: [Kind; 3] = [Kind::QueriesByLabel, Kind::QueriesAndPairs, Kind::Pairs];
 
 /// A small job: a corpus, queries (the corpus itself in [`Kind::Pairs`]), and pairs of ids.
-struct Case {
-    kind: Kind,
-    corpus: Rows,
-    queries: Rows,
+pub struct Case {
+    pub kind: Kind,
+    pub corpus: Rows,
+    pub queries: Rows,
     /// Ids of the queries; rows of the corpus have their numbers for ids.
-    ids: Vec<u64>,
-    pairs: Vec<(u64, u64)>,
+    pub ids: Vec<u64>,
+    pub pairs: Vec<(u64, u64)>,
 }
 
 impl Case {
-    fn draw(kind: Kind, draw: &mut Draw) -> Self {
+    pub fn draw(kind: Kind, draw: &mut Draw) -> Self {
         let corpus = awkward(draw);
         let n = corpus.vectors.len() as u64;
         let own = kind == Kind::Pairs;
@@ -73,11 +73,11 @@ impl Case {
         Self { kind, corpus, queries, ids, pairs }
     }
 
-    fn has_queries(&self) -> bool {
+    pub fn has_queries(&self) -> bool {
         self.kind != Kind::Pairs
     }
 
-    fn write(&self, room: &Room) {
+    pub fn write(&self, room: &Room) {
         self.corpus.write(&room.path("store.parquet"));
         if self.has_queries() {
             self.queries.write_with_ids(&room.path("queries.parquet"), self.ids.iter().copied());
@@ -88,7 +88,7 @@ impl Case {
     }
 
     /// The sections of the pipeline beside what [`Asked::pipeline`] says of the store.
-    fn pipeline(&self, asked: &str) -> String {
+    pub fn pipeline(&self, asked: &str) -> String {
         let mut text = asked.to_owned();
         if self.has_queries() {
             text += "\nqueries.path = 'queries.parquet'";
@@ -101,7 +101,7 @@ impl Case {
         text
     }
 
-    fn twin(&self, asked: &Asked) -> Twin<'_> {
+    pub fn twin(&self, asked: &Asked) -> Twin<'_> {
         let anchors = if self.has_queries() { &self.queries } else { &self.corpus };
         let n = self.corpus.vectors.len();
         let own = self.ids.iter().map(|&id| Some(id as usize).filter(|&row| row < n)).collect();

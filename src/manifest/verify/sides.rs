@@ -180,7 +180,7 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
         Some(Reason::Unlabelled)
     } else if by_label && !store.has_queries() && store.relatives(row).len() == 1 {
         Some(Reason::Singleton)
-    } else if !mine::is_anchor(row, store, run.asked.mine) {
+    } else if mine::has_kin(row, store) && !mine::is_anchor(row, store, run.asked.mine) {
         Some(Reason::BalancedAway)
     } else if !has_positive(run, row) {
         Some(Reason::NoPositive)

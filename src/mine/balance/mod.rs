@@ -105,10 +105,10 @@ impl Spread {
     }
 }
 
-/// What balance did.
+/// What balance did. Where pairs say what is a positive, no row has a class, and the spreads are empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Balanced {
-    /// Rows with a class of at least two, and the anchors that have triplets.
+    /// Rows that a class makes anchors, and those of them that have triplets.
     pub anchors_before: Spread,
     pub anchors_after: Spread,
     pub triplets: Spread,

@@ -10,11 +10,11 @@ use crate::store::{Code, Prepared, Row};
 const ANCHORS: u64 = 0x616e_6368_6f72;
 const EXTRA: u64 = 0x0065_7874_7261;
 
-/// Whether a labelled row is among the anchors of its class: the first `anchors_per_class` rows in a keyed order that (seed, ids)
-/// decide.
+/// Whether a row that could be an anchor is among those of its class: the first `anchors_per_class` of them in a keyed order that
+/// (seed, ids) decide.
 pub fn is_anchor(row: Row, store: &Prepared, params: &Params) -> bool {
     let Some(most) = params.balance.anchors_per_class else { return true };
-    let (members, keys) = (store.ranked_members(store.labels()[row.index()]), store.keys());
+    let (members, keys) = (store.ranked_anchors(store.labels()[row.index()]), store.keys());
     if members.len() <= most as usize {
         return true;
     }
@@ -73,8 +73,8 @@ struct Raised {
 
 impl Raised {
     fn new(class: Code, store: &Prepared, params: &Params, per_anchor: u32, target: u64) -> Option<Self> {
-        let members = store.members(class);
-        let anchors = || members.iter().copied().filter(|&row| members.len() > 1 && is_anchor(row, store, params));
+        let askers = store.ranked_anchors(class).iter().copied();
+        let anchors = || askers.clone().filter(|&row| positives::has_kin(row, store) && is_anchor(row, store, params));
         // Counts positives no further than it must: most classes of a large store have enough.
         let mut pairs = 0;
         for anchor in anchors() {

@@ -1,0 +1,185 @@
+//! `[balance]` beside queries and pairs: against brute force on random stores.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::balance::{Limit, count, weights};
+use crate::queries::{Case, KINDS, Kind};
+use crate::support::{Draw, Line, Room, STORE, manifest, tree, triplets, unmined};
+
+/// Runs a pipeline and has the program verify all of it, too.
+fn mined(case: &Case, room: &Room, name: &str, extra: &str) -> (Vec<Line>, BTreeMap<u64, String>) {
+    let out = room.run(name, &case.pipeline(&format!("{STORE}search.index = 'exact'\n{extra}")));
+    room.miner(&["verify", name]).exits(0);
+    room.miner(&["verify", name, "--full"]).exits(0);
+    (triplets(&out), unmined(&out))
+}
+
+/// A case whose queries are many, and of few classes.
+fn crowded(kind: Kind, draw: &mut Draw) -> Case {
+    loop {
+        let case = Case::draw(kind, draw);
+        if case.ids.len() > 8 {
+            return case;
+        }
+    }
+}
+
+/// The rows of the corpus that have a class.
+fn members<'a>(case: &'a Case, label: &'a str) -> impl Iterator<Item = u64> + 'a {
+    let of = move |(row, other): (u64, &Option<String>)| (other.as_deref() == Some(label)).then_some(row);
+    (0..).zip(&case.corpus.labels).filter_map(of)
+}
+
+/// The queries of each class that the corpus has.
+fn asking(case: &Case) -> BTreeMap<&str, Vec<u64>> {
+    let mut classes: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (row, label) in (0..).zip(&case.queries.labels) {
+        if let Some(label) = label.as_deref().filter(|label| members(case, label).next().is_some()) {
+            classes.entry(label).or_default().push(row);
+        }
+    }
+    classes
+}
+
+#[test]
+fn no_row_is_a_negative_too_often_and_no_slot_is_empty_without_need() {
+    for kind in KINDS {
+        for seed in 0..10 {
+            let mut draw = Draw(seed * 3 + kind as u64);
+            let case = crowded(kind, &mut draw);
+            let limit = Limit::draw(&mut draw);
+            let room = Room::new();
+            case.write(&room);
+            let (candidates, _) = mined(&case, &room, "candidates", &limit.asked(limit.spares()));
+            let limited = format!("{}balance.max_uses = {}\n", limit.asked(limit.slots), limit.max_uses);
+            let (lines, listed) = mined(&case, &room, "out", &limited);
+            let told = &manifest(&room.path("out"))["balance"];
+            assert_eq!(limit.check(&candidates, &lines, &listed, told), Ok(()), "{kind:?}, seed {seed}");
+            // And so many triplets in all.
+            let most = lines.len() * 2 / 3;
+            if most > 0 {
+                let (fewer, _) = mined(&case, &room, "fewer", &format!("{limited}balance.triplets = {most}\n"));
+                assert_eq!(fewer.len(), most, "{kind:?}, seed {seed}");
+                let mut rest = lines.iter();
+                assert!(fewer.iter().all(|line| rest.any(|other| other == line)), "{kind:?}, seed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_class_has_so_many_queries_and_the_rest_are_named() {
+    for seed in 0..12 {
+        let mut draw = Draw(seed);
+        let case = crowded(Kind::QueriesByLabel, &mut draw);
+        let most = 1 + draw.below(3) as usize;
+        let room = Room::new();
+        case.write(&room);
+        let asked = format!("mine.bands = {{ any = 1 }}\nbalance.anchors_per_class = {most}\n");
+        let (_, listed) = mined(&case, &room, "out", &asked);
+        let away = |listed: &BTreeMap<u64, String>, row: u64| listed.get(&row).is_some_and(|why| why == "balanced-away");
+        let mut told = 0;
+        for (label, queries) in asking(&case) {
+            let kept = queries.iter().filter(|&&row| !away(&listed, row)).count();
+            assert_eq!(kept, most.min(queries.len()), "seed {seed}: {label}");
+            told += queries.len() - kept;
+        }
+        // Those that never could be anchors say why, as ever.
+        assert_eq!(listed.values().filter(|why| *why == "balanced-away").count(), told, "seed {seed}");
+        assert_eq!(manifest(&room.path("out"))["balance"]["left_out"].as_u64(), Some(told as u64), "seed {seed}");
+
+        // The same ids in another order: the same anchors.
+        let turned = Case {
+            queries: crate::support::Rows {
+                vectors: case.queries.vectors.iter().rev().cloned().collect(),
+                labels: case.queries.labels.iter().rev().cloned().collect(),
+                teams: case.queries.teams.iter().rev().cloned().collect(),
+            },
+            ids: case.ids.iter().rev().copied().collect(),
+            corpus: case.corpus.clone(),
+            pairs: Vec::new(),
+            kind: case.kind,
+        };
+        turned.write(&room);
+        let (_, again) = mined(&turned, &room, "turned", &asked);
+        let last = case.ids.len() as u64 - 1;
+        assert!((0..=last).all(|row| away(&listed, row) == away(&again, last - row)), "seed {seed}");
+    }
+}
+
+#[test]
+fn classes_with_few_queries_get_other_pairs_up_to_the_count() {
+    for seed in 0..12 {
+        let mut draw = Draw(seed);
+        let case = crowded(Kind::QueriesByLabel, &mut draw);
+        let target = 1 + draw.below(60) as usize;
+        let room = Room::new();
+        case.write(&room);
+        // Every pair finds a negative, so that it leaves a trace.
+        let asked = "mine.bands = { any = 1 }\n";
+        let plain = mined(&case, &room, "plain", asked).0;
+        let (lines, _) = mined(&case, &room, "out", &format!("{asked}balance.oversample_to = {target}"));
+        let pairs = count(lines.iter().map(|line| (line.anchor, line.positive)));
+        assert!(pairs.values().all(|&times| times == 1), "seed {seed}: no pair twice");
+        let of_anchor = count(pairs.keys().map(|&(anchor, _)| anchor));
+        for (label, queries) in asking(&case) {
+            let has = |query: u64| members(&case, label).filter(|&row| row != case.ids[query as usize]).count();
+            let total = |each: usize| queries.iter().map(|&query| has(query).min(each)).sum::<usize>();
+            let found: usize = queries.iter().filter_map(|query| of_anchor.get(query)).sum();
+            assert_eq!(found, total(1).max(target.min(total(usize::MAX))), "seed {seed}: pairs of {label}");
+            let most = queries.iter().filter_map(|query| of_anchor.get(query)).max().copied().unwrap_or(0);
+            for &query in &queries {
+                let own = of_anchor.get(&query).copied().unwrap_or(0);
+                assert!(own + 1 >= most.min(has(query)), "seed {seed}: query {query} has {own}, another {most}");
+            }
+        }
+        let all: BTreeSet<&Line> = lines.iter().collect();
+        assert!(plain.iter().all(|line| all.contains(line)), "seed {seed}: what was there before stays");
+    }
+}
+
+#[test]
+fn weights_go_by_the_label_of_the_query() {
+    for seed in 0..6 {
+        let mut draw = Draw(seed);
+        let case = crowded(Kind::QueriesByLabel, &mut draw);
+        let room = Room::new();
+        case.write(&room);
+        let (lines, _) = mined(&case, &room, "out", "mine.bands = { any = 2 }\nbalance.weights = 'inverse'\n");
+        let class = |line: &Line| case.queries.labels[line.anchor as usize].as_deref();
+        let of_class = count(lines.iter().map(class));
+        let raw = |line: &Line| 1.0 / of_class[&class(line)] as f64;
+        let mean = lines.iter().map(raw).sum::<f64>() / lines.len() as f64;
+        for (line, weight) in lines.iter().zip(weights(&room.path("out"))) {
+            let expected = raw(line) / mean;
+            assert!((f64::from(weight) - expected).abs() < 1e-6 * expected, "seed {seed}: {weight}, {expected}");
+        }
+    }
+}
+
+#[test]
+fn threads_memory_and_index_change_no_byte_of_a_balanced_output() {
+    for kind in KINDS {
+        let by_class = match kind {
+            Kind::QueriesByLabel => {
+                "balance.anchors_per_class = 3\nbalance.oversample_to = 20\nbalance.weights = 'inverse'\n"
+            }
+            _ => "",
+        };
+        let case = crowded(kind, &mut Draw(kind as u64));
+        for index in ["exact", "cells", "hnsw"] {
+            let asked = format!("{STORE}search.index = '{index}'\nmine.bands = {{ any = 3 }}\n{by_class}");
+            let asked = format!("{}\nbalance.max_uses = 3\nbalance.triplets = 40\n", case.pipeline(&asked));
+            let outputs = [("1", "0"), ("2", "0"), ("2", "64GiB")].map(|(threads, memory)| {
+                let room = Room::new();
+                case.write(&room);
+                room.write("p.toml", &format!("{asked}output.path = 'out'\n"));
+                room.miner(&["run", "p.toml", "--quiet", "--threads", threads, "--memory", memory]).exits(0);
+                room.miner(&["verify", "out"]).exits(0);
+                tree(&room.path("out"))
+            });
+            assert!(outputs[0] == outputs[1], "{kind:?}, {index}: 1 thread and 2 threads differ");
+            assert!(outputs[1] == outputs[2], "{kind:?}, {index}: little and much memory differ");
+        }
+    }
+}
