@@ -96,7 +96,9 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
-    let queries = spec.queries.as_ref().map(|queries| self::queries(queries, spec, base, mine.metric)).transpose()?;
+    let fitting = fitting(&spec.prepare, base)?;
+    let queries = |queries| self::queries(queries, spec, base, mine.metric, fitting.clone());
+    let queries = spec.queries.as_ref().map(queries).transpose()?;
     let pairs = spec.pairs.as_ref().map(|pairs| self::pairs(pairs, base)).transpose()?;
     let named = |written: &str, path: &Path| match Path::new(written).is_absolute() {
         true => written.to_owned(),
@@ -107,7 +109,6 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
         pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
     };
-    let fitting = fitting(&spec.prepare, base)?;
     let matrix_from_output = matrix_file(&fitting).map(|path| named(&spec.prepare.transform, path));
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
@@ -153,7 +154,13 @@ fn positives_told_once(spec: &Spec) -> Result<(), Complaint> {
     Ok(())
 }
 
-fn queries(spec: &QueriesSpec, all: &Spec, base: &Path, metric: Metric) -> Result<store::Params, Complaint> {
+fn queries(
+    spec: &QueriesSpec,
+    all: &Spec,
+    base: &Path,
+    metric: Metric,
+    fitting: Fitting,
+) -> Result<store::Params, Complaint> {
     let path = path(base, "queries.path", &spec.path)?;
     let empty = BTreeMap::new();
     let (here, there) = (spec.groups.as_ref().unwrap_or(&empty), &all.store.groups);
@@ -191,7 +198,7 @@ fn queries(spec: &QueriesSpec, all: &Spec, base: &Path, metric: Metric) -> Resul
         carry,
         bad_rows: spec.bad_rows.unwrap_or_default(),
         metric,
-        fitting: Fitting::default(),
+        fitting,
     })
 }
 

@@ -527,6 +527,13 @@ fn sections_that_do_not_go_together_are_refused() {
         plan(GOOD, &["queries.path='q.parquet'", set]).unwrap();
     }
     plan(RETRIEVAL, &["balance.max_uses=2", "balance.triplets=9"]).unwrap();
+    for transform in ["rca", "lda"] {
+        let message = "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
+        let expected = format!("p.toml: prepare.transform = \"{transform}\": {message}");
+        assert_eq!(plan(RETRIEVAL, &[&format!("prepare.transform={transform}")]).unwrap_err(), expected);
+        plan(GOOD, &["queries.path='q.parquet'", &format!("prepare.transform={transform}")]).unwrap();
+    }
+    plan(RETRIEVAL, &["prepare.transform=pca-whiten", "prepare.standardize=true"]).unwrap();
 }
 
 #[test]

@@ -23,9 +23,9 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
         let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
         return Err(Complaint::new("batches", message));
     }
-    if tables && (spec.prepare.standardize || spec.prepare.transform != "none") {
-        let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
-        return Err(Complaint::new("prepare", message));
+    if spec.pairs.is_some() && ["rca", "lda"].contains(&spec.prepare.transform.as_str()) {
+        let message = "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
+        return Err(Complaint::new("prepare.transform", message));
     }
     if balance.max_uses.is_some() && mine.pick == NegativePick::DistanceWeighted {
         let message = "fills slots again in another order than distance-weighted picks; choose random or nearest";

@@ -1,6 +1,8 @@
-//! What a transform of the vectors did to the nearest neighbours: leave-one-out 1-NN accuracy before and after.
+//! What a transform of the vectors did to the nearest neighbours: 1-NN accuracy before and after.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,12 +11,15 @@ use crate::kernel::{Distance, Metric, normalise, squared_norm};
 use crate::search::lottery::combine;
 use crate::store::{Prepared, Row};
 
-/// How often a row's nearest other row is of its class, among the same rows before and after.
+/// How often the nearest row of an anchor, itself left out, is one of its positives, among the same rows before and after.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NearestAccuracy {
-    /// Rows that were asked for, and rows that they were held against.
+    /// Anchors that were asked for, and rows that they were held against.
     pub queries: u64,
     pub rows: u64,
+    /// Whether the anchors are of a table of their own.
+    #[serde(default)]
+    pub apart: bool,
     /// Shares of the queries.
     pub before: f64,
     pub after: f64,
@@ -31,47 +36,69 @@ pub const NEAREST_VECTORS: usize = QUERIES + BLOCK;
 const SALT: u64 = 0x1e_a5e0;
 
 /// Compares the vectors of a fitted store with those it was made from, under `metric`, on a sample that `seed` and the ids
-/// decide. Nearest of equally near ones is the first. `None` where nothing was fitted, or no class of the sample has two
-/// rows.
+/// decide. Nearest of equally near ones is the first. `None` where nothing was fitted, or no anchor of the sample has a
+/// positive there.
 ///
-/// Rows of classes of one row take part only as what is found wrongly; rows without a label, and (under cosine) zero
-/// vectors, not at all.
+/// Rows of classes of one row take part only as what is found wrongly; rows without a label where labels tell, and (under
+/// cosine) zero vectors, not at all.
 pub fn nearest_accuracy(store: &Prepared, metric: Metric, seed: u64) -> Option<NearestAccuracy> {
     store.fitted()?;
-    let usable = |row: &Row| !metric.normalises() || store.raw(*row).iter().any(|value| *value != 0.0);
-    let labelled = (0..store.rows()).map(Row).filter(|row| !store.labels()[row.index()].is_null());
-    let keyed = labelled.filter(usable).map(|row| (combine(&[seed, SALT, store.keys()[row.index()]]), row));
-    let mut rows: Vec<(u64, Row)> = keyed.collect();
-    if rows.len() > ROWS {
-        rows.select_nth_unstable(ROWS - 1);
-        rows.truncate(ROWS);
-    }
-    rows.sort_unstable();
-    let mut members = vec![0u32; store.classes()];
-    rows.iter().for_each(|(_, row)| members[store.labels()[row.index()].index()] += 1);
-    let rows: Vec<Row> = rows.into_iter().map(|(_, row)| row).collect();
-    let answerable = |row: &&Row| members[store.labels()[row.index()].index()] > 1;
-    let queries: Vec<Row> = rows.iter().filter(answerable).take(QUERIES).copied().collect();
+    let (queries, rows) = sample(store, metric, seed);
     if queries.is_empty() {
         return None;
     }
     let share = |found: Vec<Row>| {
-        let right = |(query, row): &(&Row, Row)| store.labels()[query.index()] == store.labels()[row.index()];
+        let right = |(query, row): &(&Row, Row)| store.is_relative(**query, *row);
         queries.iter().zip(found).filter(right).count() as f64 / queries.len() as f64
     };
+    let own = |query: Row| store.own(query);
     Some(NearestAccuracy {
         queries: queries.len() as u64,
         rows: rows.len() as u64,
-        before: share(nearest(&queries, &rows, metric, &|row| normalised(store.raw(row), metric))),
-        after: share(nearest(&queries, &rows, metric, &|row| Cow::Borrowed(store.vector(row)))),
+        apart: store.has_queries(),
+        before: share(nearest(&queries, &rows, metric, &own, &|row| normalised(store.raw(row), metric))),
+        after: share(nearest(&queries, &rows, metric, &own, &|row| Cow::Borrowed(store.vector(row)))),
     })
 }
 
-/// The nearest of `rows` to each query, itself left out; the first of equally near ones.
+/// Anchors, and the rows of the corpus that they are held against, a positive of each among them.
+fn sample(store: &Prepared, metric: Metric, seed: u64) -> (Vec<Row>, Vec<Row>) {
+    let usable = |row: &Row| {
+        (store.has_pairs() || !store.labels()[row.index()].is_null())
+            && (!metric.normalises() || store.raw(*row).iter().any(|value| *value != 0.0))
+    };
+    let key = |row: Row| (combine(&[seed, SALT, store.keys()[row.index()]]), row);
+    let keyed = |rows: Range<u32>| rows.map(Row).filter(usable).map(key).collect::<Vec<(u64, Row)>>();
+    let others = |anchor: Row| {
+        let own = store.own(anchor);
+        store.relatives(anchor).iter().copied().filter(move |row| Some(*row) != own)
+    };
+    let mut asking = keyed(store.anchors());
+    asking.sort_unstable();
+    let asking = || asking.iter().map(|&(_, anchor)| anchor);
+
+    // Pairs name few rows of many: of these a sample would hold none, so they come first.
+    let named: BTreeSet<Row> = if store.has_pairs() {
+        let named = asking().filter(|&anchor| others(anchor).any(|row| usable(&row))).take(QUERIES);
+        named.flat_map(|anchor| others(anchor).filter(usable).take(ROWS / QUERIES)).collect()
+    } else {
+        BTreeSet::new()
+    };
+    let mut rows = keyed(store.corpus());
+    rows.sort_unstable_by_key(|&(key, row)| (!named.contains(&row), key, row));
+    rows.truncate(ROWS);
+    let mut there = vec![false; store.corpus().len()];
+    rows.iter().for_each(|(_, row)| there[row.index()] = true);
+    let queries = asking().filter(|&anchor| others(anchor).any(|row| there[row.index()])).take(QUERIES).collect();
+    (queries, rows.into_iter().map(|(_, row)| row).collect())
+}
+
+/// The nearest of `rows` to each query, its own row left out; the first of equally near ones.
 fn nearest<'v>(
     queries: &[Row],
     rows: &[Row],
     metric: Metric,
+    own: &(dyn Fn(Row) -> Option<Row> + Sync),
     vector: &(dyn Fn(Row) -> Cow<'v, [f32]> + Sync),
 ) -> Vec<Row> {
     let asked: Vec<Cow<[f32]>> = queries.iter().map(|row| vector(*row)).collect();
@@ -79,7 +106,8 @@ fn nearest<'v>(
     for block in rows.chunks(BLOCK) {
         let vectors: Vec<Cow<[f32]>> = block.par_iter().map(|row| vector(*row)).collect();
         nearest.par_iter_mut().zip(&asked).zip(queries).for_each(|((nearest, asked), query)| {
-            for (row, vector) in block.iter().zip(&vectors).filter(|(row, _)| *row != query) {
+            let own = own(*query);
+            for (row, vector) in block.iter().zip(&vectors).filter(|(row, _)| Some(**row) != own) {
                 *nearest = (*nearest).min((metric.distance(asked, vector), *row));
             }
         });
@@ -112,6 +140,6 @@ mod tests {
         let queries = [Row(0), Row(2), Row(n - 1), Row(700)];
         // 700 has 699 and 701 as near: the first.
         let expected = [Row(1), Row(n - 2), Row(n - 2), Row(699)];
-        assert_eq!(nearest(&queries, &rows, Metric::Euclidean, &vector), expected);
+        assert_eq!(nearest(&queries, &rows, Metric::Euclidean, &Some, &vector), expected);
     }
 }

@@ -169,8 +169,8 @@ pub fn given(plan: &Plan) -> Option<u64> {
 }
 
 /// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,
-/// in a list that grows by doubling.
-const CLASSED_ROW: u64 = 4 + 3 * 16;
+/// in two lists that grow by doubling, and whether it is in the sample.
+const CLASSED_ROW: u64 = 4 + 5 * 16 + 1;
 
 /// Copies of vectors that are compared before and after.
 fn nearest(job: &Job) -> u64 {

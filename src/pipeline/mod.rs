@@ -67,7 +67,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let estimates = estimate(plan, &job);
         let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
-        let (store, learned) = stages::fit(plan, &survey.store, store, &engine, &mut watch)?;
+        let (store, learned) = stages::fit(plan, &survey, store, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
         stages::tune(plan, &store, &quotas, &mut index, &mut watch)?;

@@ -85,7 +85,7 @@ pub type Learned = Option<PrepareLine>;
 /// Learns what `[prepare]` asks for, and applies it; an interrupted run may have done so.
 pub fn fit(
     plan: &Plan,
-    survey: &Survey,
+    survey: &Surveys,
     store: Prepared,
     engine: &Engine,
     watch: &mut Watch,
@@ -109,12 +109,12 @@ pub fn fit(
 }
 
 /// The store with its vectors transformed as the plan asks; as it is where that is done, or nothing is asked.
-fn fitted(plan: &Plan, survey: &Survey, store: Prepared, on_rows: &(dyn Fn(u64) + Sync)) -> anyhow::Result<Prepared> {
+fn fitted(plan: &Plan, survey: &Surveys, store: Prepared, on_rows: &(dyn Fn(u64) + Sync)) -> anyhow::Result<Prepared> {
     if !plan.store.fitting.is_set() || store.fitted().is_some() {
         return Ok(store);
     }
-    let all = 0..store.rows();
-    Ok(store::fit(store, &plan.store, survey, all, on_rows)?)
+    let corpus = store.corpus();
+    Ok(store::fit(store, &plan.store, survey, corpus, on_rows)?)
 }
 
 /// A store prepared for a look, in a folder that goes when it is dropped.
@@ -128,7 +128,7 @@ pub fn prepare_aside(
     let dir = folder.path().join("store");
     let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
     engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
-    let prepared = fitted(plan, &survey.store, Prepared::open(&dir)?, &|_| ())?;
+    let prepared = fitted(plan, survey, Prepared::open(&dir)?, &|_| ())?;
     stage.finish(done);
     engine.go_on()?;
     Ok((prepared, folder))

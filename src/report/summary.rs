@@ -195,12 +195,16 @@ impl fmt::Display for Summary {
         line(f, "rows", format_args!("{rows} read, {anchors} anchors"))?;
         if let Some(prepare) = &self.prepare {
             line(f, "prepare", prepare)?;
-            if let Some(NearestAccuracy { queries, rows, before, after }) = &prepare.nearest {
+            if let Some(NearestAccuracy { queries, rows, apart, before, after }) = &prepare.nearest {
                 let (queries, rows) = (thousands(*queries), thousands(*rows));
+                let sample = match apart {
+                    true => format!("{queries} queries in {rows} rows of the store"),
+                    false => format!("{queries} of {rows} rows, each left out"),
+                };
                 line(
                     f,
                     "",
-                    format_args!("1-NN accuracy {before:.3} → {after:.3} ({queries} of {rows} rows, each left out)"),
+                    format_args!("1-NN accuracy {before:.3} → {after:.3} ({sample})"),
                 )?;
             }
         }
@@ -393,7 +397,7 @@ mod tests {
                 from: 96,
                 dimensions: 32,
                 floored: 2,
-                nearest: Some(NearestAccuracy { queries: 500, rows: 1_320, before: 0.5, after: 0.75 }),
+                nearest: Some(NearestAccuracy { queries: 500, rows: 1_320, apart: false, before: 0.5, after: 0.75 }),
             }),
             anchors: 1_320,
             triplets: 3_520,

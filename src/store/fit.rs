@@ -12,9 +12,9 @@ use super::fitting::{FittedHeader, Fitting, Transform};
 use super::flaw::Flaw;
 use super::matrix::Matrix;
 use super::prepared::{OpenError, Prepared};
-use super::survey::Survey;
+use super::survey::Surveys;
 use super::vectors::finish;
-use super::{Code, Params, Row};
+use super::{Code, Params, Row, Section};
 use crate::kernel::linear::{CHUNK, Gram, LearnError, Learned, Map, discriminants, relevant, whitening};
 
 /// Why vectors cannot be transformed as asked.
@@ -37,10 +37,10 @@ pub enum FitError {
     #[error("prepare.transform = \"{name}\": found {found}, in which {source}; expected vectors that differ")]
     Learn { name: &'static str, found: &'static str, source: LearnError },
     #[error(
-        "{file}, row {row}: after [prepare] {flaw}; leave the row out with store.where (bad_rows cannot: what was learned \
-         includes it)"
+        "{file}, row {row}: after [prepare] {flaw}; leave the row out with {}.where (bad_rows cannot: it looks at rows before \
+         [prepare] does)", .section.name()
     )]
-    Row { file: String, row: u64, flaw: String },
+    Row { section: Section, file: String, row: u64, flaw: String },
     #[error(transparent)]
     Write(#[from] WriteError),
     #[error(transparent)]
@@ -62,7 +62,7 @@ const SUMMED_AT_ONCE: usize = 64;
 const CONSTANT: f64 = 1e-6;
 
 /// Learns from the rows `learned` of a store that was [prepared](super::prepare) under the same `params`, applies it to all
-/// rows, and opens the store that results; it lies in the same folder. `on_rows` hears of rows as they are written.
+/// rows, queries among them, and opens the store that results; it lies in the same folder. `on_rows` hears of rows as they are written.
 ///
 /// # Errors
 /// When the vectors do not have the dimensions that were asked for or vary too little, when a vector becomes zero under
@@ -70,11 +70,11 @@ const CONSTANT: f64 = 1e-6;
 pub fn fit(
     raw: Prepared,
     params: &Params,
-    survey: &Survey,
+    surveys: &Surveys,
     learned: Range<u32>,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Prepared, FitError> {
-    let (map, floored) = learn(&raw, &params.fitting, survey.matrix(), learned)?;
+    let (map, floored) = learn(&raw, &params.fitting, surveys.store.matrix(), learned)?;
     let (d, k) = (raw.dims(), map.dims());
     let mut draft = FitDraft::create(raw.dir())?;
     let mut max_squared_norm = 0.0f64;
@@ -82,7 +82,7 @@ pub fn fit(
         let tasks: Vec<_> = vectors.par_chunks(TASK_ROWS as usize * d).map(|some| apply(&map, some, params)).collect();
         for (task, mapped) in tasks.into_iter().enumerate() {
             let first = wave * WAVE_ROWS as usize + task * TASK_ROWS as usize;
-            let (mapped, squared_norm) = mapped.map_err(|(row, flaw)| refusal(&raw, survey, first + row, &flaw))?;
+            let (mapped, squared_norm) = mapped.map_err(|(row, flaw)| refusal(&raw, surveys, first + row, &flaw))?;
             max_squared_norm = max_squared_norm.max(squared_norm);
             on_rows((mapped.len() / k) as u64);
             draft.append(&mapped)?;
@@ -109,9 +109,13 @@ fn apply(map: &Map, vectors: &[f32], params: &Params) -> Result<(Vec<f32>, f64),
     Ok((fitted, max_squared_norm))
 }
 
-fn refusal(raw: &Prepared, survey: &Survey, row: usize, flaw: &Flaw) -> FitError {
+fn refusal(raw: &Prepared, surveys: &Surveys, row: usize, flaw: &Flaw) -> FitError {
+    let (section, survey) = match &surveys.queries {
+        Some(queries) if row >= raw.corpus().end as usize => (Section::Queries, queries),
+        _ => (Section::Store, &surveys.store),
+    };
     let (file, row) = survey.place(raw.source_rows()[row]);
-    FitError::Row { file: file.name.clone(), row, flaw: flaw.to_string() }
+    FitError::Row { section, file: file.name.clone(), row, flaw: flaw.to_string() }
 }
 
 /// Whether what was asked for fits vectors of `dims` dimensions.

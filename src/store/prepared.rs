@@ -179,6 +179,14 @@ impl Prepared {
         }
     }
 
+    /// Whether a row is among an anchor's [relatives](Prepared::relatives).
+    pub fn is_relative(&self, anchor: Row, row: Row) -> bool {
+        match &self.pairs {
+            Some(_) => self.paired(anchor).binary_search(&row).is_ok(),
+            None => self.labels()[anchor.index()].agrees(self.labels()[row.index()]),
+        }
+    }
+
     /// d.
     pub fn dims(&self) -> usize {
         self.fit.as_ref().map_or(self.header.dims, |fit| fit.header.dims)

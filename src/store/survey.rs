@@ -151,7 +151,7 @@ fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
     let row_bytes = row_bytes.max((dims * size_of::<f32>()) as u64);
     let fingerprint = fingerprint(&files)?;
     let matrix = match &params.fitting.transform {
-        Transform::Matrix(path) => Some(matrix::read(path)?),
+        Transform::Matrix(path) if params.section == Section::Store => Some(matrix::read(path)?),
         _ => None,
     };
     Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, fingerprint, matrix })

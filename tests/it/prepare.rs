@@ -259,9 +259,14 @@ fn the_report_says_what_it_did_to_the_nearest_neighbours() {
     assert!(!fs::read_to_string(plain.join("report.json")).unwrap().contains("prepare"));
 }
 
-/// Writes `rows × width` numbers as numpy does.
+/// Writes a random matrix.
 fn matrix(path: &Path, rows: usize, width: usize) {
     let mut draw = Draw(rows as u64);
+    write_matrix(path, rows, width, || draw.unit());
+}
+
+/// Writes `rows × width` numbers as numpy does.
+pub fn write_matrix(path: &Path, rows: usize, width: usize, mut next: impl FnMut() -> f32) {
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}");
     while !(10 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
@@ -270,7 +275,7 @@ fn matrix(path: &Path, rows: usize, width: usize) {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    bytes.extend((0..rows * width).flat_map(|_| draw.unit().to_le_bytes()));
+    bytes.extend((0..rows * width).flat_map(|_| next().to_le_bytes()));
     fs::write(path, bytes).unwrap();
 }
 

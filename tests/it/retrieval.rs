@@ -1,10 +1,13 @@
-//! `[balance]` beside queries and pairs: against brute force on random stores.
+//! `[balance]` and `[prepare]` beside queries and pairs: against brute force on random stores.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use crate::balance::{Limit, count, weights};
+use crate::prepare::write_matrix;
 use crate::queries::{Case, KINDS, Kind};
-use crate::support::{Draw, Line, Room, STORE, manifest, tree, triplets, unmined};
+use crate::support::{Draw, Line, Room, Rows, STORE, manifest, tree, triplets, unmined};
+use crate::twin::Asked;
 
 /// Runs a pipeline and has the program verify all of it, too.
 fn mined(case: &Case, room: &Room, name: &str, extra: &str) -> (Vec<Line>, BTreeMap<u64, String>) {
@@ -90,7 +93,7 @@ fn a_class_has_so_many_queries_and_the_rest_are_named() {
 
         // The same ids in another order: the same anchors.
         let turned = Case {
-            queries: crate::support::Rows {
+            queries: Rows {
                 vectors: case.queries.vectors.iter().rev().cloned().collect(),
                 labels: case.queries.labels.iter().rev().cloned().collect(),
                 teams: case.queries.teams.iter().rev().cloned().collect(),
@@ -181,5 +184,119 @@ fn threads_memory_and_index_change_no_byte_of_a_balanced_output() {
             assert!(outputs[0] == outputs[1], "{kind:?}, {index}: 1 thread and 2 threads differ");
             assert!(outputs[1] == outputs[2], "{kind:?}, {index}: little and much memory differ");
         }
+    }
+}
+
+/// Vectors through a matrix whose products and sums are exact, in whatever order they are made.
+fn mapped(rows: &Rows, matrix: &[Vec<f32>]) -> Rows {
+    let product = |vector: &Vec<f32>| {
+        let sum = |row: &Vec<f32>| row.iter().zip(vector).map(|(l, x)| f64::from(*l) * f64::from(*x)).sum::<f64>();
+        matrix.iter().map(|row| sum(row) as f32).collect()
+    };
+    Rows { vectors: rows.vectors.iter().map(product).collect(), ..rows.clone() }
+}
+
+#[test]
+fn both_tables_are_transformed_before_they_are_compared() {
+    for kind in KINDS {
+        for seed in 0..10 {
+            let mut draw = Draw(seed * 3 + kind as u64);
+            let case = Case::draw(kind, &mut draw);
+            let d = case.corpus.vectors[0].len();
+            // Its diagonal leaves nothing zero.
+            let mut matrix = vec![vec![0.0; d]; d];
+            for (i, row) in matrix.iter_mut().enumerate() {
+                row[i] = (1 + draw.below(3)) as f32;
+                (0..i).for_each(|j| row[j] = draw.below(5) as f32 - 2.0);
+            }
+            let room = Room::new();
+            case.write(&room);
+            let mut values = matrix.concat().into_iter();
+            write_matrix(&room.path("m.npy"), d, d, || values.next().unwrap());
+            let [corpus, queries] = [&case.corpus, &case.queries].map(|rows| mapped(rows, &matrix));
+            let turned = Case { corpus, queries, ids: case.ids.clone(), pairs: case.pairs.clone(), kind };
+            let asked = Asked::draw(&mut draw, &turned.corpus).without_classes();
+            let pipeline = case.pipeline(&format!("{}\nprepare.transform = 'm.npy'", asked.pipeline()));
+            let out = room.run("out", &pipeline);
+            let verdict = turned.twin(&asked).check(&asked, &triplets(&out), &unmined(&out));
+            assert_eq!(verdict, Ok(()), "{kind:?}, seed {seed}\n{pipeline}");
+            room.miner(&["verify", "out", "--full"]).exits(0);
+
+            let report: serde_json::Value =
+                serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
+            let told = &report["prepare"]["nearest"];
+            let [before, after] = [&case, &turned].map(|case| case.twin(&asked).nearest());
+            if before.0 == 0 {
+                assert!(told.is_null(), "{kind:?}, seed {seed}: {told}");
+                continue;
+            }
+            assert_eq!(told["queries"].as_u64(), Some(before.0), "{kind:?}, seed {seed}");
+            for (name, (asking, right)) in [("before", before), ("after", after)] {
+                let share = right as f64 / asking as f64;
+                assert_eq!(told[name].as_f64(), Some(share), "{kind:?}, seed {seed}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_transform_is_learned_from_the_corpus_alone() {
+    let learns = [("standardize", "true"), ("transform", "'pca-whiten'"), ("transform", "'rca'"), ("transform", "'lda'")];
+    for kind in KINDS {
+        let mut draw = Draw(kind as u64);
+        let case = loop {
+            let case = crowded(kind, &mut draw);
+            if case.corpus.vectors[0].len() == 3 {
+                break case;
+            }
+        };
+        let by_label = kind == Kind::QueriesByLabel;
+        for (key, value) in &learns[..if by_label { 4 } else { 2 }] {
+            let asked = format!("{STORE}prepare.{key} = {value}\nmine.metric = 'euclidean'\nmine.bands = {{ any = 1 }}\n");
+            let outputs = ["1", "3"].map(|threads| {
+                let room = Room::new();
+                case.write(&room);
+                room.write("p.toml", &format!("{}\noutput.path = 'out'\n", case.pipeline(&asked)));
+                room.miner(&["run", "p.toml", "--quiet", "--threads", threads]).exits(0);
+                room.miner(&["verify", "out", "--full"]).exits(0);
+                room.run("alone", &asked);
+                let learned = |name: &str| fs::read(room.path(name).join("transform.parquet")).unwrap();
+                assert!(learned("out") == learned("alone"), "{kind:?}, {key} = {value}");
+                if kind == Kind::QueriesByLabel {
+                    let told = room.miner(&["report", "out"]).exits(0).stdout;
+                    assert!(told.contains(" queries in "), "{told}");
+                }
+                tree(&room.path("out"))
+            });
+            assert!(outputs[0] == outputs[1], "{kind:?}, {key} = {value}: 1 thread and 3 threads differ");
+        }
+    }
+}
+
+/// What becomes zero is named by its own table.
+#[test]
+fn a_query_that_becomes_zero_is_refused_with_its_place() {
+    let rows = |vectors: &[[f32; 3]]| Rows {
+        vectors: vectors.iter().map(|vector| vector.to_vec()).collect(),
+        labels: vec![Some("a".to_owned()); vectors.len()],
+        teams: vec![None; vectors.len()],
+    };
+    let around = [[1.0, 0.0, 2.0], [-1.0, 0.0, -2.0], [0.0, 3.0, 1.0], [0.0, -3.0, -1.0]];
+    let centre = [0.0; 3];
+    for (corpus, queries, told) in [
+        (rows(&around), rows(&[around[0], centre]), ["queries.parquet, row 1: after [prepare]", "out with queries.where"]),
+        (
+            rows(&[around[0], around[1], centre]),
+            rows(&around),
+            ["store.parquet, row 2: after [prepare]", "out with store.where"],
+        ),
+    ] {
+        let room = Room::new();
+        corpus.write(&room.path("store.parquet"));
+        queries.write(&room.path("queries.parquet"));
+        let asked = "prepare.standardize = true\nqueries.path = 'queries.parquet'\noutput.path = 'out'\n";
+        room.write("p.toml", &format!("{STORE}{asked}"));
+        let ran = room.miner(&["run", "--quiet", "p.toml"]).exits(3).stderr;
+        assert!(told.iter().all(|told| ran.contains(told)), "{told:?}: {ran}");
     }
 }

@@ -357,6 +357,21 @@ impl<'a> Twin<'a> {
             })
     }
 
+    /// Of the anchors that have a positive, how many there are, and how many have one for their nearest row.
+    pub fn nearest(&self) -> (u64, u64) {
+        let taking_part = |row: &usize| self.pairs.is_some() || self.rows.labels[*row].is_some();
+        let (mut asking, mut right) = (0, 0);
+        for anchor in 0..self.anchor_vectors.len() {
+            let others = (0..self.vectors.len()).filter(|&row| self.own[anchor] != Some(row)).filter(taking_part);
+            if others.clone().any(|row| self.related(anchor, row)) {
+                asking += 1;
+                let nearest = others.map(|row| (self.distance(anchor, row), row)).min();
+                right += u64::from(nearest.is_some_and(|(_, row)| self.related(anchor, row)));
+            }
+        }
+        (asking, right)
+    }
+
     /// Compares an output with the definitions, triplet by triplet and reason by reason.
     pub fn check(&self, asked: &Asked, mined: &[Line], unmined: &BTreeMap<u64, String>) -> Result<(), String> {
         let mut by_pair: BTreeMap<(usize, usize), Vec<&Line>> = BTreeMap::new();

@@ -16,7 +16,7 @@ use crate::manifest::gather::GatherError;
 use crate::manifest::layout::{Claim, Lines, Member, Role, Sheet, gap};
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::mine::{self, Band, Weighting};
-use crate::store::{Prepared, Row};
+use crate::store::Row;
 
 /// What one batch told.
 #[derive(Default)]
@@ -204,7 +204,7 @@ fn members_of(anchor: Row, rows: impl Iterator<Item = (Row, Option<bool>)>, aske
         .map(|(index, (row, fallback))| {
             let distance = params.metric.distance(store.vector(anchor), store.vector(row));
             let role = match d_ap {
-                _ if whole_anchors && is_positive(store, anchor, row) => Role::Positive,
+                _ if whole_anchors && store.is_relative(anchor, row) => Role::Positive,
                 _ if whole_anchors => Role::Other,
                 Some(d_ap) if index > 0 => {
                     let band = Band::of(d_ap, distance, params.margin);
@@ -217,12 +217,4 @@ fn members_of(anchor: Row, rows: impl Iterator<Item = (Row, Option<bool>)>, aske
             Member { row, distance, role }
         })
         .collect()
-}
-
-fn is_positive(store: &Prepared, anchor: Row, row: Row) -> bool {
-    if store.has_pairs() {
-        return store.paired(anchor).binary_search(&row).is_ok();
-    }
-    let [a, b] = [anchor, row].map(|row| store.labels()[row.index()]);
-    a.agrees(b)
 }
