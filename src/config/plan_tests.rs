@@ -491,7 +491,8 @@ fn sections_that_do_not_go_together_are_refused() {
     for (set, expected) in [
         (
             &["queries.path='q.parquet'", "batches.kind='pk'"][..],
-            "batches: is for one store with labels; leave it out, or [queries] and [pairs]",
+            "batches.kind = \"pk\": puts together rows of the store, anchors among them, and with [queries] anchors are of \
+             another table; choose kind = \"triplets\"",
         ),
         (
             &["balance.max_uses=2", "mine.pick='distance-weighted'"],
@@ -527,8 +528,15 @@ fn sections_that_do_not_go_together_are_refused() {
         plan(GOOD, &["queries.path='q.parquet'", set]).unwrap();
     }
     plan(RETRIEVAL, &["balance.max_uses=2", "balance.triplets=9"]).unwrap();
+    assert_eq!(
+        plan(RETRIEVAL, &["batches.kind='pk'"]).unwrap_err(),
+        "p.toml: batches.kind = \"pk\": puts together rows of several classes, and with [pairs] no row has one; choose kind = \
+         \"triplets\""
+    );
+    plan(RETRIEVAL, &["batches.kind='triplets'", "batches.size=8"]).unwrap();
     for transform in ["rca", "lda"] {
-        let message = "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
+        let message =
+            "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
         let expected = format!("p.toml: prepare.transform = \"{transform}\": {message}");
         assert_eq!(plan(RETRIEVAL, &[&format!("prepare.transform={transform}")]).unwrap_err(), expected);
         plan(GOOD, &["queries.path='q.parquet'", &format!("prepare.transform={transform}")]).unwrap();

@@ -8,23 +8,29 @@ use crate::{manifest, mine};
 
 pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params) -> Result<(), Complaint> {
     let balance = mine.balance;
-    let tables = spec.queries.is_some() || spec.pairs.is_some();
     for (key, asked) in [
         ("balance.anchors_per_class", balance.anchors_per_class.is_some()),
         ("balance.oversample_to", balance.oversample_to.is_some()),
         ("balance.weights", balance.weights != Weighting::None),
     ] {
         if spec.pairs.is_some() && asked {
-            let message = "goes by classes, and with [pairs] no row has one; leave it out, or use labels instead of pairs";
+            let message =
+                "goes by classes, and with [pairs] no row has one; leave it out, or use labels instead of pairs";
             return Err(Complaint::new(key, message));
         }
     }
-    if tables && mine.batches.is_some() {
-        let message = "is for one store with labels; leave it out, or [queries] and [pairs]";
-        return Err(Complaint::new("batches", message));
+    let classless = match (spec.pairs.is_some(), spec.queries.is_some()) {
+        (true, _) => Some("rows of several classes, and with [pairs] no row has one"),
+        (false, true) => Some("rows of the store, anchors among them, and with [queries] anchors are of another table"),
+        (false, false) => None,
+    };
+    if let (Some(classless), Some(Batches::Pk(_))) = (classless, mine.batches) {
+        let message = format!("puts together {classless}; choose kind = \"triplets\"");
+        return Err(Complaint::new("batches.kind", message));
     }
     if spec.pairs.is_some() && ["rca", "lda"].contains(&spec.prepare.transform.as_str()) {
-        let message = "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
+        let message =
+            "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
         return Err(Complaint::new("prepare.transform", message));
     }
     if balance.max_uses.is_some() && mine.pick == NegativePick::DistanceWeighted {

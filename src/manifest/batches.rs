@@ -11,7 +11,7 @@ use super::format::{Extent, Part};
 use super::gather::{self, GatherError};
 use super::sealed::Listed;
 use super::write::WriteError;
-use crate::mine::{self, Batched, Batches, Hardness, Pk, Sides, Triplet};
+use crate::mine::{self, Batched, Batches, Entries, Hardness, Pk, Triplet};
 use crate::store::{Prepared, Row};
 
 pub(super) const BATCHES: &str = "batches.parquet";
@@ -23,24 +23,25 @@ const CHUNK: usize = 1 << 16;
 /// What batches are made from, gathered while triplets are written.
 pub(super) enum Gathering {
     Pk(Pk, Hardness),
-    Triplets { size: u32, sides: Vec<Sides> },
+    Triplets { size: u32, entries: Entries },
 }
 
 impl Gathering {
     pub(super) fn new(asked: Batches) -> Self {
         match asked {
             Batches::Pk(pk) => Self::Pk(pk, Hardness::default()),
-            Batches::Triplets { size } => Self::Triplets { size, sides: Vec::new() },
+            Batches::Triplets { size } => Self::Triplets { size, entries: Entries::new(2) },
         }
     }
 
     /// Looks at triplets on their way.
     pub(super) fn add(&mut self, store: &Prepared, mined: &[Triplet]) {
         let label = |row: Row| store.labels()[row.index()];
-        let sides = mined.iter().map(|t| Sides { anchor: label(t.anchor), negative: label(t.negative) });
         match self {
-            Self::Pk(_, hardness) => sides.for_each(|Sides { anchor, negative }| hardness.add(anchor, negative)),
-            Self::Triplets { sides: all, .. } => all.extend(sides),
+            Self::Pk(_, hardness) => mined.iter().for_each(|t| hardness.add(label(t.anchor), label(t.negative))),
+            Self::Triplets { entries, .. } => {
+                mined.iter().for_each(|t| entries.push(t.anchor, [t.positive, t.negative]))
+            }
         }
     }
 
@@ -60,10 +61,10 @@ impl Gathering {
                 let left = mine::pk(store, params, asked, anchors, &hardness, emit)?;
                 sink.finish(staging, left.into_iter().map(|row| u64::from(row.0)).collect())
             }
-            Self::Triplets { size, sides } => {
+            Self::Triplets { size, entries } => {
                 let mut sink = Sink::new(staging, Kind::Triplets)?;
                 let emit = &mut |places: &[u64]| sink.batch(places.iter().copied());
-                let left = mine::without_false_negatives(&sides, size, store, params.seed, emit)?;
+                let left = mine::without_false_negatives(&entries, size, store, params.seed, emit)?;
                 sink.finish(staging, left)
             }
         }

@@ -21,7 +21,7 @@ mod suspects;
 pub use audit::{Audit, audit};
 pub use balance::{Balance, Balanced, Claim, Claimant, Quotas, Ration, Spread, Weighting, is_anchor, ticket, weights};
 pub use band::Band;
-pub use batches::{Batched, Batches, Hardness, Pk, Sides, clash, pk, without_false_negatives};
+pub use batches::{Batched, Batches, Entries, Hardness, Pk, clash, pk, without_false_negatives};
 pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};
 pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};

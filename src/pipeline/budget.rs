@@ -57,8 +57,10 @@ const MET: u64 = 96;
 const PLACED_ROW: u64 = 4 + 4 + 1 + 1;
 /// Of a class: its place in a queue that holds it several times, its rows, and lists of what belongs to it.
 const QUEUED: u64 = 256;
-/// Of a triplet: its two classes and its number, both in lists that grow by doubling, and its number once more in what is left.
-const QUEUED_TRIPLET: u64 = 2 * (8 + 8) + 8;
+/// Of a triplet: its rows and its number, both in lists that grow by doubling, and its number once more in what is left.
+const QUEUED_TRIPLET: u64 = 2 * (12 + 8) + 8;
+/// Of a row or a class: the last batch that has it, and that may not.
+const STAMPED: u64 = 4 + 4;
 /// What a sort needs to spill the rest.
 const SORT: u64 = 16 << 20;
 
@@ -218,7 +220,10 @@ fn batches(job: &Job) -> u64 {
             linked.saturating_mul(MET).saturating_add(job.rows * PLACED_ROW).saturating_add(job.classes * QUEUED)
         }
         Some(Batches::Triplets { .. }) => {
-            job.triplets().saturating_mul(QUEUED_TRIPLET).saturating_add(job.classes * QUEUED)
+            // Where pairs tell, anchors stand in the place of classes.
+            let queues = if job.links > 0 { job.asking } else { job.classes };
+            let stamps = (job.corpus + job.classes) * STAMPED;
+            job.triplets().saturating_mul(QUEUED_TRIPLET).saturating_add(queues * QUEUED + stamps)
         }
     }
 }

@@ -69,16 +69,14 @@ pub struct Job {
     pub threads: u64,
 }
 
-/// A batch holds as many classes as the store does not have.
+/// A batch holds as many classes, or anchors, as there are not.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{}: {key} = {asked}: a full batch takes {asked} classes with two rows or more, and the store has {found}; ask for fewer",
-    .file.display()
-)]
+#[error("{}: {key} = {asked}: a full batch takes {asked} {what} {found}; ask for fewer", .file.display())]
 pub struct TooFewClasses {
     file: PathBuf,
     key: &'static str,
     asked: u32,
+    what: &'static str,
     found: u64,
 }
 
@@ -186,9 +184,14 @@ impl Job {
     /// When not even one batch could be full.
     pub fn check_batches(&self, plan: &Plan) -> Result<(), TooFewClasses> {
         let Some((key, asked)) = self.batches.map(|batches| batches.classes()) else { return Ok(()) };
-        match self.pairing_classes {
-            found if found < u64::from(asked) => Err(TooFewClasses { file: plan.file.clone(), key, asked, found }),
-            _ => Ok(()),
+        let (what, found) = match (&plan.pairs, &plan.queries) {
+            (Some(_), _) => ("anchors, and pairs name", self.anchors),
+            (None, Some(_)) => ("classes, and the store has", self.pairing_classes),
+            (None, None) => ("classes with two rows or more, and the store has", self.pairing_classes),
+        };
+        match found < u64::from(asked) {
+            true => Err(TooFewClasses { file: plan.file.clone(), key, asked, what, found }),
+            false => Ok(()),
         }
     }
 }

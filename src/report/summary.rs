@@ -201,11 +201,7 @@ impl fmt::Display for Summary {
                     true => format!("{queries} queries in {rows} rows of the store"),
                     false => format!("{queries} of {rows} rows, each left out"),
                 };
-                line(
-                    f,
-                    "",
-                    format_args!("1-NN accuracy {before:.3} → {after:.3} ({sample})"),
-                )?;
+                line(f, "", format_args!("1-NN accuracy {before:.3} → {after:.3} ({sample})"))?;
             }
         }
         line(f, "triplets", format_args!("{}{}", thousands(self.triplets), share(self.triplets, self.asked)))?;
@@ -490,7 +486,10 @@ glosses → /out/glosses
         assert!(card.contains(expected), "{card}");
         // Where pairs say what is a positive, there are no classes to be even.
         for (balance, expected) in [
-            (Balanced { refilled: 9, emptied: 2, ..Balanced::default() }, "9 slots refilled, 2 slots emptied by max_uses"),
+            (
+                Balanced { refilled: 9, emptied: 2, ..Balanced::default() },
+                "9 slots refilled, 2 slots emptied by max_uses",
+            ),
             (Balanced::default(), "nothing taken"),
         ] {
             let card = Summary { balance: Some(balance), ..summary() }.to_string();

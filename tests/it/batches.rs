@@ -20,7 +20,7 @@ fn column(path: &Path, name: &str) -> Vec<u64> {
 }
 
 /// The batches of an output, and what is in none.
-fn read(out: &Path, entry: &str) -> (Vec<Vec<u64>>, Vec<u64>) {
+pub fn read(out: &Path, entry: &str) -> (Vec<Vec<u64>>, Vec<u64>) {
     let file = out.join("batches.parquet");
     let (numbers, positions) = (column(&file, "batch"), column(&file, "position"));
     let mut all: Vec<Vec<u64>> = Vec::new();

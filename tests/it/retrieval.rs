@@ -1,9 +1,14 @@
-//! `[balance]` and `[prepare]` beside queries and pairs: against brute force on random stores.
+//! `[balance]`, `[prepare]` and `[batches]` beside queries and pairs: against brute force on random stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::datatypes::UInt64Type;
 
 use crate::balance::{Limit, count, weights};
+use crate::batches::read;
 use crate::prepare::write_matrix;
 use crate::queries::{Case, KINDS, Kind};
 use crate::support::{Draw, Line, Room, Rows, STORE, manifest, tree, triplets, unmined};
@@ -80,7 +85,8 @@ fn a_class_has_so_many_queries_and_the_rest_are_named() {
         case.write(&room);
         let asked = format!("mine.bands = {{ any = 1 }}\nbalance.anchors_per_class = {most}\n");
         let (_, listed) = mined(&case, &room, "out", &asked);
-        let away = |listed: &BTreeMap<u64, String>, row: u64| listed.get(&row).is_some_and(|why| why == "balanced-away");
+        let away =
+            |listed: &BTreeMap<u64, String>, row: u64| listed.get(&row).is_some_and(|why| why == "balanced-away");
         let mut told = 0;
         for (label, queries) in asking(&case) {
             let kept = queries.iter().filter(|&&row| !away(&listed, row)).count();
@@ -241,7 +247,8 @@ fn both_tables_are_transformed_before_they_are_compared() {
 
 #[test]
 fn a_transform_is_learned_from_the_corpus_alone() {
-    let learns = [("standardize", "true"), ("transform", "'pca-whiten'"), ("transform", "'rca'"), ("transform", "'lda'")];
+    let learns =
+        [("standardize", "true"), ("transform", "'pca-whiten'"), ("transform", "'rca'"), ("transform", "'lda'")];
     for kind in KINDS {
         let mut draw = Draw(kind as u64);
         let case = loop {
@@ -252,7 +259,8 @@ fn a_transform_is_learned_from_the_corpus_alone() {
         };
         let by_label = kind == Kind::QueriesByLabel;
         for (key, value) in &learns[..if by_label { 4 } else { 2 }] {
-            let asked = format!("{STORE}prepare.{key} = {value}\nmine.metric = 'euclidean'\nmine.bands = {{ any = 1 }}\n");
+            let asked =
+                format!("{STORE}prepare.{key} = {value}\nmine.metric = 'euclidean'\nmine.bands = {{ any = 1 }}\n");
             let outputs = ["1", "3"].map(|threads| {
                 let room = Room::new();
                 case.write(&room);
@@ -284,7 +292,11 @@ fn a_query_that_becomes_zero_is_refused_with_its_place() {
     let around = [[1.0, 0.0, 2.0], [-1.0, 0.0, -2.0], [0.0, 3.0, 1.0], [0.0, -3.0, -1.0]];
     let centre = [0.0; 3];
     for (corpus, queries, told) in [
-        (rows(&around), rows(&[around[0], centre]), ["queries.parquet, row 1: after [prepare]", "out with queries.where"]),
+        (
+            rows(&around),
+            rows(&[around[0], centre]),
+            ["queries.parquet, row 1: after [prepare]", "out with queries.where"],
+        ),
         (
             rows(&[around[0], around[1], centre]),
             rows(&around),
@@ -298,5 +310,83 @@ fn a_query_that_becomes_zero_is_refused_with_its_place() {
         room.write("p.toml", &format!("{STORE}{asked}"));
         let ran = room.miner(&["run", "--quiet", "p.toml"]).exits(3).stderr;
         assert!(told.iter().all(|told| ran.contains(told)), "{told:?}: {ran}");
+    }
+}
+
+#[test]
+fn batches_of_triplets_are_full_and_hold_no_false_negative() {
+    for kind in KINDS {
+        let mut made = 0;
+        for seed in 0..20 {
+            let mut draw = Draw(seed * 3 + kind as u64);
+            let case = crowded(kind, &mut draw);
+            let size = 2 + draw.below(3);
+            let order = *draw.one_of(&["anchor", "random", "hard-to-easy"]);
+            let asked = format!(
+                "{STORE}mine.bands = {{ any = 3 }}\noutput.order = '{order}'\nmine.positives.per_anchor = 2\n\
+                 output.rows_per_file = 17\nbatches = {{ kind = 'triplets', size = {size} }}\n"
+            );
+            let room = Room::new();
+            case.write(&room);
+            room.write("p.toml", &format!("{}\noutput.path = 'out'\n", case.pipeline(&asked)));
+            let ran = room.miner(&["run", "p.toml", "--quiet"]);
+            if ran.status == Some(2) {
+                assert!(ran.stderr.contains("batches.size"), "{}", ran.stderr);
+                continue;
+            }
+            ran.exits(0);
+            room.miner(&["verify", "out"]).exits(0);
+            let lines = triplets(&room.path("out"));
+            let (all, remainder) = read(&room.path("out"), "triplet");
+            made += all.len();
+            let relates = |anchor: u64, row: u64| {
+                let (id, anchors) = (case.ids[anchor as usize], &case.queries);
+                let by_pair = || case.pairs.contains(&(id, row));
+                let by_label = || case.corpus.labels[row as usize] == anchors.labels[anchor as usize];
+                id == row || if kind == Kind::QueriesByLabel { by_label() } else { by_pair() }
+            };
+            for batch in &all {
+                assert_eq!(batch.len() as u64, size, "{kind:?}, seed {seed}");
+                for &x in batch {
+                    for &y in batch.iter().filter(|&&y| y != x) {
+                        let (anchor, other) = (lines[x as usize].anchor, &lines[y as usize]);
+                        assert!(!relates(anchor, other.positive), "{kind:?}, seed {seed}: {x} and {y}");
+                        assert!(!relates(anchor, other.negative), "{kind:?}, seed {seed}: {x} and {y}");
+                    }
+                }
+            }
+            let mut named: Vec<u64> = all.concat();
+            named.extend(&remainder);
+            named.sort_unstable();
+            assert!(named.into_iter().eq(0..lines.len() as u64), "{kind:?}, seed {seed}: each triplet once");
+        }
+        assert!(made > 50, "{kind:?}: {made} batches: too few to tell");
+    }
+}
+
+/// Forged batches are found: triplets of different batches that may not meet, in one.
+#[test]
+fn a_forged_false_negative_is_found() {
+    for (kind, expected) in [
+        (Kind::QueriesAndPairs, "which has a positive of the anchor of"),
+        (Kind::QueriesByLabel, "with anchors of one class"),
+    ] {
+        let mut draw = Draw(kind as u64);
+        let case = crowded(kind, &mut draw);
+        let room = Room::new();
+        case.write(&room);
+        let asked = format!("{STORE}mine.bands = {{ any = 3 }}\nbatches = {{ kind = 'triplets', size = 2 }}\n");
+        let out = room.run("out", &case.pipeline(&asked));
+        let lines = triplets(&out);
+        let twins = (0..lines.len()).find(|&i| i > 0 && lines[i].anchor == lines[i - 1].anchor).unwrap() as u64;
+        crate::tamper::rewrite(&out, "batches.parquet", |batch| {
+            let mut columns = batch.columns().to_vec();
+            let mut entries = columns[2].as_primitive::<UInt64Type>().values().to_vec();
+            (entries[0], entries[1]) = (twins - 1, twins);
+            columns[2] = Arc::new(UInt64Array::from(entries));
+            RecordBatch::try_new(batch.schema(), columns).unwrap()
+        });
+        let told = room.miner(&["verify", "out"]).exits(3).stdout;
+        assert!(told.contains(expected), "{told}");
     }
 }

@@ -320,7 +320,7 @@ fn as_numbers(column: &ArrayRef) -> Vec<u64> {
 }
 
 /// Changes the rows of a side file, and makes its checksum anew.
-fn rewrite(out: &Path, name: &str, change: impl FnOnce(RecordBatch) -> RecordBatch) {
+pub fn rewrite(out: &Path, name: &str, change: impl FnOnce(RecordBatch) -> RecordBatch) {
     let read = batches(&out.join(name));
     let batch = change(concat_batches(&read.first().expect("a file with rows").schema(), &read).unwrap());
     let mut writer = ArrowWriter::try_new(File::create(out.join(name)).unwrap(), batch.schema(), None).unwrap();

@@ -14,14 +14,14 @@ use crate::manifest::Format;
 use crate::manifest::batches::{BATCHES, Kind, REMAINDER};
 use crate::manifest::gather::GatherError;
 use crate::manifest::sealed::Sealed;
-use crate::mine::{self, Batched, Batches, Pk, Reason, Sides};
-use crate::store::{Code, Row};
+use crate::mine::{self, Batched, Batches, Entries, Pk, Reason};
+use crate::store::{Code, Prepared, Row};
 
 /// What batches are held against.
 pub(super) struct Subject<'a> {
     pub(super) asked: &'a Asked<'a>,
-    /// The classes of each triplet, in the order of the output.
-    pub(super) sides: &'a [Sides],
+    /// The rows of each triplet, in the order of the output.
+    pub(super) entries: &'a Entries,
     /// The listed reason of each row of the store.
     pub(super) unmined: &'a [Option<Reason>],
 }
@@ -42,7 +42,7 @@ pub(super) fn check(
     };
     let entries = match batches {
         Batches::Pk(_) => subject.asked.store.rows() as usize,
-        Batches::Triplets { .. } => subject.sides.len(),
+        Batches::Triplets { .. } => subject.entries.len(),
     };
     let kind = Kind::of(batches, subject.asked.store);
     let placed = vec![false; entries];
@@ -135,7 +135,7 @@ fn entries(
                 (row_at(store, store.anchors(), value).map(|row| u64::from(row.0)), "a row of the store")
             }
             Kind::Triplets => {
-                (Some(value).filter(|&value| value < subject.sides.len() as u64), "a row of the triplets")
+                (Some(value).filter(|&value| value < subject.entries.len() as u64), "a row of the triplets")
             }
         };
         if entry.is_none() {
@@ -244,7 +244,7 @@ impl Reader<'_> {
                 if let Some(again) = batch.iter().find(|&&entry| self.placed[entry as usize]) {
                     wrong(format!("triplet {again}, which an earlier one has"), "each triplet in one batch");
                 }
-                check_triplets(&batch, self.subject.sides, &mut wrong);
+                check_triplets(&batch, self.subject.entries, self.subject.asked.store, &mut wrong);
             }
         }
         batch.iter().for_each(|&entry| self.placed[entry as usize] = true);
@@ -282,18 +282,31 @@ fn check_rows(rows: &[Row], asked: Pk, run: &Asked<'_>, wrong: &mut dyn FnMut(St
     }
 }
 
-fn check_triplets(batch: &[u64], sides: &[Sides], wrong: &mut dyn FnMut(String, &str)) {
+fn check_triplets(batch: &[u64], entries: &Entries, store: &Prepared, wrong: &mut dyn FnMut(String, &str)) {
+    let label = |row: Row| store.labels()[row.index()];
     let mut of_anchor: HashMap<Code, u64> = HashMap::new();
+    let mut of_row: HashMap<Row, Vec<u64>> = HashMap::new();
     for &entry in batch {
-        if let Some(other) = of_anchor.insert(sides[entry as usize].anchor, entry) {
+        let other = of_anchor.insert(label(entries.anchor(entry)), entry).filter(|_| !store.has_pairs());
+        if let Some(other) = other {
             wrong(format!("triplets {other} and {entry} with anchors of one class"), "anchors of different classes");
         }
+        entries.rows(entry).iter().for_each(|&row| of_row.entry(row).or_default().push(entry));
     }
+    const NONE: &str = "no false negatives";
     for &entry in batch {
-        let negative = sides[entry as usize].negative;
-        if let Some(&other) = of_anchor.get(&negative).filter(|_| !negative.is_null()) {
-            let found = format!("triplet {entry}, whose negative is of the class of the anchor of {other}");
-            wrong(found, "no false negatives");
+        let anchor = entries.anchor(entry);
+        for class in entries.rows(entry)[1..].iter().map(|&row| label(row)).filter(|class| !class.is_null()) {
+            if let Some(&other) = of_anchor.get(&class) {
+                wrong(format!("triplet {entry}, whose negative is of the class of the anchor of {other}"), NONE);
+            }
+        }
+        let elsewhere = |row: &Row| of_row.get(row).and_then(|places| places.iter().find(|&&place| place != entry));
+        if let Some(other) = store.paired(anchor).iter().find_map(elsewhere) {
+            wrong(format!("triplet {other}, which has a positive of the anchor of {entry}"), NONE);
+        }
+        if let Some(other) = store.own(anchor).as_ref().and_then(elsewhere) {
+            wrong(format!("triplet {other}, which has the anchor of {entry} itself"), NONE);
         }
     }
 }

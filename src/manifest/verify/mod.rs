@@ -30,8 +30,8 @@ use whole::Run;
 use super::layout::{Lines, Sheet};
 use super::sealed::{Column, Input, MANIFEST, Sealed};
 use super::{Params, fingerprint};
-use crate::mine::{self, Quotas, Sides};
-use crate::store::{Prepared, Row};
+use crate::mine::{self, Entries, Quotas};
+use crate::store::Prepared;
 
 /// What an output is held against: everything here is made anew from the inputs and the manifest's pipeline.
 #[derive(Clone, Copy)]
@@ -80,7 +80,7 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
             found.inspect(|found| order::check_gaps(found, sealed, asked, &mut findings))
         };
         if let Some(found) = found {
-            let sides = sides_of(asked, &found.lines);
+            let entries = entries_of(asked, &found.lines);
             let run = Run::new(asked, &sheet, found.lines, again);
             checked.triplets = run.triplets().unwrap_or(0);
             balance::check(sealed, &run, &mut findings);
@@ -94,7 +94,7 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
                 again.compare_unmined(&run, listed, &mut findings);
             }
             if let Some(unmined) = &listed {
-                let subject = batches::Subject { asked, sides: &sides, unmined };
+                let subject = batches::Subject { asked, entries: &entries, unmined };
                 batches::check(out, sealed, &subject, &intact, &mut findings, &mut checked);
             }
         }
@@ -104,16 +104,15 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     findings.into_verdict(checked, unchecked)
 }
 
-/// The classes of each triplet, in the order of the output, where batches are made of triplets.
-fn sides_of(asked: &Asked<'_>, lines: &Lines) -> Vec<Sides> {
-    let label = |row: Row| asked.store.labels()[row.index()];
-    match asked.mine.batches {
-        Some(mine::Batches::Triplets { .. }) => lines
-            .iter()
-            .filter_map(|line| Some(Sides { anchor: label(line.anchor), negative: label(line.members.get(1)?.row) }))
-            .collect(),
-        _ => Vec::new(),
+/// The rows of each triplet, in the order of the output, where batches are made of triplets.
+fn entries_of(asked: &Asked<'_>, lines: &Lines) -> Entries {
+    let mut entries = Entries::new(2);
+    if let Some(mine::Batches::Triplets { .. }) = asked.mine.batches {
+        for line in lines.iter().filter(|line| line.members.len() == 2) {
+            entries.push(line.anchor, line.members.iter().map(|member| member.row));
+        }
     }
+    entries
 }
 
 /// The fingerprint is that of what the manifest says it was made from, and the inputs are still those.

@@ -2,10 +2,12 @@
 //! for everything else's negative is never wrong, as far as the labels and the store can tell.
 
 mod classes;
+mod entries;
 mod of_triplets;
 mod pk;
 
-pub use of_triplets::{Sides, without_false_negatives};
+pub use entries::Entries;
+pub use of_triplets::without_false_negatives;
 pub use pk::{Hardness, pk};
 
 use serde::{Deserialize, Serialize};
@@ -37,7 +39,7 @@ impl Batches {
         }
     }
 
-    /// The key of the number of classes that a batch needs, and that number.
+    /// The key of the number of classes that a batch needs (of anchors, where pairs tell), and that number.
     pub fn classes(&self) -> (&'static str, u32) {
         match *self {
             Self::Pk(Pk { classes, .. }) => ("batches.classes", classes),
