@@ -495,14 +495,6 @@ fn sections_that_do_not_go_together_are_refused() {
              another table; choose kind = \"triplets\"",
         ),
         (
-            &["balance.max_uses=2", "mine.pick='distance-weighted'"],
-            "balance.max_uses = 2: fills slots again in another order than distance-weighted picks; choose random or nearest",
-        ),
-        (
-            &["balance.max_uses=2", "mine.negatives.max_per_class=1"],
-            "balance.max_uses = 2: mines spare negatives, which mine.negatives.max_per_class would count; leave out one of the two",
-        ),
-        (
             &["balance.triplets=5", "output.layout='n-tuple'"],
             "balance: speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
         ),

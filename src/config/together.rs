@@ -3,7 +3,7 @@
 use super::error::Complaint;
 use super::spec::Spec;
 use crate::manifest::{Columns, Format, Layout};
-use crate::mine::{Batches, NegativePick, Weighting};
+use crate::mine::{Batches, Weighting};
 use crate::{manifest, mine};
 
 pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params) -> Result<(), Complaint> {
@@ -32,14 +32,6 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
         let message =
             "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
         return Err(Complaint::new("prepare.transform", message));
-    }
-    if balance.max_uses.is_some() && mine.pick == NegativePick::DistanceWeighted {
-        let message = "fills slots again in another order than distance-weighted picks; choose random or nearest";
-        return Err(Complaint::new("balance.max_uses", message));
-    }
-    if balance.max_uses.is_some() && mine.negatives.max_per_class.is_some() {
-        let message = "mines spare negatives, which mine.negatives.max_per_class would count; leave out one of the two";
-        return Err(Complaint::new("balance.max_uses", message));
     }
     let whole = output.layout == Layout::Triplet && output.columns == Columns::All;
     let rows = [("balance", balance.is_on()), ("batches.kind", matches!(mine.batches, Some(Batches::Triplets { .. })))];

@@ -100,7 +100,7 @@ pub(super) async fn select(
     bits.append_n(all, balance.max_uses.is_none());
     let mut balanced = Balanced { added_pairs: quotas.added(), ..Balanced::default() };
     if let Some(most) = balance.max_uses {
-        let mut ration = Ration::new(store.rows(), most);
+        let mut ration = Ration::new(store, params, most);
         let mut sorted = candidates.sorted(session).await?;
         while let Some(batch) = sorted.try_next().await? {
             for claim in claims(&batch) {
@@ -263,6 +263,7 @@ static CLAIMS: LazyLock<SchemaRef> = LazyLock::new(|| {
         long("window"),
         long("preference"),
         long("candidate"),
+        short("anchor"),
         short("negative"),
         short("room"),
     ]))
@@ -276,6 +277,7 @@ fn claims_batch(claims: &[Claim]) -> Result<RecordBatch, arrow::error::ArrowErro
         long(|c| c.window),
         long(|c| c.preference),
         long(|c| c.candidate),
+        short(|c| c.anchor.0),
         short(|c| c.negative.0),
         short(|c| c.room),
     ];
@@ -285,11 +287,11 @@ fn claims_batch(claims: &[Claim]) -> Result<RecordBatch, arrow::error::ArrowErro
 fn claims(batch: &RecordBatch) -> impl Iterator<Item = Claim> + '_ {
     let long = |column: usize| batch.column(column).as_primitive::<UInt64Type>().values();
     let short = |column: usize| batch.column(column).as_primitive::<UInt32Type>().values();
-    let (longs, shorts) = ([0, 1, 2, 3].map(long), [4, 5].map(short));
+    let (longs, shorts) = ([0, 1, 2, 3].map(long), [4, 5, 6].map(short));
     (0..batch.num_rows()).map(move |i| {
         let [turn, window, preference, candidate] = longs.map(|values| values[i]);
-        let [negative, room] = shorts.map(|values| values[i]);
-        Claim { turn, window, preference, candidate, negative: Row(negative), room }
+        let [anchor, negative, room] = shorts.map(|values| values[i]);
+        Claim { turn, window, preference, candidate, anchor: Row(anchor), negative: Row(negative), room }
     })
 }
 

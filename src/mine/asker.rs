@@ -1,9 +1,10 @@
 //! One anchor on its way through the rounds of questions: what it looks for, and what it has received.
 
+use super::balance::preference;
 use super::negatives::Ground;
 use super::{Guards, Params, positives};
 use crate::kernel::Distance;
-use crate::search::{Admits, Away, Fill, Quest, Quota, Rule, Window};
+use crate::search::{Admits, Away, Fill, Hit, Quest, Quota, Rule, Window};
 use crate::store::{Code, Prepared, Row};
 
 /// An anchor with its chosen positives and their distances.
@@ -121,9 +122,17 @@ impl Asker {
     }
 
     /// Takes what a window of a pair received that has so many slots: there may be spare rows among it.
-    pub fn receive(&mut self, owner: usize, slots: u32, fill: Fill, fallback: bool, store: &Prepared) {
+    pub fn receive(&mut self, owner: usize, slots: u32, fill: Fill, fallback: bool, ground: Ground) {
+        let Ground { store, params, .. } = ground;
         if self.per_class.is_some() {
-            for class in fill.hits.iter().map(|hit| store.labels()[hit.row.index()]).filter(|class| !class.is_null()) {
+            // Spare rows are counted when they take a slot.
+            let mut first: Vec<&Hit> = fill.hits.iter().collect();
+            if fill.hits.len() > slots as usize {
+                let pair = (self.anchor, self.pairs[owner].positive);
+                first.sort_by_cached_key(|hit| preference(pair, hit.row, hit.distance, store, params));
+                first.truncate(slots as usize);
+            }
+            for class in first.iter().map(|hit| store.labels()[hit.row.index()]).filter(|class| !class.is_null()) {
                 match self.used.iter_mut().find(|(used, _)| *used == class) {
                     Some((_, count)) => *count += 1,
                     None => self.used.push((class, 1)),

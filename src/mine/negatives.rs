@@ -1,9 +1,9 @@
 //! The negatives of (anchor, positive) pairs: windows out, fills back, then the fallback bands for what is short.
 
 use super::asker::{Asker, Asking};
-use super::{Ask, Band, Guards, Harvest, NegativePick, Params, Reason, Suspect, Tally, Triplet};
+use super::balance::pick;
+use super::{Ask, Band, Guards, Harvest, Params, Reason, Suspect, Tally, Triplet};
 use crate::kernel::Distance;
-use crate::search::lottery::combine;
 use crate::search::{Pick, Quest, Search, Window};
 use crate::store::{Prepared, Row};
 
@@ -96,7 +96,7 @@ fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&A
         drop(quests);
         for ((index, wants, _), fills) in asked.into_iter().zip(found) {
             for (&(owner, _, slots), fill) in wants.iter().zip(fills) {
-                askers[index].receive(owner, slots, fill, fallback, ground.store);
+                askers[index].receive(owner, slots, fill, fallback, ground);
             }
         }
     }
@@ -105,19 +105,9 @@ fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&A
 /// A band's window, as far as the pair's guards leave it open.
 fn window(asker: &Asker, &(owner, (above, upto), count): &Want, ground: Ground) -> Window {
     let pair = &asker.pairs[owner];
-    let (pick, count) = (pick(asker.anchor, pair.positive, ground), ground.params.balance.candidates(count));
+    let pick = pick((asker.anchor, pair.positive), ground.store, ground.params);
+    let count = ground.params.balance.candidates(count);
     Window { above: above.max(pair.span.0), upto: upto.min(pair.span.1), count, pick }
-}
-
-/// Picks of one pair share a key, whatever the band: it depends on (seed, ids) alone.
-fn pick(anchor: Row, positive: Row, ground: Ground) -> Pick {
-    let keys = ground.store.keys();
-    let key = || combine(&[ground.params.seed, keys[anchor.index()], keys[positive.index()]]);
-    match ground.params.pick {
-        NegativePick::Nearest => Pick::Nearest,
-        NegativePick::Random => Pick::Random { key: key() },
-        NegativePick::DistanceWeighted => Pick::Weighted { key: key() },
-    }
 }
 
 /// Of each asker, the slots that only guards left empty: those that fill when it asks again without any.

@@ -27,6 +27,7 @@ pub use graphs::GraphError;
 pub use hnsw::Hnsw;
 pub use params::{CellsParams, HnswParams, Index, Params};
 pub use planner::{Choice, choose};
+pub use weighted::weighted_order;
 
 use crate::kernel::Distance;
 use crate::store::{Code, Prepared, Row};

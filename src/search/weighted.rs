@@ -6,6 +6,7 @@
 
 use super::lottery::combine;
 use crate::kernel::Distance;
+use crate::store::{Prepared, Row};
 
 /// Nearer than 0.5 and farther than 1.4, in Euclidean terms, weights stay as they are there, as in the authors' program:
 /// they would outgrow all others. In cosine terms d²/2.
@@ -22,6 +23,13 @@ pub(super) fn rank(key: u64, id: u64, distance: Distance, dims: usize) -> u32 {
     // In (0, 1).
     let uniform = ((combine(&[key, id]) >> 11) as f64 + 0.5) / (1u64 << 53) as f64;
     Distance::new((libm::log(-libm::log(uniform)) + density) as f32).ordinal()
+}
+
+/// The order of [`Pick::Weighted`](super::Pick::Weighted): a row at this distance from the anchor comes before those that have
+/// larger ones.
+pub fn weighted_order(key: u64, store: &Prepared, row: Row, distance: Distance) -> u64 {
+    let rank = rank(key, store.keys()[row.index()], distance, store.dims());
+    u64::from(rank) << 32 | u64::from(row.0)
 }
 
 #[cfg(test)]

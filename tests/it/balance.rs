@@ -158,6 +158,8 @@ pub struct Limit {
     pub slots: usize,
     pub by_band: bool,
     pub pick: &'static str,
+    /// Negatives of one class for one anchor, and the classes of all rows.
+    per_class: Option<(usize, Vec<Option<String>>)>,
 }
 
 impl Limit {
@@ -165,7 +167,13 @@ impl Limit {
         let max_uses = 1 + draw.below(6) as usize;
         let slots = 1 + draw.below(3) as usize;
         let by_band = draw.below(2) == 0;
-        Self { max_uses, slots, by_band, pick: draw.one_of(&["nearest", "random"]) }
+        Self {
+            max_uses,
+            slots,
+            by_band,
+            pick: draw.one_of(&["nearest", "random", "distance-weighted"]),
+            per_class: None,
+        }
     }
 
     /// What a pipeline says that asks each window for so many, without the limit.
@@ -178,6 +186,38 @@ impl Limit {
     /// Candidates that a window is mined with.
     pub fn spares(&self) -> usize {
         (2 * self.slots).max(4)
+    }
+
+    /// What windows are mined with where a class may give an anchor so many negatives: of `all` that there are, each window the
+    /// nearest that fit, and spare ones as if it were the last; what it takes without the limit counts for the next.
+    fn candidates(&self, all: &[Line]) -> Vec<Line> {
+        let (most, classes) = self.per_class.as_ref().unwrap();
+        let (mut given, mut candidates) = (BTreeMap::new(), Vec::new());
+        let (mut anchor, all) = (None, windows(all, self.by_band));
+        for ((a, ..), mut rows) in all {
+            if anchor.replace(a) != Some(a) {
+                given.clear();
+            }
+            rows.sort_by(|x, y| {
+                let far = |line: &Line| f32::from_bits(line.d_an);
+                far(x).total_cmp(&far(y)).then(x.negative.cmp(&y.negative))
+            });
+            let (mut here, mut taken) = (given.clone(), 0);
+            for line in rows {
+                let class = classes[line.negative as usize].clone();
+                let room = class.as_ref().is_none_or(|class| here.get(class) < Some(most));
+                if taken == self.spares() || !room {
+                    continue;
+                }
+                taken += 1;
+                if let Some(class) = class {
+                    *here.entry(class.clone()).or_default() += 1;
+                    *given.entry(class).or_default() += usize::from(taken <= self.slots);
+                }
+                candidates.push(line);
+            }
+        }
+        candidates
     }
 
     /// Holds a limited run against one that took all `candidates`; `told` is the manifest's word on balance.
@@ -200,7 +240,17 @@ impl Limit {
                 return fail(format!("{name:?}: {taken:?} of {could:?}"));
             }
         }
-        let used_up = |line: &Line| uses.get(&line.negative) == Some(&self.max_uses);
+        let class = |line: &Line| {
+            let (_, classes) = self.per_class.as_ref()?;
+            classes[line.negative as usize].clone()
+        };
+        let given = count(lines.iter().filter_map(|line| Some((line.anchor, class(line)?))));
+        let most = self.per_class.as_ref().map_or(usize::MAX, |&(most, _)| most);
+        if given.values().any(|&times| times > most) {
+            return fail(format!("{given:?}"));
+        }
+        let given_all = |line: &Line| class(line).is_some_and(|class| given.get(&(line.anchor, class)) == Some(&most));
+        let used_up = |line: &Line| uses.get(&line.negative) == Some(&self.max_uses) || given_all(line);
         let mut filled = 0;
         for (name, could) in &candidates {
             let taken = chosen.get(name).map_or(&[][..], Vec::as_slice);
@@ -244,12 +294,50 @@ fn no_row_is_a_negative_too_often_and_no_slot_is_empty_without_need() {
         let (lines, listed) = mined(&room, "out", &limited(limit.max_uses));
         let told = &manifest(&room.path("out"))["balance"];
         assert_eq!(limit.check(&candidates, &lines, &listed, told), Ok(()), "seed {seed}");
-        // A limit that nothing reaches changes nothing of what the nearest are.
-        if limit.pick == "nearest" {
+        // A limit that nothing reaches changes nothing of what the nearest are, or the first that were drawn; one that is
+        // reached takes nothing but what is used up.
+        if limit.pick != "random" {
             let (free, _) = mined(&room, "free", &limited(1_000_000));
-            assert_eq!(free, mined(&room, "plain", &limit.asked(limit.slots)).0, "seed {seed}");
+            let plain = mined(&room, "plain", &limit.asked(limit.slots)).0;
+            assert_eq!(free, plain, "seed {seed}");
+            let uses = count(lines.iter().map(|line| line.negative));
+            let missing = plain.iter().filter(|line| !lines.contains(line));
+            assert!(missing.clone().all(|line| uses[&line.negative] == limit.max_uses), "seed {seed}");
         }
     }
+}
+
+#[test]
+fn a_class_s_quota_holds_while_slots_take_turns() {
+    let mut emptied = 0;
+    for seed in 0..24 {
+        let mut draw = Draw(seed);
+        let rows = uneven(&mut draw);
+        let quota = 1 + draw.below(2) as usize;
+        let limit = Limit { per_class: Some((quota, rows.labels.clone())), ..Limit::draw(&mut draw) };
+        let room = Room::new();
+        rows.write(&room.path("store.parquet"));
+        let plain = format!("{}mine.negatives.max_per_class = {quota}\n", limit.asked(limit.slots));
+        let limited = |most: usize| format!("{plain}balance.max_uses = {most}");
+        let (lines, listed) = mined(&room, "out", &limited(limit.max_uses));
+        let told = &manifest(&room.path("out"))["balance"];
+        emptied += told["emptied"].as_u64().unwrap();
+        if limit.pick == "nearest" {
+            let (all, _) = mined(&room, "all", &limit.asked(1_000));
+            let candidates = limit.candidates(&all);
+            assert_eq!(limit.check(&candidates, &lines, &listed, told), Ok(()), "seed {seed}");
+        } else {
+            let class = |line: &Line| Some((line.anchor, rows.labels[line.negative as usize].clone()?));
+            let within = |most: usize, counts: Vec<usize>| counts.into_iter().all(|count| count <= most);
+            assert!(within(quota, count(lines.iter().filter_map(class)).into_values().collect()), "seed {seed}");
+            let uses = count(lines.iter().map(|line| line.negative));
+            assert!(within(limit.max_uses, uses.into_values().collect()), "seed {seed}");
+        }
+        if limit.pick != "random" {
+            assert_eq!(mined(&room, "free", &limited(1_000_000)).0, mined(&room, "plain", &plain).0, "seed {seed}");
+        }
+    }
+    assert!(emptied > 0, "the limit took nothing, which proves nothing");
 }
 
 #[test]

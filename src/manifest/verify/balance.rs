@@ -64,11 +64,11 @@ pub(super) fn choose(candidates: Vec<Triplet>, asked: &Asked<'_>) -> (Vec<Triple
         let mut claimant = Claimant::default();
         let mut claims: Vec<_> = chosen.iter().map(|triplet| claimant.claim(triplet, store, params)).collect();
         claims.sort_unstable();
-        let mut ration = Ration::new(store.rows(), most);
+        let mut ration = Ration::new(store, params, most);
         let mut kept: Vec<u64> =
             claims.iter().filter(|claim| ration.takes(claim)).map(|claim| claim.candidate).collect();
         // Without a limit nothing would have been refused.
-        let mut plenty = Ration::new(store.rows(), u32::MAX);
+        let mut plenty = Ration::new(store, params, u32::MAX);
         spared = claims.iter().filter(|claim| plenty.takes(claim)).count() as u64 - kept.len() as u64;
         refilled = ration.refilled();
         kept.sort_unstable();
@@ -106,13 +106,20 @@ pub(super) fn must_be_there(candidates: &[Triplet], run: &Run<'_>) -> Vec<Triple
         return Vec::new();
     }
     let uses = run.uses();
+    let class = |row: Row| store.labels()[row.index()];
+    // Of a class that gave the anchor all it may there is no more to be had.
+    let given_all = |triplet: &Triplet| {
+        let class_of = class(triplet.negative);
+        let alike = run.triplets_of(triplet.anchor).iter().filter(|other| class(other.negative) == class_of);
+        params.negatives.max_per_class.is_some_and(|most| !class_of.is_null() && alike.count() >= most as usize)
+    };
     let mut claimant = Claimant::default();
     let claims: Vec<_> = candidates.iter().map(|triplet| (claimant.claim(triplet, store, params), triplet)).collect();
     let mut must = Vec::new();
     for window in claims.chunk_by(|(x, _), (y, _)| x.window == y.window) {
         let there = |triplet: &Triplet| run.triplets_of(triplet.anchor).contains(triplet);
         let full = window.iter().filter(|(_, triplet)| there(triplet)).count() >= window[0].0.room as usize;
-        let spare = |triplet: &Triplet| !full && uses[triplet.negative.index()] < most;
+        let spare = |triplet: &Triplet| !full && uses[triplet.negative.index()] < most && !given_all(triplet);
         must.extend(window.iter().map(|(_, triplet)| **triplet).filter(|triplet| there(triplet) || spare(triplet)));
     }
     must

@@ -9,6 +9,7 @@ mod ration;
 
 pub use quota::{Quotas, is_anchor};
 pub use ration::{Claim, Claimant, Ration, ticket};
+pub(super) use ration::{pick, preference};
 
 use serde::{Deserialize, Serialize};
 
