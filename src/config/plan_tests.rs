@@ -495,12 +495,17 @@ fn sections_that_do_not_go_together_are_refused() {
              another table; choose kind = \"triplets\"",
         ),
         (
-            &["balance.triplets=5", "output.layout='n-tuple'"],
-            "balance: speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
+            &["batches.kind='triplets'", "batches.size=4", "output.layout='labeled-list'"],
+            "batches.kind = \"triplets\": is for losses that take rows of a batch for each other's negatives, and rows of layout \
+             \"labeled-list\" are judged one by one; expected output.layout = \"triplet\", \"n-tuple\" or \"pair\"",
         ),
         (
-            &["batches.kind='triplets'", "output.layout='pair'"],
-            "batches.kind = \"triplets\": speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out",
+            &["balance.weights='inverse'", "output.layout='candidates'"],
+            "balance.weights = \"inverse\": fills a column that layout \"candidates\" does not have",
+        ),
+        (
+            &["balance.weights='inverse'", "store.carry=['text']", "output.columns='text'"],
+            "balance.weights = \"inverse\": fills a column that output.columns = \"text\" leaves out",
         ),
         (
             &["balance.weights='inverse'", "output.format='npy'"],

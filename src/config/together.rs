@@ -33,15 +33,27 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
             "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
         return Err(Complaint::new("prepare.transform", message));
     }
-    let whole = output.layout == Layout::Triplet && output.columns == Columns::All;
-    let rows = [("balance", balance.is_on()), ("batches.kind", matches!(mine.batches, Some(Batches::Triplets { .. })))];
-    if let Some((key, _)) = rows.into_iter().find(|(_, asked)| *asked && !whole) {
-        let message =
-            "speaks of single triplets; expected output.layout = \"triplet\" with all columns, or leave it out";
-        return Err(Complaint::new(key, message));
+    let layout = output.layout;
+    if let Some(Batches::Triplets { .. }) = mine.batches
+        && !matches!(layout, Layout::Triplet | Layout::NTuple | Layout::Pair)
+    {
+        let message = format!(
+            "is for losses that take rows of a batch for each other's negatives, and rows of layout \"{}\" are judged one by one; \
+             expected output.layout = \"triplet\", \"n-tuple\" or \"pair\"",
+            layout.name()
+        );
+        return Err(Complaint::new("batches.kind", message));
     }
-    if balance.weights != Weighting::None && output.format == Format::Npy {
-        return Err(Complaint::new("balance.weights", "fills a column that an array of row indices has no place for"));
+    let without_column = match (&output.columns, output.format, layout) {
+        (_, Format::Npy, _) => Some("an array of row indices has no place for".to_owned()),
+        (_, _, Layout::Candidates) => Some("layout \"candidates\" does not have".to_owned()),
+        (Columns::Carried(name), ..) => Some(format!("output.columns = \"{name}\" leaves out")),
+        (Columns::All, ..) => None,
+    };
+    match without_column {
+        Some(why) if balance.weights != Weighting::None => {
+            Err(Complaint::new("balance.weights", format!("fills a column that {why}")))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

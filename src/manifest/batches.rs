@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use super::Format;
 use super::format::{Extent, Part};
 use super::gather::{self, GatherError};
+use super::layout::{Lines, Sheet};
 use super::sealed::Listed;
 use super::write::WriteError;
 use crate::mine::{self, Batched, Batches, Entries, Hardness, Pk, Triplet};
@@ -27,20 +28,20 @@ pub(super) enum Gathering {
 }
 
 impl Gathering {
-    pub(super) fn new(asked: Batches) -> Self {
+    pub(super) fn new(asked: Batches, sheet: &Sheet) -> Self {
         match asked {
             Batches::Pk(pk) => Self::Pk(pk, Hardness::default()),
-            Batches::Triplets { size } => Self::Triplets { size, entries: Entries::new(2) },
+            Batches::Triplets { size } => Self::Triplets { size, entries: Entries::new(sheet.beside()) },
         }
     }
 
-    /// Looks at triplets on their way.
-    pub(super) fn add(&mut self, store: &Prepared, mined: &[Triplet]) {
+    /// Looks at triplets on their way, and at the lines that they become.
+    pub(super) fn add(&mut self, store: &Prepared, mined: &[Triplet], lines: &Lines) {
         let label = |row: Row| store.labels()[row.index()];
         match self {
             Self::Pk(_, hardness) => mined.iter().for_each(|t| hardness.add(label(t.anchor), label(t.negative))),
             Self::Triplets { entries, .. } => {
-                mined.iter().for_each(|t| entries.push(t.anchor, [t.positive, t.negative]))
+                lines.iter().for_each(|line| entries.push(line.anchor, line.members.iter().map(|member| member.row)));
             }
         }
     }
@@ -76,7 +77,7 @@ impl Gathering {
 pub(super) enum Kind<'a> {
     /// A row of the store.
     Rows(&'a Prepared),
-    /// A triplet by its row in the output, counted over all parts.
+    /// A triplet, or whatever a line of the layout holds, by its row in the output, counted over all parts.
     Triplets,
 }
 

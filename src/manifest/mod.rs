@@ -4,6 +4,8 @@
 //! total, no file knows the time, and no number is rounded on its way into text.
 
 mod batches;
+mod candidates;
+mod cut;
 mod digest;
 mod durable;
 mod fingerprint;

@@ -1,7 +1,7 @@
 //! What all harvests together come to, before a row of them is written.
 
 use super::Layout;
-use super::harvest::{HarvestError, Harvests, decode};
+use super::harvest::{HarvestError, Harvests};
 use super::layout::{Grain, Sheet};
 use super::order::whole_anchors;
 use super::select::Chosen;
@@ -25,52 +25,52 @@ pub(super) struct Stock {
 pub(super) fn take(harvests: &Harvests, chosen: &Chosen, sheet: &Sheet) -> Result<Stock, HarvestError> {
     let mut stock = Stock::default();
     for ordinal in 0..harvests.partitions() {
-        let aside = harvests.aside(ordinal)?;
+        let mut aside = harvests.aside(ordinal)?;
+        if chosen.selects() {
+            // What is counted of candidates makes way for what is written.
+            (aside.tally.bands, aside.tally.fallback) = ([0; 3], 0);
+        }
         stock.tally += &aside.tally;
         stock.unmined.extend(aside.unmined);
         stock.suspects.extend(aside.suspects);
-        if sheet.layout() != Layout::Triplet {
-            for triplets in whole_anchors(harvests.batches(ordinal)?) {
-                stock.count(sheet, &triplets?);
-            }
+        if sheet.layout() == Layout::Triplet && !chosen.selects() {
+            stock.rows += aside.tally.triplets();
+            continue;
         }
-    }
-    if chosen.selects() {
-        // What is counted of candidates makes way for what is written.
-        (stock.tally.bands, stock.tally.fallback) = ([0; 3], 0);
-        for ordinal in 0..harvests.partitions() {
-            for batch in chosen.batches(ordinal)? {
-                for triplet in decode(&batch?) {
-                    stock.tally.bands[triplet.band as usize] += 1;
-                    stock.tally.fallback += u64::from(triplet.fallback);
-                }
-            }
+        for triplets in whole_anchors(chosen.batches(ordinal)?) {
+            stock.count(sheet, &triplets?, chosen.selects());
         }
-    }
-    if sheet.layout() == Layout::Triplet {
-        stock.rows = stock.tally.triplets();
     }
     Ok(stock)
 }
 
 impl Stock {
-    /// Counts the lines of whole anchors, and what they leave out.
-    fn count(&mut self, sheet: &Sheet, triplets: &[Triplet]) {
+    /// Counts the lines of whole anchors, and what they leave out; where balance chose them, their triplets, too: it has told what
+    /// it left without any.
+    fn count(&mut self, sheet: &Sheet, triplets: &[Triplet], chosen: bool) {
         for anchor in Grain::Anchor.groups(triplets) {
-            self.rows += sheet.lines(anchor).len() as u64;
+            self.rows += sheet.grain().groups(anchor).map(|group| sheet.lines_of(group)).sum::<u64>();
             let mut empty = true;
             for pair in Grain::Pair.groups(anchor) {
-                if sheet.keeps(pair) {
-                    empty = false;
-                    continue;
-                }
-                self.left_out += pair.len() as u64;
+                let keeps = sheet.keeps(pair);
+                empty &= !keeps;
+                self.left_out += if keeps { 0 } else { pair.len() as u64 };
                 for triplet in pair {
-                    self.tally.bands[triplet.band as usize] -= 1;
-                    self.tally.fallback -= u64::from(triplet.fallback);
+                    let (band, fallback) = (&mut self.tally.bands[triplet.band as usize], u64::from(triplet.fallback));
+                    match (chosen, keeps) {
+                        (true, true) => {
+                            *band += 1;
+                            self.tally.fallback += fallback;
+                        }
+                        (false, false) => {
+                            *band -= 1;
+                            self.tally.fallback -= fallback;
+                        }
+                        (true, false) | (false, true) => {}
+                    }
                 }
             }
-            if empty {
+            if empty && !chosen {
                 self.unmined.push((anchor[0].anchor, Reason::BandEmpty));
             }
         }

@@ -107,9 +107,9 @@ pub async fn write(
     let tallies: Vec<Tally> =
         (0..harvests.partitions()).map(|ordinal| harvests.tally(ordinal)).collect::<Result<_, _>>()?;
     let Selected { chosen, weights, emptied, balanced } =
-        select(harvests, &tallies, store, &Arc::new(asked.clone()), quotas, session).await?;
+        select(harvests, &tallies, store, &Arc::new(asked.clone()), quotas, &sheet, session).await?;
     let Stock { tally, left_out, rows, mut unmined, mut suspects } = stock::take(harvests, &chosen, &sheet)?;
-    let mut gathering = asked.batches.map(Gathering::new);
+    let mut gathering = asked.batches.map(|asked| Gathering::new(asked, &sheet));
     let mut parts = Parts::new(staging, output, &sheet, rows);
     let mut triplets = order::triplets(&chosen, store, output.order, sheet.grain(), asked.seed, session).await?;
     let mut groups = Groups::new(sheet.grain());
@@ -118,10 +118,10 @@ pub async fn write(
         let over = next.is_none();
         groups.push(next.iter().flat_map(harvest::decode));
         while let Some(whole) = groups.next(over) {
-            if let Some(gathering) = &mut gathering {
-                gathering.add(store, &whole);
-            }
             let lines = sheet.lines(&whole);
+            if let Some(gathering) = &mut gathering {
+                gathering.add(store, &whole, &lines);
+            }
             parts.write(sheet.batch(store, &lines, weights.as_deref())?, &lines)?;
             on_rows(whole.len() as u64);
         }
@@ -137,7 +137,7 @@ pub async fn write(
         None => None,
     };
     let (batched, batch_files) = batches.unzip();
-    unmined.extend(emptied.into_iter().map(|row| (row, Reason::BalancedAway)));
+    unmined.extend(emptied);
     let unmined = sides::all_unmined(store, unmined)?;
     let suspects = sides::all_suspects(suspects);
     let mut reasons: BTreeMap<Reason, u64> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();

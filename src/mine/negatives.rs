@@ -5,7 +5,7 @@ use super::balance::pick;
 use super::{Ask, Band, Guards, Harvest, Params, Reason, Suspect, Tally, Triplet};
 use crate::kernel::Distance;
 use crate::search::{Pick, Quest, Search, Window};
-use crate::store::{Prepared, Row};
+use crate::store::Prepared;
 
 /// What a partition is mined from.
 #[derive(Clone, Copy)]

@@ -99,7 +99,7 @@ impl Budget {
         let sort = if job.sorts { SORT } else { 0 };
         let chosen = balance(job).saturating_add(batches(job));
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
-        let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside * job.beside_bytes);
+        let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside() * job.beside_bytes);
         Self {
             reading: small + job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK,
             fitting: if job.fitting_bytes == 0 {

@@ -27,7 +27,7 @@ fn job() -> Job {
         windows: 2,
         slots: 8,
         ranks: 0,
-        beside: 3,
+        layout: crate::manifest::Layout::Triplet,
         candidates: 8,
         oversample_to: 0,
         balance: Balance::default(),

@@ -93,7 +93,7 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let (fit, kept_raw) = fit(plan, job);
     let triplets = job.triplets() as f64;
     // What stands beside the vectors of three rows, or four; it repeats from triplet to triplet, and compresses well.
-    let carried = triplets * (job.beside * job.beside_bytes) as f64;
+    let carried = triplets * (job.beside() * job.beside_bytes) as f64;
     let output = triplets * OUTPUT_TRIPLET + carried / 8.0;
     // The prepared store and the packed rows, harvests, and the output before it is sealed.
     let scratch = rows * (5.0 * d + kept_raw + 32.0 + job.beside_bytes as f64)

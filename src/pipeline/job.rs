@@ -49,8 +49,7 @@ pub struct Job {
     pub slots: u64,
     /// Of an anchor, nearest negatives that its guards must know.
     pub ranks: u64,
-    /// Rows of the store that a triplet puts beside each other in the output, at most.
-    pub beside: u64,
+    pub layout: Layout,
     /// Of a pair: negatives mined, spare ones among them.
     pub candidates: u64,
     /// Pairs that a class gets at least; 0 without.
@@ -147,8 +146,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
         batches: plan.mine.batches,
         pairing_classes,
         ranks: u64::from(plan.mine.negatives.guards.ranks()).min(census.kept),
-        // Of (anchor, candidate) there are two to a triplet.
-        beside: if matches!(plan.output.layout, Layout::LabeledPair | Layout::Candidates) { 4 } else { 3 },
+        layout: plan.output.layout,
         sorts: plan.output.order != Order::Anchor || balance.max_uses.is_some(),
         index: choice.index,
         cells: match choice.index {
@@ -177,7 +175,19 @@ impl Job {
     /// Triplets of the output, at most.
     pub fn triplets(&self) -> u64 {
         let slots = self.pairs_of(self.anchors).saturating_mul(self.slots);
-        slots.min(self.balance.triplets.unwrap_or(u64::MAX))
+        let a_row = match self.layout {
+            Layout::Triplet => 1,
+            Layout::NTuple | Layout::Pair | Layout::LabeledList => self.slots,
+            // What an anchor has for several positives is one row.
+            Layout::LabeledPair | Layout::Candidates => self.slots.saturating_mul(self.pairs.max(self.oversample_to)),
+        };
+        slots.min(self.balance.triplets.unwrap_or(u64::MAX).saturating_mul(a_row))
+    }
+
+    /// Rows of the store that a triplet puts beside each other in the output, at most.
+    pub fn beside(&self) -> u64 {
+        // Of (anchor, candidate) there are two to a triplet.
+        if matches!(self.layout, Layout::LabeledPair | Layout::Candidates) { 4 } else { 3 }
     }
 
     /// # Errors

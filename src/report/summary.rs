@@ -234,7 +234,7 @@ impl fmt::Display for Summary {
             line(f, "guards", guards_text(audit))?;
         }
         if let Some(balanced) = &self.balance {
-            balance(f, balanced)?;
+            balance(f, balanced, &self.layout)?;
         }
         if let Some(Batched { kind, batches, entries, remainder }) = &self.batches {
             let [batches, entries, remainder] = [*batches, *entries, *remainder].map(thousands);
@@ -292,8 +292,8 @@ impl Summary {
 }
 
 /// What balance took away and gave, and how even it left the classes.
-fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced) -> fmt::Result {
-    let Balanced { anchors_before, anchors_after, triplets, left_out, added_pairs, refilled, emptied, cut } = *balanced;
+fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced, layout: &str) -> fmt::Result {
+    let Balanced { anchors_before, anchors_after, lines, left_out, added_pairs, refilled, emptied, cut } = *balanced;
     let spread = |spread: Spread| match spread.largest * 1_000 {
         0 => "none".to_owned(),
         largest => {
@@ -301,17 +301,18 @@ fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced) -> fmt::Result {
             format!("{}.{} % of {} classes", permille / 10, permille % 10, thousands(spread.classes))
         }
     };
+    let rows = if ["", "triplet"].contains(&layout) { "triplets" } else { "rows" };
     // Where pairs say what is a positive, there are no classes.
     let classes = (anchors_before.classes > 0).then(|| {
-        let [before, after, triplets] = [anchors_before, anchors_after, triplets].map(spread);
-        format!("largest class: anchors {before} before, {after} after; triplets {triplets}")
+        let [before, after, lines] = [anchors_before, anchors_after, lines].map(spread);
+        format!("largest class: anchors {before} before, {after} after; {rows} {lines}")
     });
     let causes = [
         (left_out, "rows beyond anchors_per_class"),
         (added_pairs, "pairs added by oversample_to"),
         (refilled, "slots refilled"),
         (emptied, "slots emptied by max_uses"),
-        (cut, "triplets cut"),
+        (cut, if rows == "rows" { "rows cut" } else { "triplets cut" }),
     ];
     let causes: Vec<String> = causes
         .iter()
@@ -471,7 +472,7 @@ glosses → /out/glosses
         let balance = Balanced {
             anchors_before: spread(66, 1_320, 660),
             anchors_after: spread(65, 1_300, 20),
-            triplets: spread(65, 3_520, 100),
+            lines: spread(65, 3_520, 100),
             left_out: 640,
             cut: 1_234,
             ..Balanced::default()

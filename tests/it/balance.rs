@@ -171,7 +171,7 @@ impl Limit {
             max_uses,
             slots,
             by_band,
-            pick: draw.one_of(&["nearest", "random", "distance-weighted"]),
+            pick: *draw.one_of(&["nearest", "random", "distance-weighted"]),
             per_class: None,
         }
     }

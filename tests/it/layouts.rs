@@ -12,11 +12,11 @@ use crate::oracle::python;
 use crate::support::{Draw, Room, Rows, STORE, manifest, parts, sample, unmined};
 use crate::tamper::{edit_manifest, reseal};
 
-const ORDERS: [&str; 4] = ["anchor", "random", "easy-to-hard", "hard-to-easy"];
-const LAYOUTS: [&str; 6] = ["triplet", "n-tuple", "pair", "labeled-pair", "labeled-list", "candidates"];
+pub const ORDERS: [&str; 4] = ["anchor", "random", "easy-to-hard", "hard-to-easy"];
+pub const LAYOUTS: [&str; 6] = ["triplet", "n-tuple", "pair", "labeled-pair", "labeled-list", "candidates"];
 
 /// The rows of an output in JSON Lines.
-fn rows(out: &Path) -> Vec<Value> {
+pub fn rows(out: &Path) -> Vec<Value> {
     let text: String = parts(out).iter().map(|part| fs::read_to_string(part).unwrap()).collect();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -156,12 +156,12 @@ fn golden_facts() {
     }
 }
 
-fn number(row: &Value, key: &str) -> u64 {
+pub fn number(row: &Value, key: &str) -> u64 {
     row[key].as_u64().unwrap_or_else(|| panic!("{key} of {row}"))
 }
 
 /// What a layout must hold, from the rows of the triplets, without their order.
-fn derived(layout: &str, triplets: &[Value], slots: usize) -> BTreeSet<String> {
+pub fn derived(layout: &str, triplets: &[Value], slots: usize) -> BTreeSet<String> {
     let mut pairs: BTreeMap<(u64, u64), Vec<&Value>> = BTreeMap::new();
     for triplet in triplets {
         pairs.entry((number(triplet, "anchor_row"), number(triplet, "positive_row"))).or_default().push(triplet);
@@ -199,7 +199,7 @@ fn derived(layout: &str, triplets: &[Value], slots: usize) -> BTreeSet<String> {
 }
 
 /// The same, from the rows of the layout itself.
-fn held(layout: &str, rows: &[Value], slots: usize) -> BTreeSet<String> {
+pub fn held(layout: &str, rows: &[Value], slots: usize) -> BTreeSet<String> {
     let told = rows.iter().map(|row| {
         let numbered =
             |what: &str, end: &str| (1..=slots).map(|i| row[format!("{what}_{i}{end}")].clone()).collect::<Vec<_>>();

@@ -2,6 +2,7 @@
 
 mod bad_data;
 mod balance;
+mod balanced_layouts;
 mod batches;
 mod commands;
 mod equivalence;

@@ -240,7 +240,7 @@ fn forged_balance_is_found() {
             edit_manifest(out, |sealed| sealed["balance"][key] = json!(sealed["balance"][key].as_u64().unwrap() + 1));
         });
     }
-    for key in ["anchors_before", "anchors_after", "triplets"] {
+    for key in ["anchors_before", "anchors_after", "lines"] {
         sealed.refused(key, &["manifest.json", "balance"], |out| {
             edit_manifest(out, |sealed| sealed["balance"][key]["largest"] = json!(1));
         });

@@ -53,6 +53,11 @@ impl Layout {
         }
     }
 
+    /// Whether a pair is written with all of its negatives or not at all.
+    pub(super) fn takes_whole_pairs(self) -> bool {
+        self == Self::NTuple
+    }
+
     /// Whether a line tells all of its triplets.
     pub(super) fn tells_triplets(self) -> bool {
         matches!(self, Self::Triplet | Self::NTuple | Self::LabeledList)
@@ -101,6 +106,24 @@ impl Sheet {
     /// Whether the triplets of a pair, all that there are, are in the output.
     pub(super) fn keeps(&self, pair: &[Triplet]) -> bool {
         self.layout != Layout::NTuple || pair.len() as u64 == self.slots
+    }
+
+    /// How many lines a whole group of triplets makes.
+    pub(super) fn lines_of(&self, group: &[Triplet]) -> u64 {
+        match self.grain() {
+            Grain::Triplet => group.len() as u64,
+            Grain::Pair => u64::from(!group.is_empty() && self.keeps(group)),
+            Grain::Anchor => self.lines(group).len() as u64,
+        }
+    }
+
+    /// Rows that stand beside the anchor in a line, where that is the same in all lines.
+    pub(super) fn beside(&self) -> usize {
+        match self.layout {
+            Layout::Triplet => 2,
+            Layout::NTuple => usize::try_from(self.slots).map_or(usize::MAX, |slots| slots.saturating_add(1)),
+            Layout::Pair | Layout::LabeledPair | Layout::LabeledList | Layout::Candidates => 1,
+        }
     }
 
     /// The lines of whole groups of triplets.

@@ -1,25 +1,23 @@
 //! Balance: nothing beyond what it allows, and what the manifest says of it.
 
 use super::Asked;
-use super::finding::Findings;
+use super::finding::{Findings, Unchecked};
 use super::whole::Run;
+use crate::manifest::cut::ticket_of;
+use crate::manifest::layout::{Grain, Sheet};
 use crate::manifest::sealed::Sealed;
 use crate::manifest::select::{after, before};
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{self, Balanced, Claimant, Ration, Spread, Triplet};
 use crate::store::Row;
 
-/// Checks all triplets of a run against the caps that they must keep to.
-pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings) {
+/// Checks the lines of a run against the caps that they must keep to.
+pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings, unchecked: &mut Unchecked) {
     let (store, params) = (run.asked.store, run.asked.mine);
     let balance = params.balance;
-    // Where the rows do not tell all triplets, balance chooses among none, see config.
-    let all = run.all().unwrap_or_default();
-    for anchor in all.chunk_by(|x, y| x.anchor == y.anchor).map(|triplets| triplets[0].anchor) {
-        if !mine::is_anchor(anchor, store, params) {
-            let found = format!("anchor {}", run.name(anchor));
-            findings.file(TRIPLETS, found, "only rows that anchors_per_class makes anchors");
-        }
+    for anchor in run.anchors().filter(|&anchor| !mine::is_anchor(anchor, store, params)) {
+        let found = format!("anchor {}", run.name(anchor));
+        findings.file(TRIPLETS, found, "only rows that anchors_per_class makes anchors");
     }
     if let Some(most) = balance.max_uses {
         for (row, uses) in (0..).map(Row).zip(run.uses()) {
@@ -28,9 +26,13 @@ pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings) {
                 findings.file(TRIPLETS, found, format_args!("at most {most}"));
             }
         }
+        if run.all().is_none() {
+            unchecked.add("how often a row is a negative: the rows do not tell all triplets, and not all anchors were mined again");
+        }
     }
-    if let Some(most) = balance.triplets.filter(|&most| all.len() as u64 > most) {
-        findings.file(TRIPLETS, format_args!("{} triplets", all.len()), format_args!("at most {most}"));
+    let rows = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
+    if let Some(most) = balance.triplets.filter(|&most| rows > most) {
+        findings.file(TRIPLETS, format_args!("{rows} rows"), format_args!("at most {most}"));
     }
     let Some(balanced) = sealed.balance.filter(|_| balance.is_on()) else {
         if sealed.balance.is_some() || balance.is_on() {
@@ -41,68 +43,84 @@ pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings) {
     };
     // What was filled again, emptied and cut is known only where all is mined again.
     let (anchors_before, left_out) = before(store, params);
-    let anchors_after = after(store, |row| run.yields(row) == Some(true));
-    let mut of_class = vec![0u64; store.classes()];
-    for triplet in all {
-        if let Some(count) = of_class.get_mut(store.labels()[triplet.anchor.index()].index()) {
-            *count += 1;
+    let mut told = Balanced { anchors_before, left_out, added_pairs: run.asked.quotas.added(), ..balanced };
+    if run.knows_all() {
+        let mut of_class = vec![0u64; store.classes()];
+        for line in run.lines() {
+            if let Some(count) = of_class.get_mut(store.labels()[line.anchor.index()].index()) {
+                *count += 1;
+            }
         }
+        told.anchors_after = after(store, |row| run.yields(row) == Some(true));
+        told.lines = Spread::of(&of_class);
+    } else {
+        unchecked.add("what balance left of each class: the rows do not tell, and not all anchors were mined again");
     }
-    let added_pairs = run.asked.quotas.added();
-    let told =
-        Balanced { anchors_before, anchors_after, triplets: Spread::of(&of_class), left_out, added_pairs, ..balanced };
     if balanced != told {
         findings.key("balance", format_args!("{balanced:?}"), format_args!("{told:?}"));
     }
 }
 
 /// What balance leaves of all candidates of a run, in the order they are mined, in plain sight: sorted in memory.
-pub(super) fn choose(candidates: Vec<Triplet>, asked: &Asked<'_>) -> (Vec<Triplet>, [u64; 3]) {
+pub(super) fn choose(candidates: Vec<Triplet>, asked: &Asked<'_>, sheet: &Sheet) -> (Vec<Triplet>, [u64; 3]) {
     let (store, params) = (asked.store, asked.mine);
+    let whole_pairs = sheet.layout().takes_whole_pairs();
     let (mut chosen, mut refilled, mut spared) = (candidates, 0, 0);
     if let Some(most) = params.balance.max_uses {
-        let mut claimant = Claimant::default();
+        let mut claimant = Claimant::new(whole_pairs, 0);
         let mut claims: Vec<_> = chosen.iter().map(|triplet| claimant.claim(triplet, store, params)).collect();
         claims.sort_unstable();
-        let mut ration = Ration::new(store, params, most);
-        let mut kept: Vec<u64> =
-            claims.iter().filter(|claim| ration.takes(claim)).map(|claim| claim.candidate).collect();
+        let granted = |most: u32| {
+            let (mut ration, mut granted) = (Ration::new(store, params, whole_pairs, most), Vec::new());
+            let mut grant = |candidate: u64| granted.push(candidate);
+            claims.iter().for_each(|claim| ration.hear(claim, &mut grant));
+            ration.end(&mut grant);
+            (ration.refilled(), granted)
+        };
+        let (again, mut kept) = granted(most);
         // Without a limit nothing would have been refused.
-        let mut plenty = Ration::new(store, params, u32::MAX);
-        spared = claims.iter().filter(|claim| plenty.takes(claim)).count() as u64 - kept.len() as u64;
-        refilled = ration.refilled();
+        (refilled, spared) = (again, (granted(u32::MAX).1.len() - kept.len()) as u64);
         kept.sort_unstable();
         chosen = kept.into_iter().map(|place| chosen[place as usize]).collect();
     }
     let mut cut = 0;
-    if let Some(most) = params.balance.triplets.map(|most| usize::try_from(most).unwrap_or(usize::MAX)) {
-        cut = chosen.len().saturating_sub(most) as u64;
-        chosen.sort_by_key(|triplet| ticket(triplet, asked));
-        chosen.truncate(most);
+    if let Some(most) = params.balance.triplets {
+        let grain = sheet.grain();
+        let mut groups: Vec<&[Triplet]> = grain.groups(&chosen).collect();
+        let all: u64 = groups.iter().map(|group| sheet.lines_of(group)).sum();
+        groups.sort_by_key(|group| ticket_of(&group[0], grain, store, params));
+        let mut lines = 0;
+        let fitting = groups.iter().take_while(|group| {
+            let fits = lines + sheet.lines_of(group) <= most;
+            lines += if fits { sheet.lines_of(group) } else { 0 };
+            fits
+        });
+        let kept = fitting.count();
+        groups.truncate(kept);
+        // Back in the order they are mined.
+        groups.sort_by_key(|group| group.as_ptr());
+        cut = all - lines;
+        chosen = groups.concat();
     }
     (chosen, [refilled, spared, cut])
 }
 
-/// What decides whether a triplet is among the first.
-fn ticket(triplet: &Triplet, asked: &Asked<'_>) -> u64 {
-    let rows = [triplet.anchor, triplet.positive, triplet.negative];
-    mine::ticket(asked.mine.seed, rows.map(|row| asked.store.keys()[row.index()]))
-}
-
 /// Of the candidates of some anchors, in the order they are mined, those that must be in the output whatever the others are, as far
 /// as can be told: all, but for such as were cut, or used up, or had no slot left.
-pub(super) fn must_be_there(candidates: &[Triplet], run: &Run<'_>) -> Vec<Triplet> {
+pub(super) fn must_be_there(candidates: &[Triplet], run: &Run<'_>, sheet: &Sheet) -> Vec<Triplet> {
     let (store, params) = (run.asked.store, run.asked.mine);
-    let all = run.all().unwrap_or_default();
+    let grain = sheet.grain();
+    let ticket = |triplet: &Triplet| ticket_of(triplet, grain, store, params);
     let last = match params.balance.triplets {
-        Some(most) if all.len() as u64 >= most => all.iter().map(|triplet| ticket(triplet, run.asked)).max(),
+        Some(most) if run.lines().len() as u64 >= most => run.all().unwrap_or_default().iter().map(ticket).max(),
         _ => None,
     };
     let Some(most) = params.balance.max_uses else {
-        let kept = |triplet: &&Triplet| last.is_none_or(|last| ticket(triplet, run.asked) <= last);
-        return candidates.iter().filter(kept).copied().collect();
+        let kept = Grain::Pair.groups(candidates).filter(|pair| sheet.keeps(pair)).flatten();
+        return kept.filter(|triplet| last.is_none_or(|last| ticket(triplet) <= last)).copied().collect();
     };
-    if last.is_some() {
+    // What a whole pair takes depends on each of its negatives.
+    if last.is_some() || sheet.layout().takes_whole_pairs() {
         return Vec::new();
     }
     let uses = run.uses();

@@ -10,20 +10,63 @@ use super::Asked;
 use super::files::Intact;
 use super::finding::{Checked, Findings};
 use super::table::{Place, Table, compare, row_at};
+use super::triplets::Found;
 use crate::manifest::Format;
 use crate::manifest::batches::{BATCHES, Kind, REMAINDER};
 use crate::manifest::gather::GatherError;
+use crate::manifest::layout::Sheet;
 use crate::manifest::sealed::Sealed;
-use crate::mine::{self, Batched, Batches, Entries, Pk, Reason};
+use crate::mine::{self, Batched, Batches, Pk, Reason};
 use crate::store::{Code, Prepared, Row};
 
 /// What batches are held against.
 pub(super) struct Subject<'a> {
     pub(super) asked: &'a Asked<'a>,
-    /// The rows of each triplet, in the order of the output.
     pub(super) entries: &'a Entries,
     /// The listed reason of each row of the store.
     pub(super) unmined: &'a [Option<Reason>],
+}
+
+/// The rows of the output, of which batches of triplets are made.
+pub(super) struct Entries {
+    /// Of each its place among those that are known; [`UNKNOWN`] where it is not.
+    at: Vec<u32>,
+    known: mine::Entries,
+}
+
+const UNKNOWN: u32 = u32::MAX;
+
+impl Entries {
+    /// None where batches are of something else.
+    pub(super) fn of(asked: &Asked<'_>, sheet: &Sheet, sealed: &Sealed, found: &Found) -> Self {
+        let mut entries = Self { at: Vec::new(), known: mine::Entries::new(sheet.beside()) };
+        if let Some(Batches::Triplets { .. }) = asked.mine.batches {
+            let rows = sealed.parts.iter().map(|part| part.rows).sum::<u64>();
+            entries.at = vec![UNKNOWN; rows as usize];
+            for (line, &row) in found.lines.iter().zip(&found.rows) {
+                // A forged line may have any number of members.
+                if line.members.len() == sheet.beside() {
+                    entries.at[row as usize] = entries.known.len() as u32;
+                    entries.known.push(line.anchor, line.members.iter().map(|member| member.row));
+                }
+            }
+        }
+        entries
+    }
+
+    fn len(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Whether it is known what stands in each row.
+    pub(super) fn all_known(&self) -> bool {
+        self.known.len() == self.at.len()
+    }
+
+    fn get(&self, entry: u64) -> Option<(Row, &[Row])> {
+        let at = self.at.get(entry as usize).filter(|&&at| at != UNKNOWN)?;
+        Some((self.known.anchor(u64::from(*at)), self.known.rows(u64::from(*at))))
+    }
 }
 
 pub(super) fn check(
@@ -284,19 +327,19 @@ fn check_rows(rows: &[Row], asked: Pk, run: &Asked<'_>, wrong: &mut dyn FnMut(St
 
 fn check_triplets(batch: &[u64], entries: &Entries, store: &Prepared, wrong: &mut dyn FnMut(String, &str)) {
     let label = |row: Row| store.labels()[row.index()];
+    let known = || batch.iter().filter_map(|&entry| Some((entry, entries.get(entry)?)));
     let mut of_anchor: HashMap<Code, u64> = HashMap::new();
     let mut of_row: HashMap<Row, Vec<u64>> = HashMap::new();
-    for &entry in batch {
-        let other = of_anchor.insert(label(entries.anchor(entry)), entry).filter(|_| !store.has_pairs());
+    for (entry, (anchor, rows)) in known() {
+        let other = of_anchor.insert(label(anchor), entry).filter(|_| !store.has_pairs());
         if let Some(other) = other {
             wrong(format!("triplets {other} and {entry} with anchors of one class"), "anchors of different classes");
         }
-        entries.rows(entry).iter().for_each(|&row| of_row.entry(row).or_default().push(entry));
+        rows.iter().for_each(|&row| of_row.entry(row).or_default().push(entry));
     }
     const NONE: &str = "no false negatives";
-    for &entry in batch {
-        let anchor = entries.anchor(entry);
-        for class in entries.rows(entry)[1..].iter().map(|&row| label(row)).filter(|class| !class.is_null()) {
+    for (entry, (anchor, rows)) in known() {
+        for class in rows[1..].iter().map(|&row| label(row)).filter(|class| !class.is_null()) {
             if let Some(&other) = of_anchor.get(&class) {
                 wrong(format!("triplet {entry}, whose negative is of the class of the anchor of {other}"), NONE);
             }

@@ -6,8 +6,9 @@ use super::finding::{Checked, Findings};
 use super::whole::Run;
 use super::{Asked, balance};
 use crate::manifest::Layout;
-use crate::manifest::layout::{Grain, Line, Lines, Role, Sheet};
+use crate::manifest::layout::{Grain, Line, Lines, Member, Role, Sheet};
 use crate::manifest::sealed::Sealed;
+use crate::manifest::select::why_empty;
 use crate::manifest::sides::UNMINED;
 use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
@@ -60,9 +61,12 @@ impl Again {
         checked.mined_again = sample.len() as u64;
         let all = sample.len() == asked.store.anchors().len();
         let selects = asked.mine.balance.selects();
-        if selects && all {
-            let candidates: Vec<Row> = triplets.iter().map(|t| t.anchor).collect();
-            let (chosen, counts) = balance::choose(triplets, asked);
+        if selects && !all {
+            return Some(Self { sample, all, triplets, bounds: true, unmined });
+        }
+        let candidates = triplets.clone();
+        if selects {
+            let (chosen, counts) = balance::choose(triplets, asked, sheet);
             let told = sealed.balance.map_or([0; 3], |balanced| [balanced.refilled, balanced.emptied, balanced.cut]);
             if told != counts {
                 let named =
@@ -70,37 +74,42 @@ impl Again {
                 findings.key("balance", named(told), named(counts));
             }
             triplets = chosen;
-            let kept: HashSet<Row> = triplets.iter().map(|t| t.anchor).collect();
-            let mut emptied: Vec<Row> = candidates.into_iter().filter(|anchor| !kept.contains(anchor)).collect();
-            emptied.dedup();
-            unmined.extend(emptied.into_iter().map(|anchor| (anchor, Reason::BalancedAway)));
-        } else if selects {
-            return Some(Self { sample, all, triplets, bounds: true, unmined });
         }
         // Stable: within a pair they stay in the order of the run.
         triplets.sort_by_key(|t| (t.anchor, t.positive));
-        let mut kept = Vec::with_capacity(triplets.len());
-        for anchor in Grain::Anchor.groups(&triplets) {
-            let before = kept.len();
-            kept.extend(Grain::Pair.groups(anchor).filter(|pair| sheet.keeps(pair)).flatten());
-            if kept.len() == before {
-                unmined.push((anchor[0].anchor, Reason::BandEmpty));
-            }
+        let kept: Vec<Triplet> =
+            Grain::Pair.groups(&triplets).filter(|pair| sheet.keeps(pair)).flatten().copied().collect();
+        let yields: HashSet<Row> = kept.iter().map(|t| t.anchor).collect();
+        for anchor in Grain::Anchor.groups(&candidates).filter(|anchor| !yields.contains(&anchor[0].anchor)) {
+            let reason = match selects {
+                true => why_empty(anchor, sheet, asked.store, asked.mine),
+                false => Reason::BandEmpty,
+            };
+            unmined.push((anchor[0].anchor, reason));
         }
         Some(Self { sample, all, triplets: kept, bounds: false, unmined })
     }
 
+    /// Whether what it yields is what the run yields, and not only what balance chose among.
+    pub(super) fn is_sure(&self) -> bool {
+        !self.bounds
+    }
+
     /// The lines of an anchor.
     fn lines_of(&self, anchor: Row, sheet: &Sheet) -> Lines {
+        sheet.lines(self.triplets_of(anchor))
+    }
+
+    fn triplets_of(&self, anchor: Row) -> &[Triplet] {
         let from = self.triplets.partition_point(|t| t.anchor < anchor);
         let to = self.triplets.partition_point(|t| t.anchor <= anchor);
-        sheet.lines(&self.triplets[from..to])
+        &self.triplets[from..to]
     }
 
     /// Compares with the lines of a run that were read from its files.
     pub(super) fn compare(&self, run: &Run<'_>, sheet: &Sheet, findings: &mut Findings) {
         if self.bounds {
-            return self.compare_bounds(run, findings);
+            return self.compare_bounds(run, sheet, findings);
         }
         for &anchor in &self.sample {
             let (expected, found) = (self.lines_of(anchor, sheet), run.of_anchor(anchor));
@@ -115,22 +124,39 @@ impl Again {
     }
 
     /// With balance, what an anchor has depends on all others: known within bounds.
-    fn compare_bounds(&self, run: &Run<'_>, findings: &mut Findings) {
+    fn compare_bounds(&self, run: &Run<'_>, sheet: &Sheet, findings: &mut Findings) {
+        if !sheet.layout().tells_triplets() {
+            return self.compare_rows(run, sheet, findings);
+        }
         let named = |t: &Triplet| {
             let kind = if t.fallback { " as fallback" } else { "" };
             let [a, p, n] = [t.anchor, t.positive, t.negative].map(|row| run.name(row));
             format!("anchor {a}, positive {p}, negative {n} ({}{kind})", t.band.name())
         };
-        for triplet in balance::must_be_there(&self.triplets, run) {
+        for triplet in balance::must_be_there(&self.triplets, run, sheet) {
             if !run.triplets_of(triplet.anchor).contains(&triplet) {
                 findings.file(TRIPLETS, "no such triplet", named(&triplet));
             }
         }
         for &anchor in &self.sample {
-            let from = self.triplets.partition_point(|t| t.anchor < anchor);
-            let to = self.triplets.partition_point(|t| t.anchor <= anchor);
-            for triplet in run.triplets_of(anchor).iter().filter(|t| !self.triplets[from..to].contains(t)) {
+            let candidates = self.triplets_of(anchor);
+            for triplet in run.triplets_of(anchor).iter().filter(|t| !candidates.contains(t)) {
                 findings.file(TRIPLETS, named(triplet), "no such triplet");
+            }
+        }
+    }
+
+    /// The same of lines that do not tell their triplets: each row was mined for its anchor.
+    fn compare_rows(&self, run: &Run<'_>, sheet: &Sheet, findings: &mut Findings) {
+        let none = format!("no such {}", noun(sheet.layout()));
+        for &anchor in &self.sample {
+            let candidates = self.triplets_of(anchor);
+            let mined = |member: &Member| match member.role {
+                Role::Positive => candidates.iter().any(|t| t.positive == member.row),
+                Role::Negative { .. } | Role::Other => candidates.iter().any(|t| t.negative == member.row),
+            };
+            for line in run.of_anchor(anchor).iter().filter(|line| !line.members.iter().all(mined)) {
+                findings.file(TRIPLETS, named(run, &line), &none);
             }
         }
     }

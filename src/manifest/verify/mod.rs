@@ -23,14 +23,15 @@ use std::path::Path;
 pub use completeness::Completeness;
 pub use finding::{Checked, Finding, Verdict};
 
+use batches::Entries;
 use completeness::Again;
 use finding::{Findings, Unchecked};
 use whole::Run;
 
-use super::layout::{Lines, Sheet};
+use super::layout::Sheet;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
 use super::{Params, fingerprint};
-use crate::mine::{self, Entries, Quotas};
+use crate::mine::{self, Quotas};
 use crate::store::Prepared;
 
 /// What an output is held against: everything here is made anew from the inputs and the manifest's pipeline.
@@ -68,10 +69,11 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     if triplets::claims_are_possible(sealed, asked, &mut findings) {
         let again = Again::mine(asked, &sheet, sealed, &mut findings, &mut checked);
         let again = again.as_ref();
+        let sure = again.filter(|again| again.is_sure());
         let found = if sheet.names_rows() {
             let found = triplets::check(out, sealed, asked, &sheet, &intact, &mut findings, &mut checked);
             found.map(|mut found| {
-                order::check(&mut found, sealed, &sheet, asked, again, &mut findings, &mut unchecked);
+                order::check(&mut found, sealed, &sheet, asked, sure, &mut findings, &mut unchecked);
                 found
             })
         } else {
@@ -80,10 +82,13 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
             found.inspect(|found| order::check_gaps(found, sealed, asked, &mut findings))
         };
         if let Some(found) = found {
-            let entries = entries_of(asked, &found.lines);
-            let run = Run::new(asked, &sheet, found.lines, again);
+            let entries = Entries::of(asked, &sheet, sealed, &found);
+            if !entries.all_known() && !sheet.names_rows() {
+                unchecked.add("false negatives in batches, but for anchors that were mined again: the rows name no rows of the store");
+            }
+            let run = Run::new(asked, &sheet, found.lines, sure);
             checked.triplets = run.triplets().unwrap_or(0);
-            balance::check(sealed, &run, &mut findings);
+            balance::check(sealed, &run, &mut findings, &mut unchecked);
             run.check_groups(&mut findings);
             let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
             run.check_counts(sealed, listed.as_deref(), &mut findings, &mut unchecked);
@@ -102,17 +107,6 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
     sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);
     transform::check(out, sealed, asked, &intact, &mut findings);
     findings.into_verdict(checked, unchecked)
-}
-
-/// The rows of each triplet, in the order of the output, where batches are made of triplets.
-fn entries_of(asked: &Asked<'_>, lines: &Lines) -> Entries {
-    let mut entries = Entries::new(2);
-    if let Some(mine::Batches::Triplets { .. }) = asked.mine.batches {
-        for line in lines.iter().filter(|line| line.members.len() == 2) {
-            entries.push(line.anchor, line.members.iter().map(|member| member.row));
-        }
-    }
-    entries
 }
 
 /// The fingerprint is that of what the manifest says it was made from, and the inputs are still those.

@@ -40,6 +40,8 @@ pub(super) fn check(
     unchecked: &mut Unchecked,
 ) -> Option<Found> {
     let Files { out, sealed, intact } = *files;
+    let bounds = again.is_some_and(|again| !again.is_sure());
+    let again = again.filter(|again| again.is_sure());
     let lines = again.map(|again| sheet.lines(&again.triplets)).unwrap_or_default();
     let mut order: Vec<usize> = (0..lines.len()).collect();
     // Stable: what has no place in an order stays as it was mined.
@@ -73,13 +75,19 @@ pub(super) fn check(
         row += part.rows;
     }
     match again {
+        None if bounds => unchecked.add(
+            "which rows of the store the texts are of: they name none, and balance chose among all that can be mined; see --full",
+        ),
         None => unchecked.add("which rows of the store the texts are of: they name none, and the run was not exact"),
         Some(again) if !again.all => {
             unchecked.add("texts of anchors that were not mined again: they name no rows; see --full")
         }
         Some(_) => {}
     }
-    let again = again.filter(|_| whole)?;
+    if !whole {
+        return None;
+    }
+    let Some(again) = again else { return Some(Found::default()) };
     let Search { lines, found, .. } = search;
     if found.len() < lines.len() {
         let (file, at) = locate(sealed, found.last().map_or(0, |row| row + 1));

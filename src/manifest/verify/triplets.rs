@@ -94,7 +94,6 @@ fn most_rows(asked: &Asked<'_>) -> u64 {
         others.min(u64::from(asked.quotas.of(*row)))
     };
     let all = asked.store.anchors().map(|row| pairs(&Row(row))).fold(0u64, u64::saturating_add);
-    // Only triplets are capped, see config.
     all.saturating_mul(of_pair).min(asked.mine.balance.triplets.unwrap_or(u64::MAX))
 }
 

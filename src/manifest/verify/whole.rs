@@ -7,7 +7,7 @@ use super::completeness::Again;
 use super::finding::{Findings, Unchecked};
 use crate::manifest::Layout;
 use crate::manifest::gather;
-use crate::manifest::layout::{Lines, Role, Sheet};
+use crate::manifest::layout::{Line, Lines, Role, Sheet};
 use crate::manifest::sealed::{BandCounts, RowCounts, Sealed};
 use crate::manifest::sides;
 use crate::manifest::write::TRIPLETS;
@@ -51,6 +51,22 @@ impl<'a> Run<'a> {
         self.lines.select(&self.order[from..from + length])
     }
 
+    /// All that are known, in the order of the output.
+    pub(super) fn lines(&self) -> impl ExactSizeIterator<Item = Line<'_>> {
+        self.lines.iter()
+    }
+
+    /// Those that have lines, ascending.
+    pub(super) fn anchors(&self) -> impl Iterator<Item = Row> + '_ {
+        let of = |&index: &usize| self.lines.get(index).anchor;
+        self.order.chunk_by(move |a, b| of(a) == of(b)).map(move |some| of(&some[0]))
+    }
+
+    /// Whether all lines are known.
+    pub(super) fn knows_all(&self) -> bool {
+        self.known.is_none_or(|known| known.len() == self.asked.store.anchors().len())
+    }
+
     /// Whether an anchor has lines, where that can be told.
     pub(super) fn yields(&self, anchor: Row) -> Option<bool> {
         if self.known.is_some_and(|known| known.binary_search(&anchor).is_err()) {
@@ -74,10 +90,15 @@ impl<'a> Run<'a> {
         &all[all.partition_point(|t| t.anchor < anchor)..all.partition_point(|t| t.anchor <= anchor)]
     }
 
-    /// Of each row of the store, the triplets that it is the negative of.
+    /// Of each row of the store, the triplets that it is the negative of; where these are not told, at least so many.
     pub(super) fn uses(&self) -> Vec<u32> {
         let mut uses = vec![0u32; self.asked.store.rows() as usize];
-        self.triplets.iter().flatten().for_each(|triplet| uses[triplet.negative.index()] += 1);
+        if let Some(triplets) = &self.triplets {
+            triplets.iter().for_each(|triplet| uses[triplet.negative.index()] += 1);
+            return uses;
+        }
+        let members = self.lines.iter().flat_map(|line| line.members);
+        members.filter(|member| member.role != Role::Positive).for_each(|member| uses[member.row.index()] += 1);
         uses
     }
 

@@ -34,7 +34,7 @@ pub struct Balance {
     pub oversample_to: Option<u32>,
     /// Triplets that one row is the negative of, at most.
     pub max_uses: Option<u32>,
-    /// Triplets in all, at most.
+    /// Rows of the output, which are triplets unless its layout is another, at most.
     pub triplets: Option<u64>,
     pub weights: Weighting,
 }
@@ -57,8 +57,8 @@ impl Balance {
     }
 }
 
-/// The weight of the triplets of each class, f32 of a sum in f64, such that the mean over all triplets is 1; `counts` are the
-/// triplets by class of their anchor. `None` where every triplet weighs 1.
+/// The weight of the rows of each class, f32 of a sum in f64, such that the mean over all rows is 1; `counts` are the rows of the
+/// output by class of their anchor. `None` where every row weighs 1.
 pub fn weights(weighting: Weighting, counts: &[u64]) -> Option<Vec<f32>> {
     let raw: Vec<f64> = match weighting {
         Weighting::None => return None,
@@ -112,7 +112,8 @@ pub struct Balanced {
     /// Rows that a class makes anchors, and those of them that have triplets.
     pub anchors_before: Spread,
     pub anchors_after: Spread,
-    pub triplets: Spread,
+    /// Rows of the output.
+    pub lines: Spread,
     /// Rows that `anchors_per_class` leaves out.
     pub left_out: u64,
     /// Pairs that `oversample_to` adds.
@@ -120,6 +121,6 @@ pub struct Balanced {
     /// Slots whose negative was used up, and that a spare one fills; and those that none does.
     pub refilled: u64,
     pub emptied: u64,
-    /// Triplets beyond `triplets`.
+    /// Rows of the output beyond `triplets`.
     pub cut: u64,
 }

@@ -6,7 +6,8 @@
 //! no slot stays empty while it has a candidate with a use left.
 //!
 //! What is counted over more than a window takes its turn together: where a class gives an anchor so many negatives at most, all
-//! windows of the anchor.
+//! windows of the anchor; where a pair is worth nothing without all of its negatives, all windows of the pair, and it takes all or
+//! none.
 
 use crate::kernel::Distance;
 use crate::mine::{Ask, Band, NegativePick, Params, Triplet};
@@ -18,9 +19,9 @@ const TURN: u64 = 0x7475_726e;
 const SPARE: u64 = 0x0073_7061_7265;
 const CUT: u64 = 0x0063_7574;
 
-/// What decides whether a triplet is among the first `triplets`: the smallest are kept.
-pub fn ticket(seed: u64, keys: [u64; 3]) -> u64 {
-    combine(&[seed, CUT, keys[0], keys[1], keys[2]])
+/// What decides whether the triplets that some ids name are among those that `triplets` keeps: the smallest are.
+pub fn ticket(seed: u64, keys: impl Iterator<Item = u64>) -> u64 {
+    combine(&[seed, CUT].into_iter().chain(keys).collect::<Vec<u64>>())
 }
 
 /// What a window of a pair prefers among its candidates: the smallest first, and of equal ones the nearest. Nearest picks take the
@@ -53,7 +54,7 @@ fn pick_key((anchor, positive): (Row, Row), store: &Prepared, params: &Params) -
     combine(&[params.seed, store.keys()[anchor.index()], store.keys()[positive.index()]])
 }
 
-/// A candidate of a slot. In ascending order of (turn, window, preference, candidate) they are what [`Ration::takes`] wants.
+/// A candidate of a slot. In ascending order of (turn, window, preference, candidate) they are what [`Ration::hear`] wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     pub turn: u64,
@@ -63,6 +64,7 @@ pub struct Claim {
     /// Place among all candidates of the run.
     pub candidate: u64,
     pub anchor: Row,
+    pub positive: Row,
     pub negative: Row,
     /// Slots of the window.
     pub room: u32,
@@ -71,6 +73,7 @@ pub struct Claim {
 /// Names the windows of candidates that come in the order they were mined.
 #[derive(Debug, Default)]
 pub struct Claimant {
+    whole_pairs: bool,
     next: u64,
     /// Anchor and positive of the last candidate, its band where bands are asked for, whether it is a fallback.
     last: Option<(Row, Row, Option<Band>, bool)>,
@@ -82,9 +85,9 @@ pub struct Claimant {
 }
 
 impl Claimant {
-    /// `next` is the place of the first candidate to come, which begins a pair.
-    pub fn new(next: u64) -> Self {
-        Self { next, ..Self::default() }
+    /// `next` is the place of the first candidate to come, which begins a pair; `whole_pairs`: whether they take all or none.
+    pub fn new(whole_pairs: bool, next: u64) -> Self {
+        Self { whole_pairs, next, ..Self::default() }
     }
 
     /// The claim of the next candidate.
@@ -103,9 +106,10 @@ impl Claimant {
             };
             let name = band.map_or(Band::ALL.len() as u64, |band| band as u64);
             let [a, p] = [anchor, positive].map(|row| store.keys()[row.index()]);
-            self.turn = match params.negatives.max_per_class {
-                None => combine(&[params.seed, TURN, a, p, name, u64::from(fallback)]),
-                Some(_) => combine(&[params.seed, TURN, a]),
+            self.turn = match (params.negatives.max_per_class, self.whole_pairs) {
+                (None, false) => combine(&[params.seed, TURN, a, p, name, u64::from(fallback)]),
+                (None, true) => combine(&[params.seed, TURN, a, p]),
+                (Some(_), _) => combine(&[params.seed, TURN, a]),
             };
             self.window = self.next;
             self.room = if fallback { self.short } else { params.ask.count_of(triplet.band).unwrap_or(0) };
@@ -114,7 +118,8 @@ impl Claimant {
         let preference = preference((anchor, positive), negative, d_an, store, params);
         let candidate = self.next;
         self.next += 1;
-        Claim { turn: self.turn, window: self.window, preference, candidate, anchor, negative, room: self.room }
+        let Self { turn, window, room, .. } = *self;
+        Claim { turn, window, preference, candidate, anchor, positive, negative, room }
     }
 }
 
@@ -126,53 +131,83 @@ pub struct Ration<'s> {
     per_class: Option<(u32, &'s [Code])>,
     /// Of the anchor whose turn it is, how many each class has given.
     given: Vec<(Code, u32)>,
-    /// The anchor whose turn it is, and its window.
-    anchor: Option<(u64, Row)>,
+    /// Slots of a pair, where it takes all or none …
+    whole: Option<usize>,
+    /// … and what it has taken so far: candidate, negative, whether it is a spare one.
+    held: Vec<(u64, Row, bool)>,
+    /// The pair and the window whose turn it is.
+    pair: Option<(u64, Row, Row)>,
     window: Option<(u64, u64)>,
-    /// Of that window: candidates seen, and taken.
+    /// Of that window: candidates seen, and taken. Of the pair: slots that it had something for.
     seen: u32,
     taken: u32,
+    had: usize,
+    could: u64,
     filled: u64,
     refilled: u64,
 }
 
 impl<'s> Ration<'s> {
-    /// `most` uses of each row.
-    pub fn new(store: &'s Prepared, params: &Params, most: u32) -> Self {
+    /// `most` uses of each row; `whole_pairs` as of the claims.
+    pub fn new(store: &'s Prepared, params: &Params, whole_pairs: bool, most: u32) -> Self {
         Self {
             most,
             uses: vec![0; store.rows() as usize],
             per_class: params.negatives.max_per_class.map(|most| (most, store.labels())),
             given: Vec::new(),
-            anchor: None,
+            whole: whole_pairs.then(|| params.ask.slots_u32() as usize),
+            held: Vec::new(),
+            pair: None,
             window: None,
             seen: 0,
             taken: 0,
+            had: 0,
+            could: 0,
             filled: 0,
             refilled: 0,
         }
     }
 
-    /// Whether a claim is granted. Claims come in ascending order.
-    pub fn takes(&mut self, claim: &Claim) -> bool {
-        let (anchor, window) = (Some((claim.turn, claim.anchor)), Some((claim.turn, claim.window)));
-        if self.anchor != anchor {
-            self.anchor = anchor;
-            self.given.clear();
+    /// Hears all claims, in ascending order, one after the other; `grant` is told which candidates stay. [`Ration::end`] comes last.
+    pub fn hear(&mut self, claim: &Claim, grant: &mut dyn FnMut(u64)) {
+        let (pair, window) = ((claim.turn, claim.anchor, claim.positive), Some((claim.turn, claim.window)));
+        if self.pair != Some(pair) {
+            self.end(grant);
+            if self.pair.is_none_or(|(turn, anchor, _)| (turn, anchor) != (pair.0, pair.1)) {
+                self.given.clear();
+            }
+            self.pair = Some(pair);
         }
         if self.window != window {
             (self.window, self.seen, self.taken) = (window, 0, 0);
         }
         let spare = self.seen >= claim.room;
         self.seen += 1;
+        self.had += usize::from(!spare);
         if self.taken >= claim.room || self.uses[claim.negative.index()] >= self.most || !self.admits(claim.negative) {
-            return false;
+            return;
         }
         self.uses[claim.negative.index()] += 1;
         self.taken += 1;
-        self.filled += 1;
-        self.refilled += u64::from(spare);
-        true
+        self.held.push((claim.candidate, claim.negative, spare));
+    }
+
+    /// Ends the turn of a pair.
+    pub fn end(&mut self, grant: &mut dyn FnMut(u64)) {
+        let whole = |slots: usize| self.whole.is_none_or(|all| slots == all);
+        let (could, has) = (whole(self.had), whole(self.held.len()));
+        self.could += if could { self.had as u64 } else { 0 };
+        self.had = 0;
+        for (candidate, negative, spare) in std::mem::take(&mut self.held) {
+            if has {
+                self.filled += 1;
+                self.refilled += u64::from(spare);
+                grant(candidate);
+            } else {
+                self.uses[negative.index()] -= 1;
+                self.take_back(negative);
+            }
+        }
     }
 
     /// Whether the class of a negative may give the anchor one more, which is counted then.
@@ -182,17 +217,23 @@ impl<'s> Ration<'s> {
         if class.is_null() {
             return true;
         }
-        match self.given.iter_mut().find(|(of, _)| *of == class) {
-            Some((_, given)) if *given >= most => false,
-            Some((_, given)) => {
-                *given += 1;
-                true
-            }
+        let given = match self.given.iter_mut().find(|(of, _)| *of == class) {
+            Some((_, given)) => given,
             None => {
-                self.given.push((class, 1));
-                true
+                self.given.push((class, 0));
+                let last = self.given.len() - 1;
+                &mut self.given[last].1
             }
-        }
+        };
+        let admits = *given < most;
+        *given += u32::from(admits);
+        admits
+    }
+
+    fn take_back(&mut self, negative: Row) {
+        let Some((_, labels)) = self.per_class else { return };
+        let class = labels[negative.index()];
+        self.given.iter_mut().filter(|(of, _)| *of == class).for_each(|(_, given)| *given -= 1);
     }
 
     /// Claims granted.
@@ -203,5 +244,10 @@ impl<'s> Ration<'s> {
     /// Of these, such as would not have been without a limit.
     pub fn refilled(&self) -> u64 {
         self.refilled
+    }
+
+    /// Claims that a limit left without, and nothing took their place.
+    pub fn emptied(&self) -> u64 {
+        self.could - self.filled
     }
 }
