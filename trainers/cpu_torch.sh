@@ -13,6 +13,7 @@ needed="$(readelf -d "$lib"/libtorch*.so "$lib"/libc10*.so | grep -oE 'lib(cu|nc
 nm -D --undefined-only "$lib"/libtorch*.so "$lib"/libc10*.so | grep -oE ' [Uw] (__cuda|cu|nccl|nvrtc|nvshmem)[A-Za-z0-9_]*(@.*)?' |
     tr -s '@' ' ' | awk '{print $2, $3}' | sort -u > "$work/functions"
 awk '{print "int " $1 "(void) { return 100; }"}' "$work/functions" > "$work/no_cuda.c"
-awk 'NF == 2 {of[$2] = of[$2] $1 "; "} END {for (version in of) print version " { " of[version] "};"}' "$work/functions" > "$work/no_cuda.map"
+awk 'NF == 2 {of[$2] = of[$2] $1 "; "}
+    END {for (version in of) print version " { " of[version] "};"}' "$work/functions" > "$work/no_cuda.map"
 cc -w -shared -fPIC -fno-builtin -Wl,--version-script="$work/no_cuda.map" "$work/no_cuda.c" -o "$lib/libno_cuda.so"
 for name in $needed; do ln -sf libno_cuda.so "$lib/$name"; done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Mines the sample and runs the trainers: test.sh [--all]. Fails where mined triplets do not beat random ones on the mean.
-# PyTorch, TensorFlow and Keras always; --all adds pytorch-metric-learning, JAX and Hugging Face datasets.
+# PyTorch, TensorFlow and Keras always; --all adds pytorch-metric-learning, JAX, Hugging Face datasets and sentence-transformers.
 # Needs Python 3.11 on Linux x86-64, a C compiler and binutils (see cpu_torch.sh), and PyPI. MINER=PATH names a built program;
 # otherwise cargo builds it. The environment is kept in target/trainers.
 set -euo pipefail
@@ -15,7 +15,7 @@ case "${1:-}" in
     "") ;;
     --all)
         requirements+=(more)
-        scripts+=(torch_metric_learning jax_triplet huggingface_datasets)
+        scripts+=(torch_metric_learning jax_triplet huggingface_datasets sentence_transformers_trainer)
         ;;
     *)
         sed -n '2,5s/^# //p' "$0"
