@@ -21,6 +21,7 @@
 //! | 3 | [`mine`] | Which triplets? No I/O, no clock, no global state. |
 //! | 2 | [`search`] | Which rows fill these windows? Never a wrong one; only completeness may be approximate. |
 //! | 1 | [`store`] | What is in the store? After it no NaN, no ragged vector, no null id. |
+//! | 0 | [`disk`] | What survives a crash? Files that are there whole or not at all. |
 //! | 0 | [`kernel`] | How far apart are two vectors? Knows of nothing else. |
 //!
 //! # Where a change goes
@@ -31,9 +32,11 @@
 
 #![warn(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![warn(clippy::undocumented_unsafe_blocks)]
 #![deny(unsafe_code)]
 
 pub mod config;
+pub mod disk;
 pub mod kernel;
 pub mod manifest;
 pub mod mine;

@@ -41,7 +41,7 @@ Examples:
   miner verify out/mine                                make every distance anew, and compare
 
 Exit status: 0 done, 1 failed while running, 2 the pipeline or the command line is wrong, 3 the data was refused,
-130 interrupted.";
+130 interrupted, 143 terminated.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

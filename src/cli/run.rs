@@ -22,6 +22,9 @@ pub struct Args {
     overwrite: bool,
     #[command(flatten)]
     run: RunFlags,
+    /// Begin anew: remove what an interrupted run left, instead of going on from it
+    #[arg(long)]
+    fresh: bool,
     /// Show no progress, only the result
     #[arg(long, short)]
     quiet: bool,
@@ -40,10 +43,14 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     plan.output.overwrite |= args.overwrite;
     args.run.apply(&mut plan.run);
+    plan.run.fresh = args.fresh;
 
     let progress = progress::choose(args.quiet);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
-    let Outcome { path, already, summary } = pipeline::run(&plan, &control)?;
+    let Outcome { path, already, littered, summary } = pipeline::run(&plan, &control)?;
+    if let Some(error) = littered {
+        output::aside(&format!("warning: the output is complete, but its scratch folder is left: {error}"));
+    }
 
     if args.json {
         output::json(&Report { already, summary: summary.as_ref() })?;

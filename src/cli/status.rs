@@ -7,6 +7,8 @@ use triplet_miner::config::ConfigError;
 use triplet_miner::pipeline::{Interrupted, TooFewClasses, TooLittleMemory};
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 
+use super::signals;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
     Done = 0,
@@ -16,7 +18,8 @@ pub enum Status {
     Wrong = 2,
     /// The data was refused.
     Refused = 3,
-    Interrupted = 130,
+    /// By a signal; the status says which.
+    Interrupted,
 }
 
 impl Status {
@@ -42,7 +45,10 @@ impl Status {
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
-        Self::from(status as u8)
+        Self::from(match status {
+            Status::Interrupted => signals::status(),
+            status => status as u8,
+        })
     }
 }
 
@@ -54,8 +60,15 @@ pub fn message(error: &anyhow::Error) -> String {
             message = format!("{message}: {cause}");
         }
     }
-    message
+    // However deep in another library it was met, the system's number is in its text.
+    match FULL.iter().any(|number| message.contains(&format!("(os error {number})"))) {
+        true => message + "; make room, and run the same command again",
+        false => message,
+    }
 }
+
+/// No space left, a quota that is used up, and a file that may not grow: of Linux, but the first is the same elsewhere.
+const FULL: [u8; 3] = [28, 122, 27];
 
 #[cfg(test)]
 mod tests {
@@ -84,5 +97,7 @@ mod tests {
         assert_eq!(message(&quoted), quoted.to_string());
         let unquoted = Err::<(), _>(io::Error::other("disk full")).context("out: cannot write").unwrap_err();
         assert_eq!(message(&unquoted), "out: cannot write: disk full");
+        let full = message(&anyhow::Error::from(io::Error::from_raw_os_error(28)));
+        assert!(full.ends_with("; make room, and run the same command again"), "{full}");
     }
 }

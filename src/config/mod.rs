@@ -15,6 +15,7 @@ mod together;
 
 pub use error::{ConfigError, Place};
 pub use load::{load, restore};
+pub(crate) use paths::resolved;
 pub use plan::{Places, Plan, Run};
 pub use schema::json_schema;
 pub use size::parse_size;

@@ -54,7 +54,7 @@ fn before_pattern(glob: &Path) -> PathBuf {
 }
 
 /// Absolute, links followed as far as the path exists, without `.` and `..`.
-fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     for ancestor in absolute.ancestors() {
         if let Ok(real) = ancestor.canonicalize() {

@@ -87,6 +87,8 @@ pub struct Run {
     pub memory: Option<u64>,
     /// The folder that holds the scratch folder.
     pub work: PathBuf,
+    /// What an interrupted run left is removed, not gone on from.
+    pub fresh: bool,
 }
 
 /// Checks values and combinations of the spec in `file`; paths are relative to `base`.
@@ -125,7 +127,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         search: search(spec)?,
         output,
         mine,
-        run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work },
+        run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work, fresh: false },
         resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
         from_output,
         matrix_from_output,

@@ -171,7 +171,7 @@ pub(super) fn draft_of(
     let quotas = mine::Quotas::new(store, &mine);
     let material =
         super::Material { store, harvests: &harvests, mine: &mine, quotas: &quotas, output, session: &session };
-    block_on(threads, super::write(&folder.join("staging"), &material, facts(name), &|_| {})).unwrap()
+    block_on(threads, super::write(&folder.join("staging"), scratch.path(), &material, facts(name), &|_| {})).unwrap()
 }
 
 /// Reads all parts of an output, one batch a part.

@@ -1,22 +1,22 @@
-//! The harvests of a run on disk: one Arrow file a partition, committed by rename.
+//! The harvests of a run on disk: one file a partition, an Arrow stream that ends with a checksum, committed by rename.
 //!
-//! A file under its final name is complete; anything else in the folder is left over from an interruption.
+//! What an earlier process left counts only where its checksum holds; anything else in the folder is no harvest.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufWriter};
+use std::fs::File;
+use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float32Array, RecordBatch, UInt8Array, UInt32Array};
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef, UInt8Type, UInt32Type};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::FileReader;
-use arrow::ipc::writer::FileWriter;
+use arrow::ipc::reader::StreamReader;
+use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::durable::sync_folder;
+use crate::disk::{self, Whole};
 use crate::kernel::Distance;
 use crate::mine::{Band, Harvest, Reason, Suspect, Tally, Triplet};
 use crate::store::Row;
@@ -26,7 +26,7 @@ use crate::store::Row;
 pub enum HarvestError {
     #[error("{}: cannot {action}: {source}", path.display())]
     Io { path: PathBuf, action: &'static str, source: io::Error },
-    #[error("{}: damaged scratch file: {found}; delete it and run again, only this partition is mined anew", path.display())]
+    #[error("{}: damaged scratch file: {found}; run again, only this partition is mined anew", path.display())]
     Damaged { path: PathBuf, found: String },
     #[error("cannot choose among the triplets: {0}")]
     Choose(#[from] ArrowError),
@@ -78,24 +78,23 @@ impl Harvests {
         self.partitions
     }
 
-    /// Whether this partition needs no more mining.
+    /// Whether this partition needs no more mining: it was committed, and every byte of it is as it was then.
     pub fn is_committed(&self, ordinal: u32) -> bool {
-        self.path(ordinal).is_file()
+        disk::check(&self.path(ordinal)).is_ok()
     }
 
-    /// Writes a harvest under a temporary name, makes it durable, and gives it its name.
+    /// Writes a harvest whole, or not at all.
     pub fn commit(&self, ordinal: u32, harvest: &Harvest) -> Result<(), HarvestError> {
         let path = self.path(ordinal);
-        let temporary = path.with_extension("arrow.tmp");
-        let failed = |action| {
-            let path = temporary.clone();
-            move |source| HarvestError::Io { path, action, source }
+        let commit = || {
+            let mut file = Whole::create(&path)?;
+            encode(&mut file, harvest).map_err(|error| match error {
+                ArrowError::IoError(_, source) => source,
+                other => io::Error::other(other),
+            })?;
+            file.commit()
         };
-        let file = File::create(&temporary).map_err(failed("create"))?;
-        let file = encode(file, harvest).map_err(io::Error::other).map_err(failed("write"))?;
-        file.sync_all().map_err(failed("sync"))?;
-        fs::rename(&temporary, &path).map_err(failed("rename"))?;
-        sync_folder(&self.folder).map_err(failed("sync the folder of"))
+        commit().map_err(|source| HarvestError::Io { path: path.clone(), action: "write", source })
     }
 
     /// A harvest as it was committed.
@@ -136,7 +135,8 @@ impl Harvests {
             move |found: String| HarvestError::Damaged { path: path.clone(), found }
         };
         let file = File::open(&path).map_err(|source| HarvestError::Io { path, action: "open", source })?;
-        let reader = FileReader::try_new_buffered(file, None).map_err(|error| damaged(error.to_string()))?;
+        // A stream says itself where it ends: the checksum after it is not looked at.
+        let reader = StreamReader::try_new(BufReader::new(file), None).map_err(|error| damaged(error.to_string()))?;
         let schema = reader.schema();
         if schema.fields() != SCHEMA.fields() {
             return Err(damaged(format!("its columns are {:?}", schema.fields())));
@@ -154,7 +154,7 @@ impl Harvests {
     }
 
     fn path(&self, ordinal: u32) -> PathBuf {
-        self.folder.join(format!("partition-{ordinal:05}.arrow"))
+        self.folder.join(format!("partition-{ordinal:05}"))
     }
 }
 
@@ -182,7 +182,7 @@ fn outside(row: u32, rows: u32) -> String {
     format!("row {row} of a store of {rows} rows")
 }
 
-fn encode(file: File, harvest: &Harvest) -> Result<File, ArrowError> {
+fn encode(file: impl Write, harvest: &Harvest) -> Result<(), ArrowError> {
     let aside = Aside {
         tally: harvest.tally.clone(),
         unmined: harvest.unmined.iter().map(|&(row, reason)| (row.0, reason)).collect(),
@@ -190,11 +190,11 @@ fn encode(file: File, harvest: &Harvest) -> Result<File, ArrowError> {
     };
     let aside = serde_json::to_string(&aside).map_err(|error| ArrowError::ExternalError(error.into()))?;
     let schema = SCHEMA.as_ref().clone().with_metadata(HashMap::from([(ASIDE.to_owned(), aside)]));
-    let mut writer = FileWriter::try_new(BufWriter::new(file), &schema)?;
+    let mut writer = StreamWriter::try_new(file, &schema)?;
     for triplets in harvest.triplets.chunks(BATCH) {
         writer.write(&batch(triplets)?)?;
     }
-    writer.into_inner()?.into_inner().map_err(|error| ArrowError::from(error.into_error()))
+    writer.finish()
 }
 
 /// Triplets as a batch of [`SCHEMA`].
@@ -259,6 +259,8 @@ fn check(batch: &RecordBatch, rows: u32) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn harvest() -> Harvest {
@@ -300,14 +302,22 @@ mod tests {
     }
 
     #[test]
-    fn rows_outside_the_store_and_truncated_files_are_refused() {
+    fn rows_outside_the_store_are_refused_and_damaged_harvests_do_not_count() {
         let folder = tempfile::tempdir().unwrap();
-        Harvests::new(folder.path(), 1, 50).commit(0, &harvest()).unwrap();
+        let harvests = Harvests::new(folder.path(), 1, 50);
+        harvests.commit(0, &harvest()).unwrap();
         let smaller = Harvests::new(folder.path(), 1, 49);
         assert!(smaller.read(0).unwrap_err().to_string().contains("row 49 of a store of 49 rows"));
-        let path = folder.path().join("partition-00000.arrow");
+        let path = folder.path().join("partition-00000");
         let bytes = fs::read(&path).unwrap();
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 4;
+        fs::write(&path, flipped).unwrap();
+        assert!(!harvests.is_committed(0), "a flipped bit that Arrow cannot see");
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert!(matches!(smaller.read(0), Err(HarvestError::Damaged { .. })));
+        assert!(!harvests.is_committed(0));
+        assert!(matches!(harvests.read(0), Err(HarvestError::Damaged { .. })));
+        fs::write(&path, &bytes).unwrap();
+        assert!(harvests.is_committed(0));
     }
 }

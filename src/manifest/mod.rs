@@ -7,7 +7,6 @@ mod batches;
 mod candidates;
 mod cut;
 mod digest;
-mod durable;
 mod fingerprint;
 mod format;
 mod gather;
@@ -16,6 +15,7 @@ mod harvest;
 mod layout;
 mod order;
 mod params;
+mod parts;
 mod seal;
 mod sealed;
 mod select;
@@ -35,7 +35,7 @@ pub use harvest::{HarvestError, Harvests};
 pub use layout::NameError;
 pub use order::{KEYED_ROW, OrderError};
 pub use params::{Columns, Format, Layout, Order, Params, Split};
-pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current};
+pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current, restore};
 pub use sealed::{
     BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts,
 };

@@ -1,5 +1,5 @@
-//! The one moment a result appears: `manifest.json` last, then one rename. What stood there before is moved aside first and put
-//! back if the rename fails.
+//! The one moment a result appears: `manifest.json` last, then one rename. Where something stands already, the two change places
+//! at once. File systems that cannot do that see two renames, and [`restore`] undoes the first where a crash came between them.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -10,11 +10,11 @@ use thiserror::Error;
 
 use super::Params;
 use super::batches::{BATCHES, REMAINDER};
-use super::durable::sync_folder;
+use super::parts::TRIPLETS;
 use super::sealed::{LoadError, MANIFEST, Sealed};
 use super::sides::{SUSPECTS, UNMINED};
 use super::transform::TRANSFORM;
-use super::write::TRIPLETS;
+use crate::disk::{self, sync_folder};
 use crate::mine::Tally;
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
@@ -52,8 +52,10 @@ pub enum SealError {
     Destination(#[from] DestinationError),
     #[error("{}: cannot {action}: {source}", path.display())]
     Io { path: PathBuf, action: &'static str, source: io::Error },
-    #[error("{}: cannot move the new output here: {source}; the old one could not be put back either ({put_back}): it lies in {}", path.display(), aside.display())]
+    #[error("{}: cannot move the new output here: {source}; the old one could not be put back either ({put_back}): it lies in {}, and running again puts it back", path.display(), aside.display())]
     Stranded { path: PathBuf, aside: PathBuf, source: io::Error, put_back: io::Error },
+    #[error("{}: the output is complete and in its place, but the system cannot say that it would survive a power cut: {source}", path.display())]
+    Unsynced { path: PathBuf, source: io::Error },
 }
 
 /// Whether `path` holds the finished output of the run with this fingerprint: everything listed is there, at its full length.
@@ -157,7 +159,8 @@ impl Draft {
         self.left_out
     }
 
-    /// Writes the manifest, makes everything durable, and moves the folder to `output.path`.
+    /// Writes the manifest, makes everything durable, and moves the folder to `output.path`. An old output is then where the
+    /// draft was, and goes with the rest of the scratch folder.
     pub fn seal(self) -> Result<Sealed, SealError> {
         let Self { staging, output, sealed, .. } = self;
         let destination = check_destination(&output, &sealed.fingerprint)?;
@@ -179,9 +182,9 @@ impl Draft {
                 }
                 fs::rename(&staging, path).map_err(failed("move the new output to", path))?;
             }
-            Destination::Current | Destination::Replaceable => replace(&staging, path, parent)?,
+            Destination::Current | Destination::Replaceable => replace(&staging, path)?,
         }
-        sync_folder(parent).map_err(failed("sync", parent))?;
+        sync_folder(parent).map_err(|source| SealError::Unsynced { path: path.clone(), source })?;
         Ok(sealed)
     }
 }
@@ -197,34 +200,43 @@ fn write_manifest(staging: &Path, sealed: &Sealed) -> Result<(), SealError> {
     write().map_err(|source| SealError::Io { path: path.clone(), action: "write", source })
 }
 
-/// Moves the old output aside, the new one in, and deletes the old one.
-fn replace(staging: &Path, path: &Path, parent: &Path) -> Result<(), SealError> {
+/// Lets the old output and the new one change places.
+fn replace(staging: &Path, path: &Path) -> Result<(), SealError> {
+    match disk::exchange(staging, path) {
+        Ok(()) => Ok(()),
+        Err(_) => replace_in_two_steps(staging, path),
+    }
+}
+
+/// Moves the old output aside, and the new one in.
+fn replace_in_two_steps(staging: &Path, path: &Path) -> Result<(), SealError> {
     let failed = |action| move |source| SealError::Io { path: path.to_path_buf(), action, source };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // Kept, not a guard: nothing but the last line may delete what somebody computed.
-    let aside = tempfile::Builder::new().prefix(&format!(".{name}.replaced-")).tempdir_in(parent);
-    let aside = aside.map_err(failed("make room for the old output beside"))?.keep();
-    let old = aside.join(&*name);
-    if let Err(error) = fs::rename(path, &old) {
-        let _ = fs::remove_dir(&aside);
-        return Err(failed("move the old output from")(error));
-    }
-    if let Err(source) = fs::rename(staging, path) {
-        return Err(match fs::rename(&old, path) {
-            Ok(()) => {
-                // Empty again; at worst a hidden empty folder stays.
-                let _ = fs::remove_dir(&aside);
-                failed("move the new output to")(source)
-            }
-            Err(put_back) => SealError::Stranded { path: path.to_path_buf(), aside: old, source, put_back },
-        });
-    }
-    sync_folder(parent).map_err(failed("sync the folder of"))?;
-    fs::remove_dir_all(&aside).map_err(|source| SealError::Io {
-        path: aside,
-        action: "delete the old output in",
-        source,
+    let aside = staging.with_file_name(ASIDE);
+    disk::remove_folder(&aside).map_err(failed("make room for the old output of"))?;
+    fs::rename(path, &aside).map_err(failed("move the old output from"))?;
+    fs::rename(staging, path).map_err(|source| match fs::rename(&aside, path) {
+        Ok(()) => failed("move the new output to")(source),
+        Err(put_back) => SealError::Stranded { path: path.to_path_buf(), aside, source, put_back },
     })
+}
+
+/// Where an old output waits, beside the draft, between two renames.
+const ASIDE: &str = "replaced";
+
+/// Puts an old output back that a crash left aside; `scratch` holds the folders of runs. Nothing else may delete it: somebody
+/// computed it, and nothing has come in its place.
+///
+/// # Errors
+/// When it is there and cannot be moved.
+pub fn restore(scratch: &Path, output: &Path) -> io::Result<()> {
+    for run in fs::read_dir(scratch)? {
+        let aside = run?.path().join(ASIDE);
+        if aside.is_dir() && output.symlink_metadata().is_err() {
+            fs::rename(&aside, output)?;
+            sync_folder(output.parent().unwrap_or(Path::new(".")))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -302,7 +314,6 @@ mod tests {
         output.overwrite = true;
         fixture::draft(folder.path(), &store, &output, "b", 1).seal().unwrap();
         assert_eq!(Sealed::load(&output.path).unwrap().pipeline["name"], "b");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the old output is gone");
     }
 
     #[test]
@@ -322,11 +333,34 @@ mod tests {
     #[test]
     fn the_old_output_comes_back_when_the_new_one_cannot_be_moved() {
         let folder = tempfile::tempdir().unwrap();
-        let (old, missing) = (folder.path().join("out"), folder.path().join("missing"));
-        fs::create_dir(&old).unwrap();
+        let (old, missing) = (folder.path().join("out"), folder.path().join("run/missing"));
+        for path in [&old, &folder.path().join("run")] {
+            fs::create_dir(path).unwrap();
+        }
         fs::write(old.join("kept"), "precious").unwrap();
-        assert!(matches!(replace(&missing, &old, folder.path()), Err(SealError::Io { .. })));
+        assert!(matches!(replace(&missing, &old), Err(SealError::Io { .. })));
         assert_eq!(fs::read_to_string(old.join("kept")).unwrap(), "precious");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(walkdir::WalkDir::new(folder.path()).into_iter().count(), 4);
+    }
+
+    #[test]
+    fn where_folders_cannot_change_places_a_crash_in_between_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (scratch, output) = (folder.path().join("scratch"), folder.path().join("out"));
+        let staging = scratch.join("run-1/output");
+        for (path, text) in [(&staging, "new"), (&output, "old")] {
+            fs::create_dir_all(path).unwrap();
+            fs::write(path.join("x"), text).unwrap();
+        }
+        let found = || fs::read_to_string(output.join("x")).unwrap();
+        // As far as a crash would have let it come.
+        fs::rename(&output, staging.with_file_name(ASIDE)).unwrap();
+        restore(&scratch, &output).unwrap();
+        assert_eq!(found(), "old");
+        replace_in_two_steps(&staging, &output).unwrap();
+        assert_eq!(found(), "new");
+        restore(&scratch, &output).unwrap();
+        assert_eq!(found(), "new", "what has come in its place stays");
+        assert_eq!(fs::read_to_string(staging.with_file_name(ASIDE).join("x")).unwrap(), "old");
     }
 }

@@ -1,6 +1,7 @@
 //! From committed harvests to a folder that only waits for its seal.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,24 +16,22 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::batches::Gathering;
-use super::durable::sync_folder;
 use super::format::{ColumnError, Extent, FormatError, Part};
 use super::gather::GatherError;
 use super::groups::Groups;
 use super::harvest::{self, HarvestError, Harvests};
-use super::layout::{Lines, NameError, Sheet};
+use super::layout::{NameError, Sheet};
 use super::order::{self, OrderError};
-use super::sealed::{Column, FORMAT, Gaps, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
+use super::parts::{Parts, TRIPLETS};
+use super::sealed::{Column, FORMAT, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
 use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
 use super::stock::{self, Stock};
 use super::transform::{self, TRANSFORM};
-use super::{Draft, Format, Params, Split};
+use super::{Draft, Format, Params};
+use crate::disk::{self, sync_folder};
 use crate::mine::{self, Quotas, Reason, Tally};
 use crate::store::{Prepared, Row};
-
-/// The folder of the parts.
-pub(super) const TRIPLETS: &str = "triplets";
 
 /// Why a result could not be written.
 #[derive(Debug, Error)]
@@ -90,12 +89,13 @@ pub fn check_columns(store: &Prepared, mine: &mine::Params, output: &Params) -> 
     Ok(output.format.check(Sheet::new(store, mine, output)?.schema())?)
 }
 
-/// Writes parts, `unmined.parquet` and `suspects.parquet` into `staging`, which is emptied first. `on_rows` hears of triplets as
-/// they are written.
+/// Writes parts, `unmined.parquet` and `suspects.parquet` into `staging`. Parts that an earlier process finished, as the notes in
+/// the folder `parts` tell, stay; whatever else is in `staging` goes first. `on_rows` hears of triplets as they are written.
 ///
 /// A result without triplets has one part without rows, so that readers find the columns.
 pub async fn write(
     staging: &Path,
+    parts: &Path,
     material: &Material<'_>,
     facts: Facts,
     on_rows: &(dyn Fn(u64) + Sync),
@@ -110,7 +110,7 @@ pub async fn write(
         select(harvests, &tallies, store, &Arc::new(asked.clone()), quotas, &sheet, session).await?;
     let Stock { tally, left_out, rows, mut unmined, mut suspects } = stock::take(harvests, &chosen, &sheet)?;
     let mut gathering = asked.batches.map(|asked| Gathering::new(asked, &sheet));
-    let mut parts = Parts::new(staging, output, &sheet, rows);
+    let mut parts = Parts::new(staging, parts, output, &sheet, rows);
     let mut triplets = order::triplets(&chosen, store, output.order, sheet.grain(), asked.seed, session).await?;
     let mut groups = Groups::new(sheet.grain());
     loop {
@@ -122,7 +122,7 @@ pub async fn write(
             if let Some(gathering) = &mut gathering {
                 gathering.add(store, &whole, &lines);
             }
-            parts.write(sheet.batch(store, &lines, weights.as_deref())?, &lines)?;
+            parts.write(&lines, || Ok(sheet.batch(store, &lines, weights.as_deref())?))?;
             on_rows(whole.len() as u64);
         }
         if over {
@@ -196,10 +196,18 @@ fn searched(store: &Prepared, unmined: &[(Row, Reason)]) -> Vec<Row> {
 
 fn make_staging(staging: &Path) -> Result<(), WriteError> {
     let failed = |action| move |source| WriteError::Folder { path: staging.to_path_buf(), action, source };
-    match fs::remove_dir_all(staging) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("clear")(error)),
-        _ => fs::create_dir_all(staging.join(TRIPLETS)).map_err(failed("create")),
-    }?;
+    let clear = || -> io::Result<()> {
+        for entry in fs::read_dir(staging)?.collect::<Result<Vec<_>, _>>()? {
+            match (entry.file_name() == OsStr::new(TRIPLETS), entry.file_type()?.is_dir()) {
+                (true, _) => {}
+                (false, true) => disk::remove_folder(&entry.path())?,
+                (false, false) => disk::remove_file(&entry.path())?,
+            }
+        }
+        Ok(())
+    };
+    fs::create_dir_all(staging.join(TRIPLETS)).map_err(failed("create"))?;
+    clear().map_err(failed("clear"))?;
     sync_folder(staging).map_err(failed("sync"))
 }
 
@@ -216,98 +224,4 @@ fn write_side<T>(
         part.write(&batch(some)?)?;
     }
     Ok(part.finish(name.to_owned())?)
-}
-
-/// The name of a part inside the output.
-pub(super) fn part_name(ordinal: usize, format: Format) -> String {
-    format!("{TRIPLETS}/part-{ordinal:05}.{}", format.extension())
-}
-
-/// `triplets/part-00000.parquet`, …: as many, and as large, as the output's split says of all rows.
-struct Parts<'a> {
-    staging: &'a Path,
-    output: &'a Params,
-    sheet: &'a Sheet,
-    /// Of the parts to come.
-    sizes: Box<dyn Iterator<Item = u64> + Send>,
-    open: Option<Open>,
-    done: Vec<Listed>,
-}
-
-/// A part that is being written.
-struct Open {
-    part: Part,
-    /// Rows still to come.
-    left: u64,
-    gap: Option<Gaps>,
-}
-
-impl<'a> Parts<'a> {
-    fn new(staging: &'a Path, output: &'a Params, sheet: &'a Sheet, rows: u64) -> Self {
-        let sizes = Box::new(output.split.sizes(rows));
-        Self { staging, output, sheet, sizes, open: None, done: Vec::new() }
-    }
-
-    /// `batch` is what became of `lines`.
-    fn write(&mut self, batch: RecordBatch, lines: &Lines) -> Result<(), FormatError> {
-        let mut written = 0;
-        while written < batch.num_rows() {
-            let Some(mut open) = self.open()? else { return Err(self.wrong("more")) };
-            let left = batch.num_rows() - written;
-            let rows = usize::try_from(open.left).map_or(left, |room| room.min(left));
-            if rows > 0 {
-                open.part.write(&batch.slice(written, rows))?;
-                let (first, last) = (lines.get(written).gap, lines.get(written + rows - 1).gap);
-                open.gap = Some(Gaps { first: open.gap.map_or(first, |gap| gap.first), last });
-            }
-            open.left -= rows as u64;
-            written += rows;
-            self.close(open)?;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<Vec<Listed>, FormatError> {
-        while let Some(open) = self.open()? {
-            if open.left > 0 {
-                return Err(self.wrong("fewer"));
-            }
-            self.close(open)?;
-        }
-        Ok(self.done)
-    }
-
-    /// The part to write to; none after the last.
-    fn open(&mut self) -> Result<Option<Open>, FormatError> {
-        if let Some(open) = self.open.take() {
-            return Ok(Some(open));
-        }
-        let Some(rows) = self.sizes.next() else { return Ok(None) };
-        let path = self.staging.join(part_name(self.done.len(), self.output.format));
-        let extent = Extent { rows, width: self.sheet.triplets_a_line() };
-        let mut part = Part::create(path, self.output.format, self.sheet.schema(), extent)?;
-        if rows == 0 {
-            // CSV writes its header with the first batch, even an empty one.
-            part.write(&RecordBatch::new_empty(self.sheet.schema().clone()))?;
-        }
-        Ok(Some(Open { part, left: rows, gap: None }))
-    }
-
-    /// Keeps a part for more rows, or ends it.
-    fn close(&mut self, open: Open) -> Result<(), FormatError> {
-        if open.left > 0 {
-            self.open = Some(open);
-            return Ok(());
-        }
-        let mut listed = open.part.finish(part_name(self.done.len(), self.output.format))?;
-        listed.gap = open.gap.filter(|_| matches!(self.output.split, Split::Shards(_)));
-        self.done.push(listed);
-        Ok(())
-    }
-
-    /// The harvests' own counts are not those of their triplets.
-    fn wrong(&self, how: &str) -> FormatError {
-        let source = ArrowError::ComputeError(format!("{how} rows than the partitions' counts tell of"));
-        FormatError { path: self.staging.join(TRIPLETS), action: "write", source }
-    }
 }

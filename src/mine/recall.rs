@@ -19,7 +19,7 @@ pub struct Interval {
 }
 
 /// The share of the triplets of exact mining that approximate mining found too, over a sample of anchors.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Recall {
     /// Anchors in the sample.
     pub sample: u32,

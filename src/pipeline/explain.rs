@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::engine::{Control, Engine};
 use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
-use super::{budget, stages};
+use super::{budget, program, stages};
 use crate::config::Plan;
 use crate::manifest::{self, Destination};
 use crate::mine;
@@ -54,7 +54,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
         let Appraisal { census, choice, job } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
         budget::Budget::of(&job).check(plan, job.threads)?;
-        let fingerprint = manifest::fingerprint(&stages::inputs(plan, &survey), &plan.resolved, stages::PROGRAM);
+        let fingerprint = manifest::fingerprint(&stages::inputs(plan, &survey), &plan.resolved, program::VERSION);
         let destination = match manifest::check_destination(&plan.output, &fingerprint)? {
             Destination::Vacant => "new",
             Destination::Current => "already there and current: a run has nothing to do",

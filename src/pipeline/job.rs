@@ -107,7 +107,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
         Ask::Any(count) => vec![*count],
     };
     let sum = |of: &dyn Fn(u32) -> u32| counts.iter().map(|&count| u64::from(of(count))).sum::<u64>().min(census.kept);
-    let graphs = scratch::root(&plan.run.work, &stages::output_name(plan)).join("graphs");
+    let (graphs, graph_rows) = (scratch::graphs(plan), census.kept as u32);
     let job = Job {
         rows: census.kept + queries.unwrap_or(0),
         corpus: census.kept,
@@ -153,7 +153,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
             Index::Cells => u64::from(plan.search.cells.cells.unwrap_or_else(|| Cells::count(census.kept as u32))),
             _ => 0,
         },
-        kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey)),
+        kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey), graph_rows),
         threads,
     };
     Ok(Appraisal { census, choice, job })

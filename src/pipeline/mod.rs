@@ -6,7 +6,10 @@ mod engine;
 mod estimate;
 mod explain;
 mod job;
+mod lock;
 mod machine;
+mod notes;
+mod program;
 mod scratch;
 mod stages;
 mod verify;
@@ -16,7 +19,8 @@ pub use calibrate::calibrate;
 pub use engine::{Control, Interrupted};
 pub use explain::{Explanation, explain};
 pub use job::TooFewClasses;
-pub use scratch::{Scratch, ScratchError};
+pub use lock::{Holder, LockError};
+pub use scratch::{Leftovers, Scratch, ScratchError};
 pub use verify::{Moved, verify};
 
 use std::path::PathBuf;
@@ -37,6 +41,8 @@ pub struct Outcome {
     pub path: PathBuf,
     /// The output was already complete and current: nothing was done.
     pub already: bool,
+    /// The output is complete, but its scratch could not be removed.
+    pub littered: Option<ScratchError>,
     /// The figures of the run that made it; absent only where its report was deleted since.
     pub summary: Option<Summary>,
 }
@@ -47,17 +53,18 @@ pub struct Outcome {
 /// goes on where an interrupted run of the same stopped.
 ///
 /// # Errors
-/// Inputs that cannot be read or are refused, an output that must not be replaced, a full disk, an interruption. The
-/// output folder is then as it was.
+/// Inputs that cannot be read, are refused or change meanwhile, an output that must not be replaced, another run that is at work
+/// on it, a full disk, an interruption. The output folder is then as it was.
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
         let survey = engine.wait(store::survey(plan.sources()))?;
         let inputs = stages::inputs(plan, &survey);
-        let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, stages::PROGRAM);
+        let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, program::VERSION);
         let path = plan.output.path.clone();
         if manifest::check_destination(&plan.output, &fingerprint)? == Destination::Current {
-            return Ok(Outcome { summary: report::read(&path).ok(), already: true, path });
+            let littered = Scratch::sweep(plan, || stages::scratch_key(&fingerprint)).err();
+            return Ok(Outcome { summary: report::read(&path).ok(), already: true, littered, path });
         }
 
         let mut watch = Watch::new(engine.progress());
@@ -65,23 +72,23 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         job.check_batches(plan)?;
         Budget::of(&job).check(plan, job.threads)?;
         let estimates = estimate(plan, &job);
-        let scratch = Scratch::open(&plan.run.work, &stages::output_name(plan), &fingerprint)?;
+        let scratch = stages::scratch(plan, &fingerprint, &engine)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
-        let (store, learned) = stages::fit(plan, &survey, store, &engine, &mut watch)?;
+        let (store, learned) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch, &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
-        stages::tune(plan, &store, &quotas, &mut index, &mut watch)?;
+        stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch)?;
         let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &engine, &mut watch)?;
-        let recall = stages::measure(plan, &store, &quotas, &index, &mut watch)?;
-        let audit = stages::audit(plan, &store, &quotas, &mut watch)?;
+        let recall = stages::measure(plan, &store, &quotas, &index, &scratch, &mut watch)?;
+        let audit = stages::audit(plan, &store, &quotas, &scratch, &mut watch)?;
         let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
         let session = stages::sorter(plan, &job, &scratch)?;
         let (mine, output) = (&plan.mine, &plan.output);
         let material =
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
+        survey.check_unchanged(plan.sources())?;
         let summary = Some(stages::seal(plan, draft, watch, estimates, learned, audit)?);
-        scratch.remove()?;
-        Ok(Outcome { path, already: false, summary })
+        Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
     })
 }

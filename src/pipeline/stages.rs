@@ -6,10 +6,12 @@ use anyhow::Context;
 use datafusion::prelude::SessionContext;
 use rayon::prelude::*;
 
-use super::Scratch;
 use super::budget::{self, Budget};
 use super::engine::{Engine, Taken, Watch};
 use super::job::Job;
+use super::notes::noted;
+use super::program;
+use super::scratch::{Leftovers, Scratch, ScratchError};
 use crate::config::Plan;
 use crate::kernel::Metric;
 use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
@@ -17,9 +19,6 @@ use crate::mine::{self, Audit, Quotas, Recall};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{self, Prepared, Section, Survey, Surveys};
-
-/// Part of every fingerprint: another version may mine other triplets.
-pub const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
 pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
@@ -47,9 +46,20 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
 /// The role of a matrix that `prepare.transform` names.
 pub const TRANSFORM: &str = "transform";
 
-/// The name of the output folder, which names the scratch folder.
-pub fn output_name(plan: &Plan) -> String {
-    plan.output.path.file_name().map_or_else(|| plan.name.clone(), |name| name.to_string_lossy().into_owned())
+/// What names a run's scratch: that an interrupted one is gone on from by the very same program alone, see
+/// [`program::build`].
+pub fn scratch_key(fingerprint: &str) -> String {
+    blake3::hash([fingerprint, program::build()].concat().as_bytes()).to_hex().to_string()
+}
+
+/// The scratch folders of this run, locked.
+pub fn scratch(plan: &Plan, fingerprint: &str, engine: &Engine) -> Result<Scratch, ScratchError> {
+    let leftovers = if plan.run.fresh { Leftovers::None } else { Leftovers::Own };
+    let scratch = Scratch::open(plan, &scratch_key(fingerprint), leftovers)?;
+    if let Some(left) = scratch.left() {
+        engine.progress().note(&format!("the run before this one ({left}) did not end by itself"));
+    }
+    Ok(scratch)
 }
 
 /// The prepared store: the one an interrupted run left, or a new one.
@@ -62,7 +72,7 @@ pub fn prepare(
 ) -> anyhow::Result<Prepared> {
     watch.stage("read", Some(survey.rows()), Unit::Rows, |stage| {
         let dir = scratch.store();
-        let store = match Prepared::open(&dir) {
+        let store = match Prepared::reopen(&dir) {
             Ok(store) => store,
             Err(_) => {
                 engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
@@ -87,6 +97,7 @@ pub fn fit(
     plan: &Plan,
     survey: &Surveys,
     store: Prepared,
+    scratch: &Scratch,
     engine: &Engine,
     watch: &mut Watch,
 ) -> anyhow::Result<(Arc<Prepared>, Learned)> {
@@ -96,12 +107,14 @@ pub fn fit(
     watch.stage("prepare", Some(u64::from(store.rows())), Unit::Rows, |stage| {
         let store = fitted(plan, survey, store, &|rows| stage.advance(rows))?;
         engine.go_on()?;
+        let nearest = || mine::nearest_accuracy(&store, plan.mine.metric, plan.mine.seed);
+        let nearest = noted(&scratch.notes(), "nearest", nearest)?;
         let line = store.fitted().map(|fitted| PrepareLine {
             transform: fitted.name.clone(),
             from: fitted.mean().len() as u64,
             dimensions: store.dims() as u64,
             floored: fitted.floored as u64,
-            nearest: mine::nearest_accuracy(&store, plan.mine.metric, plan.mine.seed),
+            nearest,
         });
         let summary = line.as_ref().map(ToString::to_string).unwrap_or_default();
         Ok(((Arc::new(store), line), summary))
@@ -177,7 +190,8 @@ pub fn index<'s>(
                 Opened::Approximate(Box::new(graphs))
             }
             Index::Cells => {
-                let cells = Cells::new(store, plan.search.cells.cells, unlabelled).context(NO_ROOM)?;
+                let kept = scratch.cells();
+                let cells = Cells::open(store, plan.search.cells.cells, unlabelled, Some(&kept)).context(NO_ROOM)?;
                 choice.reason += &format!("; {} cells", cells.cells());
                 Opened::Approximate(Box::new(cells))
             }
@@ -195,12 +209,15 @@ pub fn tune(
     store: &Prepared,
     quotas: &Quotas,
     index: &mut Searcher,
+    scratch: &Scratch,
     watch: &mut Watch,
 ) -> anyhow::Result<()> {
     let Opened::Approximate(search) = &mut index.index else { return Ok(()) };
     let target = plan.search.target_recall;
     index.effort = watch.stage("tune", None, Unit::Anchors, |_| {
-        let effort = mine::tune(store, search.as_mut(), &plan.mine, quotas, target);
+        let effort =
+            noted(&scratch.notes(), "effort", || mine::tune(store, search.as_mut(), &plan.mine, quotas, target))?;
+        search.set_effort(effort);
         Ok((Some(effort), format!("effort {effort} of {} for a recall of {target}", search.efforts() - 1)))
     })?;
     Ok(())
@@ -220,7 +237,7 @@ pub fn graph_key(plan: &Plan, survey: &Surveys) -> String {
     let longest = longest.map(|queries| (queries.fingerprint(), &plan.resolved["queries"]));
     let matrix = survey.store.matrix().map(|matrix| &matrix.fingerprint);
     let store = (survey.store.fingerprint(), &plan.resolved["store"], &plan.resolved["prepare"], matrix);
-    let subject = (store, longest, plan.mine.metric, plan.search.hnsw, PROGRAM);
+    let subject = (store, longest, plan.mine.metric, plan.search.hnsw, program::build());
     let text = serde_json::to_vec(&subject).unwrap_or_default();
     blake3::hash(&text).to_hex().to_string()
 }
@@ -265,11 +282,13 @@ pub fn measure(
     store: &Prepared,
     quotas: &Quotas,
     index: &Searcher,
+    scratch: &Scratch,
     watch: &mut Watch,
 ) -> anyhow::Result<Option<Recall>> {
     let Opened::Approximate(search) = &index.index else { return Ok(None) };
     watch.stage("recall", None, Unit::Anchors, |_| {
-        let recall = mine::measure(store, search.as_ref(), search.exact(), &plan.mine, quotas);
+        let measure = || mine::measure(store, search.as_ref(), search.exact(), &plan.mine, quotas);
+        let recall = noted(&scratch.notes(), "recall", measure)?;
         let summary = match &recall {
             None => "exact search finds nothing either".into(),
             Some(Recall { sample, overall, .. }) => {
@@ -283,12 +302,18 @@ pub fn measure(
 }
 
 /// What each guard takes away, on a sample of anchors.
-pub fn audit(plan: &Plan, store: &Prepared, quotas: &Quotas, watch: &mut Watch) -> anyhow::Result<Option<Audit>> {
+pub fn audit(
+    plan: &Plan,
+    store: &Prepared,
+    quotas: &Quotas,
+    scratch: &Scratch,
+    watch: &mut Watch,
+) -> anyhow::Result<Option<Audit>> {
     if plan.mine.negatives.guards.set().next().is_none() {
         return Ok(None);
     }
     watch.stage("guards", None, Unit::Anchors, |_| {
-        let audit = mine::audit(store, &plan.mine, quotas);
+        let audit = noted(&scratch.notes(), "guards", || mine::audit(store, &plan.mine, quotas))?;
         let summary = audit.as_ref().map_or_else(String::new, |audit| format!("a sample of {} anchors", audit.anchors));
         Ok((audit, summary))
     })
@@ -314,7 +339,7 @@ pub fn facts(
         effort,
         recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
     };
-    Facts { program: PROGRAM.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }
+    Facts { program: program::VERSION.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }
 }
 
 /// For sorts, where neither the plan nor the system says how much memory there is.
@@ -338,7 +363,7 @@ pub fn write(
 ) -> anyhow::Result<Draft> {
     watch.stage("write", None, Unit::Triplets, |stage| {
         let advance = |rows| stage.advance(rows);
-        let draft = engine.wait(manifest::write(&scratch.output(), material, facts, &advance))?;
+        let draft = engine.wait(manifest::write(&scratch.output(), &scratch.parts(), material, facts, &advance))?;
         engine.go_on()?;
         let summary = format!("{} files", draft.manifest().parts.len());
         Ok((draft, summary))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -177,7 +177,9 @@ impl Summary {
         let write = || {
             let mut text = serde_json::to_vec_pretty(self)?;
             text.push(b'\n');
-            fs::write(&path, text)
+            let mut file = File::create(&path)?;
+            file.write_all(&text)?;
+            file.sync_all()
         };
         write().map_err(|source| ReportError::Io { path: path.clone(), action: "write", source })
     }

@@ -15,6 +15,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 
 use super::HnswParams;
+use crate::disk;
 use crate::kernel::Metric;
 use crate::store::{Prepared, Row};
 
@@ -65,18 +66,17 @@ pub(super) fn shards(rows: u32) -> u32 {
     if rows <= SMALLEST_SPLIT { 1 } else { rows.div_ceil(SHARD_ROWS).max(2) }
 }
 
-/// Written last, beside the dumps.
+/// Written when a shard's dumps are complete.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Receipt {
-    /// What the graphs were made from and with.
+    /// What the graph was made from and with.
     key: String,
     /// File name and blake3 of each dump.
     files: Vec<(String, String)>,
 }
 
-const RECEIPT: &str = "graphs.json";
-
-/// The graphs of a store: those kept in `dir` when they were made under the same `key`, else built and kept there.
+/// The graphs of a store: those kept in `dir` when they were made under the same `key`, else built and kept there, shard by
+/// shard.
 ///
 /// `key` names everything that shapes a graph: the store's content and the parameters.
 pub(super) fn open(
@@ -86,46 +86,57 @@ pub(super) fn open(
     key: &str,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Vec<Graph>, GraphError> {
-    let count = shards(store.corpus().end);
-    if is_kept(dir, key) {
-        let graphs = (0..count).into_par_iter().map(|shard| {
-            let graph = reload(dir, shard, Nearness::of(store))?;
-            on_rows(graph.get_nb_point() as u64);
-            Ok(graph)
-        });
-        return graphs.collect();
-    }
     let keep = |source| GraphError::Keep { path: dir.into(), source };
-    if dir.exists() {
-        fs::remove_dir_all(dir).map_err(keep)?;
+    let count = shards(store.corpus().end);
+    if receipts(dir).any(|receipt| receipt.key != key) {
+        disk::remove_folder(dir).map_err(keep)?;
     }
     fs::create_dir_all(dir).map_err(keep)?;
-    let graphs: Vec<Graph> = (0..count)
-        .into_par_iter()
-        .map(|shard| {
-            let graph = build(store, params, shard, count, on_rows);
-            dump(&graph, dir, shard)?;
-            Ok(graph)
-        })
-        .collect::<Result<_, GraphError>>()?;
-    let mut files = Vec::new();
-    for name in (0..count).flat_map(dumps) {
-        files.push((name.clone(), checksum(&dir.join(name)).map_err(keep)?));
-    }
-    let receipt = Receipt { key: key.into(), files };
-    let text = serde_json::to_string_pretty(&receipt).map_err(|error| keep(error.into()))?;
-    let temporary = dir.join("graphs.json.tmp");
-    fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, dir.join(RECEIPT))).map_err(keep)?;
-    Ok(graphs)
+    let graphs = (0..count).into_par_iter().map(|shard| -> Result<Graph, GraphError> {
+        if is_whole(dir, shard, key) {
+            let graph = reload(dir, shard, Nearness::of(store))?;
+            on_rows(graph.get_nb_point() as u64);
+            return Ok(graph);
+        }
+        let graph = build(store, params, shard, count, on_rows);
+        dump(&graph, dir, shard)?;
+        commit(dir, shard, key).map_err(keep)?;
+        Ok(graph)
+    });
+    graphs.collect()
 }
 
-/// Whether `dir` holds undamaged graphs made under `key`.
-pub(super) fn is_kept(dir: &Path, key: &str) -> bool {
-    let receipt = fs::read(dir.join(RECEIPT)).ok().and_then(|text| serde_json::from_slice::<Receipt>(&text).ok());
-    receipt.is_some_and(|receipt| {
-        receipt.key == key
-            && receipt.files.iter().all(|(name, sum)| checksum(&dir.join(name)).is_ok_and(|found| found == *sum))
+/// Whether `dir` holds undamaged graphs of a store of `rows` rows, made under `key`.
+pub(super) fn is_kept(dir: &Path, key: &str, rows: u32) -> bool {
+    (0..shards(rows)).all(|shard| is_whole(dir, shard, key))
+}
+
+/// Of all shards that are there, whatever they were made of.
+fn receipts(dir: &Path) -> impl Iterator<Item = Receipt> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.extension().is_some_and(|kind| kind == "json")).flat_map(|path| disk::kept(&path))
+}
+
+fn is_whole(dir: &Path, shard: u32, key: &str) -> bool {
+    disk::kept::<Receipt>(&receipt_path(dir, shard)).is_ok_and(|receipt| {
+        let whole = |(name, sum): &(String, String)| disk::digest(&dir.join(name), 0).is_ok_and(|found| found == *sum);
+        receipt.key == key && receipt.files.iter().all(whole)
     })
+}
+
+/// Makes the dumps of a shard durable, and says so.
+fn commit(dir: &Path, shard: u32, key: &str) -> io::Result<()> {
+    let mut files = Vec::new();
+    for name in dumps(shard) {
+        let path = dir.join(&name);
+        disk::sync_file(&path)?;
+        files.push((name, disk::digest(&path, 0)?));
+    }
+    disk::keep(&receipt_path(dir, shard), &Receipt { key: key.into(), files })
+}
+
+fn receipt_path(dir: &Path, shard: u32) -> PathBuf {
+    dir.join(format!("{}.json", basename(shard)))
 }
 
 fn build(store: &Prepared, params: &HnswParams, shard: u32, count: u32, on_rows: &(dyn Fn(u64) + Sync)) -> Graph {
@@ -155,6 +166,11 @@ fn dumps(shard: u32) -> [String; 2] {
 
 fn dump(graph: &Graph, dir: &Path, shard: u32) -> Result<(), GraphError> {
     let failed = |message: String| GraphError::Dump { path: dir.into(), message };
+    for name in dumps(shard) {
+        // hnsw_rs panics where it cannot create them.
+        let path = dir.join(name);
+        fs::File::create(&path).map_err(|source| GraphError::Keep { path, source })?;
+    }
     let written = graph.file_dump(dir, &basename(shard)).map_err(|error| failed(error.to_string()))?;
     if written == basename(shard) { Ok(()) } else { Err(failed(format!("dumped as {written}"))) }
 }
@@ -166,10 +182,4 @@ fn reload(dir: &Path, shard: u32, nearness: Nearness) -> Result<Graph, GraphErro
     loader
         .load_hnsw_with_dist(nearness)
         .map_err(|error| GraphError::Reload { path: dir.into(), message: error.to_string() })
-}
-
-fn checksum(path: &Path) -> io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(fs::File::open(path)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
 }

@@ -63,9 +63,9 @@ impl<'s> Hnsw<'s> {
         graphs::shards(rows)
     }
 
-    /// Whether `dir` holds undamaged graphs made under `key`.
-    pub fn is_kept(dir: &Path, key: &str) -> bool {
-        graphs::is_kept(dir, key)
+    /// Whether `dir` holds undamaged graphs of a store of `rows` rows, made under `key`.
+    pub fn is_kept(dir: &Path, key: &str, rows: u32) -> bool {
+        graphs::is_kept(dir, key, rows)
     }
 
     /// Whether looking deeper for this quest would cost more than a scan.

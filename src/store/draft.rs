@@ -1,7 +1,7 @@
 //! The files of a prepared store while they are being written.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,14 +9,13 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use serde::Serialize;
-
 use super::fitting::FittedHeader;
-use super::layout::{self, Header};
+use super::layout::{self, Files, Header};
 use super::links::{Link, Links};
 use super::npy::{Element, NpyWriter};
 use super::table::{self, TableWriter};
 use super::{Code, Row};
+use crate::disk;
 use crate::kernel::linear::Map;
 
 /// A file of the prepared store cannot be written.
@@ -29,6 +28,7 @@ pub struct WriteError {
 
 /// One array of the draft, and its place.
 struct Column<T> {
+    name: String,
     path: PathBuf,
     values: NpyWriter<T>,
 }
@@ -37,15 +37,18 @@ impl<T: Element> Column<T> {
     fn create(dir: &Path, name: &str) -> Result<Self, WriteError> {
         let path = dir.join(name);
         let values = NpyWriter::create(&path).map_err(|source| WriteError { path: path.clone(), source })?;
-        Ok(Self { path, values })
+        Ok(Self { name: name.to_owned(), path, values })
     }
 
     fn write(&mut self, values: &[T]) -> Result<(), WriteError> {
         self.values.write(values).map_err(|source| WriteError { path: self.path.clone(), source })
     }
 
-    fn finish(self, width: Option<usize>) -> Result<(), WriteError> {
-        self.values.finish(width).map_err(|source| WriteError { path: self.path, source })
+    /// Makes the array durable, and notes its hash among `files`.
+    fn finish(self, width: Option<usize>, files: &mut Files) -> Result<(), WriteError> {
+        let digest = self.values.finish(width).map_err(|source| WriteError { path: self.path, source })?;
+        files.insert(self.name, digest);
+        Ok(())
     }
 }
 
@@ -62,6 +65,8 @@ pub(super) struct Draft {
     ids_schema: SchemaRef,
     /// Once the queries' turn has come.
     own: Option<Column<Row>>,
+    /// Those that are complete.
+    files: Files,
 }
 
 /// Rows to append, one value of each slice a row; `vectors` is row-major.
@@ -78,9 +83,10 @@ pub(super) struct Rows<'a> {
 }
 
 impl Draft {
-    /// Begins a store in the folder `dir`; `ids` are the id and the carried columns.
+    /// Begins a store in the folder `dir`, which is emptied; `ids` are the id and the carried columns.
     pub fn create(dir: &Path, ids: Vec<Field>, groups: usize) -> Result<Self, WriteError> {
-        fs::create_dir_all(dir).map_err(|source| WriteError { path: dir.to_owned(), source })?;
+        let made = disk::remove_folder(dir).and_then(|()| fs::create_dir_all(dir));
+        made.map_err(|source| WriteError { path: dir.to_owned(), source })?;
         let ids_schema = Arc::new(Schema::new(ids));
         Ok(Self {
             dir: dir.to_owned(),
@@ -93,6 +99,7 @@ impl Draft {
             ids_name: layout::IDS,
             ids_schema,
             own: None,
+            files: Files::new(),
         })
     }
 
@@ -101,7 +108,8 @@ impl Draft {
         let (dir, name) = (&self.dir, layout::QUERY_IDS);
         self.ids_schema = Arc::new(Schema::new(ids));
         let queries = TableWriter::create(&dir.join(name), self.ids_schema.clone()).map_err(at(dir, name))?;
-        std::mem::replace(&mut self.ids, queries).finish().map_err(at(dir, self.ids_name))?;
+        let digest = std::mem::replace(&mut self.ids, queries).finish().map_err(at(dir, self.ids_name))?;
+        self.files.insert(self.ids_name.to_owned(), digest);
         self.ids_name = name;
         self.own = Some(Column::create(dir, layout::OWN)?);
         Ok(())
@@ -123,31 +131,33 @@ impl Draft {
     }
 
     /// Writes the sorted links of so many anchors.
-    pub fn write_links(&self, name: &str, anchors: u32, links: &[Link], valued: bool) -> Result<(), WriteError> {
+    pub fn write_links(&mut self, name: &str, anchors: u32, links: &[Link], valued: bool) -> Result<(), WriteError> {
         let failed = |source| WriteError { path: self.dir.join(name), source };
-        Links::write(&self.dir, name, anchors, links, valued).map_err(failed)
+        self.files.extend(Links::write(&self.dir, name, anchors, links, valued).map_err(failed)?);
+        Ok(())
     }
 
     /// Completes the store: everything else, then its header.
-    pub fn finish(self, header: &Header, labels: ArrayRef, rejected: RecordBatch) -> Result<(), WriteError> {
-        let dir = &self.dir;
-        self.vectors.finish(Some(header.dims))?;
-        self.labels.finish(None)?;
+    pub fn finish(self, header: Header, labels: ArrayRef, rejected: RecordBatch) -> Result<(), WriteError> {
+        let (dir, mut files) = (&self.dir, self.files);
+        self.vectors.finish(Some(header.dims), &mut files)?;
+        self.labels.finish(None, &mut files)?;
         for group in self.groups {
-            group.finish(None)?;
+            group.finish(None, &mut files)?;
         }
-        self.keys.finish(None)?;
-        self.source_rows.finish(None)?;
+        self.keys.finish(None, &mut files)?;
+        self.source_rows.finish(None, &mut files)?;
         if let Some(own) = self.own {
-            own.finish(None)?;
+            own.finish(None, &mut files)?;
         }
-        self.ids.finish().map_err(at(dir, self.ids_name))?;
+        files.insert(self.ids_name.to_owned(), self.ids.finish().map_err(at(dir, self.ids_name))?);
         let labels = RecordBatch::try_from_iter([("label", labels)]);
-        let labels = labels.and_then(|labels| table::write(&dir.join(layout::LABEL_VALUES), labels));
-        labels.map_err(at(dir, layout::LABEL_VALUES))?;
-        table::write(&dir.join(layout::REJECTED), rejected).map_err(at(dir, layout::REJECTED))?;
+        for (name, table) in [(layout::LABEL_VALUES, labels), (layout::REJECTED, Ok(rejected))] {
+            let digest = table.and_then(|table| table::write(&dir.join(name), table)).map_err(at(dir, name))?;
+            files.insert(name.to_owned(), digest);
+        }
         let path = dir.join(layout::HEADER);
-        write_header(&path, header).map_err(|source| WriteError { path, source })
+        disk::keep(&path, &Header { files, ..header }).map_err(|source| WriteError { path, source })
     }
 }
 
@@ -167,27 +177,17 @@ impl FitDraft {
     }
 
     /// Completes the fit: the map, then the header.
-    pub fn finish(self, map: &Map, header: &FittedHeader) -> Result<(), WriteError> {
-        let dir = &self.dir;
-        self.vectors.finish(Some(header.dims))?;
+    pub fn finish(self, map: &Map, header: FittedHeader) -> Result<(), WriteError> {
+        let (dir, mut files) = (&self.dir, Files::new());
+        self.vectors.finish(Some(header.dims), &mut files)?;
         for (name, values) in [(layout::MEAN, map.mean()), (layout::MATRIX, map.matrix())] {
             let mut column = Column::create(dir, name)?;
             column.write(values)?;
-            column.finish(Some(map.mean().len()))?;
+            column.finish(Some(map.mean().len()), &mut files)?;
         }
         let path = dir.join(layout::FITTED_HEADER);
-        write_header(&path, header).map_err(|source| WriteError { path, source })
+        disk::keep(&path, &FittedHeader { files, ..header }).map_err(|source| WriteError { path, source })
     }
-}
-
-/// A reader must never see half a header, nor one that a crash can take back: hence a sibling, synced, renamed.
-fn write_header(path: &Path, header: &impl Serialize) -> io::Result<()> {
-    let sibling = path.with_extension("tmp");
-    let mut file = File::create(&sibling)?;
-    serde_json::to_writer_pretty(&mut file, header)?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&sibling, path)
 }
 
 fn at(dir: &Path, name: &str) -> impl FnOnce(ArrowError) -> WriteError {

@@ -25,6 +25,8 @@ pub enum ListError {
     NoMatch { path: PathBuf },
     #[error("{}: the folder holds no *.parquet or *.pq file; names that start with `_` or `.` are ignored", .path.display())]
     Empty { path: PathBuf },
+    #[error("{}: this name is not UTF-8, and no other can be read; rename it, or link to it by another", .path.display())]
+    NotText { path: PathBuf },
     #[error("{}: not a valid pattern: {source}", .path.display())]
     Pattern { path: PathBuf, source: glob::PatternError },
     #[error("{}: cannot be listed: {source}", .path.display())]
@@ -41,6 +43,9 @@ pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
     if path.to_string_lossy().contains("://") {
         return Err(ListError::Url { path: path.to_owned() });
     }
+    if path.to_str().is_none() {
+        return Err(ListError::NotText { path: path.to_owned() });
+    }
     // Partition folders count below the part of the path that was spelled out.
     let (mut files, spelled_out) = if path.is_dir() {
         (walk(path)?, path.to_owned())
@@ -53,6 +58,9 @@ pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
         return Err(ListError::Missing { path: path.to_owned() });
     };
     files.sort();
+    if let Some(path) = files.iter().find(|path| path.to_str().is_none()) {
+        return Err(ListError::NotText { path: path.clone() });
+    }
     let listed = |path: PathBuf| {
         let name = path.strip_prefix(&spelled_out).unwrap_or(&path).to_string_lossy().into_owned();
         Listed { hive: hive_values(&path, &spelled_out), name, path }

@@ -10,11 +10,13 @@ use rayon::prelude::*;
 use super::draft::{FitDraft, WriteError};
 use super::fitting::{FittedHeader, Fitting, Transform};
 use super::flaw::Flaw;
+use super::layout::{self, Files};
 use super::matrix::Matrix;
 use super::prepared::{OpenError, Prepared};
 use super::survey::Surveys;
 use super::vectors::finish;
 use super::{Code, Params, Row, Section};
+use crate::disk;
 use crate::kernel::linear::{CHUNK, Gram, LearnError, Learned, Map, discriminants, relevant, whitening};
 
 /// Why vectors cannot be transformed as asked.
@@ -74,7 +76,25 @@ pub fn fit(
     learned: Range<u32>,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<Prepared, FitError> {
-    let (map, floored) = learn(&raw, &params.fitting, surveys.store.matrix(), learned)?;
+    let dir = raw.dir().to_owned();
+    let written = write(&raw, params, surveys, learned, on_rows);
+    drop(raw);
+    if written.is_err() {
+        // As of preparing: what went wrong before matters more than this.
+        let _ = disk::remove_file(&dir.join(layout::FITTED_VECTORS));
+    }
+    written?;
+    Ok(Prepared::open(&dir)?)
+}
+
+fn write(
+    raw: &Prepared,
+    params: &Params,
+    surveys: &Surveys,
+    learned: Range<u32>,
+    on_rows: &(dyn Fn(u64) + Sync),
+) -> Result<(), FitError> {
+    let (map, floored) = learn(raw, &params.fitting, surveys.store.matrix(), learned)?;
     let (d, k) = (raw.dims(), map.dims());
     let mut draft = FitDraft::create(raw.dir())?;
     let mut max_squared_norm = 0.0f64;
@@ -82,17 +102,14 @@ pub fn fit(
         let tasks: Vec<_> = vectors.par_chunks(TASK_ROWS as usize * d).map(|some| apply(&map, some, params)).collect();
         for (task, mapped) in tasks.into_iter().enumerate() {
             let first = wave * WAVE_ROWS as usize + task * TASK_ROWS as usize;
-            let (mapped, squared_norm) = mapped.map_err(|(row, flaw)| refusal(&raw, surveys, first + row, &flaw))?;
+            let (mapped, squared_norm) = mapped.map_err(|(row, flaw)| refusal(raw, surveys, first + row, &flaw))?;
             max_squared_norm = max_squared_norm.max(squared_norm);
             on_rows((mapped.len() / k) as u64);
             draft.append(&mapped)?;
         }
     }
     let (name, metric, max_norm) = (params.fitting.name(), params.metric, max_squared_norm.sqrt());
-    draft.finish(&map, &FittedHeader { name, dims: k, metric, max_norm, floored })?;
-    let dir = raw.dir().to_owned();
-    drop(raw);
-    Ok(Prepared::open(&dir)?)
+    Ok(draft.finish(&map, FittedHeader { name, dims: k, metric, max_norm, floored, files: Files::new() })?)
 }
 
 /// Mapped rows with their largest squared norm, or the first row that cannot be used.

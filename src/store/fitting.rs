@@ -126,4 +126,5 @@ pub(super) struct FittedHeader {
     /// Largest L2 norm of a fitted vector.
     pub max_norm: f64,
     pub floored: usize,
+    pub files: super::layout::Files,
 }

@@ -12,7 +12,7 @@
 //! pairs-*.npy         of each anchor, the rows that pairs name, see `links`
 //! labels.arrow        the label of each class
 //! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs
-//! store.json          written last: without it the folder is not complete
+//! store.json          written last, with the hash of every file: without it the folder is not complete
 //! ```
 //!
 //! Where `[prepare]` learns from the vectors, `vectors.npy` holds them as read, and a fit adds:
@@ -21,8 +21,10 @@
 //! fitted.npy     f32  rows × dimensions, transformed, then normalised under cosine
 //! mean.npy       f64  1 × dims
 //! matrix.npy     f64  dimensions × dims
-//! fitted.json         written last: without it the fit is not complete
+//! fitted.json         written last, with their hashes: without it the fit is not complete
 //! ```
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +51,10 @@ pub(super) fn group(index: usize) -> String {
 }
 
 pub(super) const FORMAT: &str = "miner-store";
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
+
+/// Names of files with their hashes: of arrays, see [`super::npy`], those of the values.
+pub(super) type Files = BTreeMap<String, String>;
 
 /// `store.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,4 +74,5 @@ pub(super) struct Header {
     pub groups: Vec<String>,
     /// Of the store's survey.
     pub fingerprint: String,
+    pub files: Files,
 }

@@ -29,7 +29,11 @@ pub struct Links {
 }
 
 fn file(dir: &Path, name: &str, what: &str) -> PathBuf {
-    dir.join(format!("{name}-{what}.npy"))
+    dir.join(file_name(name, what))
+}
+
+fn file_name(name: &str, what: &str) -> String {
+    format!("{name}-{what}.npy")
 }
 
 /// Links in their order, each once. A link that comes again with another number is an error: nobody knows which one holds.
@@ -48,11 +52,18 @@ pub(super) fn sort(links: &mut Vec<Link>) -> Result<(), [Link; 2]> {
 }
 
 impl Links {
-    /// Writes the [`sort`]ed links of `lefts` anchors.
+    /// Writes the [`sort`]ed links of `lefts` anchors. Gives the files' names and hashes.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn write(dir: &Path, name: &str, lefts: u32, links: &[Link], valued: bool) -> io::Result<()> {
+    pub(super) fn write(
+        dir: &Path,
+        name: &str,
+        lefts: u32,
+        links: &[Link],
+        valued: bool,
+    ) -> io::Result<Vec<(String, String)>> {
+        let mut files = Vec::new();
         let mut offsets = NpyWriter::create(&file(dir, name, "offsets"))?;
         let mut end = 0;
         offsets.write(&[0u64])?;
@@ -60,16 +71,16 @@ impl Links {
             end += links[end..].iter().take_while(|link| link.left == left).count();
             offsets.write(&[end as u64])?;
         }
-        offsets.finish(None)?;
+        files.push((file_name(name, "offsets"), offsets.finish(None)?));
         let mut rows = NpyWriter::create(&file(dir, name, "rows"))?;
         links.iter().try_for_each(|link| rows.write(&[link.right]))?;
-        rows.finish(None)?;
+        files.push((file_name(name, "rows"), rows.finish(None)?));
         if valued {
             let mut values = NpyWriter::create(&file(dir, name, "values"))?;
             links.iter().try_for_each(|link| values.write(&[link.value]))?;
-            values.finish(None)?;
+            files.push((file_name(name, "values"), values.finish(None)?));
         }
-        Ok(())
+        Ok(files)
     }
 
     /// Opens `count` links of `lefts` anchors to a corpus of `rights` rows.

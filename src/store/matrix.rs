@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::stamp::Stamp;
 use super::vectors::Vectors;
 
 /// `k × d`, and the file it came from.
@@ -21,6 +22,7 @@ pub struct Matrix {
     pub values: Vec<f64>,
     /// BLAKE3 of the file, in hex.
     pub fingerprint: String,
+    pub(super) stamp: Stamp,
 }
 
 /// Why a file gives no matrix.
@@ -45,7 +47,8 @@ pub(super) fn read(path: &Path) -> Result<Matrix, MatrixError> {
         io::ErrorKind::NotFound => found("no such file".to_owned()),
         _ => found(error.to_string()),
     };
-    let bytes = fs::metadata(path).map_err(unreadable)?.len();
+    let stamp = fs::metadata(path).and_then(|found| Stamp::of(&found)).map_err(unreadable)?;
+    let bytes = stamp.bytes;
     if bytes > LARGEST {
         return Err(found(format!("{bytes} bytes, more than any matrix of vectors has")));
     }
@@ -59,7 +62,7 @@ pub(super) fn read(path: &Path) -> Result<Matrix, MatrixError> {
         return Err(found(format!("{} in row {}, column {}", values[at], at / width, at % width)));
     }
     let fingerprint = blake3::hash(&content).to_hex().to_string();
-    Ok(Matrix { path: path.to_owned(), bytes, rows, width, values, fingerprint })
+    Ok(Matrix { path: path.to_owned(), bytes, rows, width, values, fingerprint, stamp })
 }
 
 type Values = (usize, usize, Vec<f64>);

@@ -33,6 +33,7 @@ mod selection;
 mod session;
 mod side;
 mod spill;
+mod stamp;
 mod survey;
 mod table;
 #[cfg(test)]
@@ -75,8 +76,9 @@ use memmap2::Mmap;
 /// Maps a file of a prepared store for reading.
 fn map(path: &Path) -> io::Result<Mmap> {
     let file = File::open(path)?;
-    // SAFETY: a mapping is sound while nobody changes the file. The files of a prepared store are written once, under a
-    // folder that the run has to itself, and never touched again; `store.json` is missing until they are complete.
+    // SAFETY: a mapping is sound while nobody changes the file. The files of a prepared store are written once, synced, in a
+    // folder that the run has locked, and never touched again; `store.json` is missing until they are complete. Only these are
+    // mapped, never a file of the user's.
     #[allow(unsafe_code)]
     unsafe {
         Mmap::map(&file)

@@ -12,6 +12,7 @@ use bytemuck::Pod;
 use memmap2::Mmap;
 
 use super::{Code, Row};
+use crate::disk::Hashing;
 
 const _: () = assert!(cfg!(target_endian = "little"), "arrays are mapped as they lie on disk, which is little-endian");
 
@@ -66,7 +67,7 @@ pub fn header<T: Element>(shape: Shape) -> [u8; HEADER] {
 
 /// Writes an array piece by piece.
 pub(super) struct NpyWriter<T> {
-    file: BufWriter<File>,
+    file: Hashing<BufWriter<File>>,
     len: usize,
     element: PhantomData<T>,
 }
@@ -75,7 +76,7 @@ impl<T: Element> NpyWriter<T> {
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(1 << 18, File::create(path)?);
         file.write_all(&[0; HEADER])?;
-        Ok(Self { file, len: 0, element: PhantomData })
+        Ok(Self { file: Hashing::new(file), len: 0, element: PhantomData })
     }
 
     pub fn write(&mut self, values: &[T]) -> io::Result<()> {
@@ -83,12 +84,15 @@ impl<T: Element> NpyWriter<T> {
         self.file.write_all(bytemuck::cast_slice(values))
     }
 
-    /// Writes the header. `width` divides what was written.
-    pub fn finish(mut self, width: Option<usize>) -> io::Result<()> {
+    /// Writes the header and makes the array durable. `width` divides what was written. Gives the hash of the values: what the
+    /// header says is compared when the array is opened.
+    pub fn finish(self, width: Option<usize>) -> io::Result<String> {
         let shape = Shape { rows: self.len / width.unwrap_or(1), width };
-        self.file.rewind()?;
-        self.file.write_all(&header::<T>(shape))?;
-        self.file.flush()
+        let (mut file, digest) = self.file.finish();
+        file.rewind()?;
+        file.write_all(&header::<T>(shape))?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        Ok(digest)
     }
 }
 

@@ -20,6 +20,7 @@ use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
 use super::usable::{self, Labels, Useless};
 use super::{BadRows, Code, LinkParams, Params, Row, Sources};
+use crate::disk;
 
 /// Why a store is refused, or cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +52,7 @@ const MAX_ROWS: u64 = u32::MAX as u64 - 1;
 
 /// Reads all rows of all tables once, and writes the prepared store into the folder `dir`, its header last. Where `[prepare]`
 /// learns from the vectors, they are left as they are for [`super::fit`].
-/// `on_rows` hears how many rows with vectors each step has read.
+/// `on_rows` hears how many rows with vectors each step has read. Where it fails, the folder is gone.
 ///
 /// # Errors
 /// A file cannot be read or has changed; a row cannot be used and the pipeline does not allow skipping; nothing is left;
@@ -62,7 +63,20 @@ pub async fn prepare(
     dir: &Path,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<(), PrepareError> {
-    let sources = sources.into();
+    let prepared = read_all(sources.into(), surveys, dir, on_rows).await;
+    if prepared.is_err() {
+        // Half a store helps nobody, and may be what fills the disk. What went wrong before matters more than this.
+        let _ = disk::remove_folder(dir);
+    }
+    prepared
+}
+
+async fn read_all(
+    sources: Sources<'_>,
+    surveys: &Surveys,
+    dir: &Path,
+    on_rows: &(dyn Fn(u64) + Sync),
+) -> Result<(), PrepareError> {
     let mut preparation = Preparation::begin(sources.store, &surveys.store, dir)?;
     preparation.read(on_rows).await?;
     if let (Some(params), Some(survey)) = (sources.queries, &surveys.queries) {
@@ -221,6 +235,7 @@ impl<'a> Preparation<'a> {
             classes: labels.as_ref().map_or(0, Coder::len),
             groups: store.params.groups.iter().map(|(name, _)| name.clone()).collect(),
             fingerprint: store.survey.fingerprint().to_owned(),
+            files: layout::Files::new(),
         };
         let path = store.params.path.clone();
         let tables = [queries.map(|side| side.rejects), Some(store.rejects), pairs.map(|(_, rejects)| rejects)];
@@ -231,7 +246,7 @@ impl<'a> Preparation<'a> {
             Ok((labels, concat_batches(&batches[0].schema(), &batches)?))
         };
         let (labels, rejected) = freeze().map_err(|source| PrepareError::Column { path, source })?;
-        Ok(draft.finish(&header, labels, rejected)?)
+        Ok(draft.finish(header, labels, rejected)?)
     }
 }
 

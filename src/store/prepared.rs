@@ -1,6 +1,5 @@
 //! The prepared store, opened.
 
-use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -9,14 +8,16 @@ use std::sync::OnceLock;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
+use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::fitting::{Fitted, FittedHeader};
-use super::layout::{self, Header};
+use super::layout::{self, Files, Header};
 use super::links::Links;
-use super::npy::{Element, Npy, Shape};
+use super::npy::{self, Element, Npy, Shape};
 use super::table::Table;
 use super::{Classes, Code, Row};
+use crate::disk;
 use crate::kernel::Metric;
 
 /// A frozen store: `n` rows of `d` values, with ids, classes and groups. Read in place, so cheap to open and to share.
@@ -60,17 +61,29 @@ struct Queries {
 pub enum OpenError {
     #[error("{}: cannot be read: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: not the header of a prepared store: {source}", .path.display())]
-    Header { path: PathBuf, source: serde_json::Error },
     #[error("{}: format {found_format} version {found_version}, expected {} version {}; prepare the store again", .path.display(), layout::FORMAT, layout::VERSION)]
     Version { path: PathBuf, found_format: String, found_version: u32 },
     #[error("{}: cannot be read: {source}", .path.display())]
     Table { path: PathBuf, source: ArrowError },
+    #[error("{}: damaged: its bytes are not those that were written; prepare the store again", .path.display())]
+    Damaged { path: PathBuf },
     #[error("{}: {what}: found {found}, expected {expected}; prepare the store again", .path.display())]
     Disagrees { path: PathBuf, what: &'static str, found: u64, expected: u64 },
 }
 
 impl Prepared {
+    /// Opens what another process may have left behind: every byte is held against the hashes that were noted when it was
+    /// written. A fit that does not stand up to that is forgotten.
+    pub fn reopen(dir: &Path) -> Result<Self, OpenError> {
+        check_files(dir, &read_header(&dir.join(layout::HEADER))?.files)?;
+        let path = dir.join(layout::FITTED_HEADER);
+        let fit = read_json::<FittedHeader>(&path).and_then(|fit| check_files(dir, &fit.files));
+        if fit.is_err() {
+            disk::remove_file(&path).map_err(|source| OpenError::Io { path, source })?;
+        }
+        Self::open(dir)
+    }
+
     /// Opens the folder that [`super::prepare`] wrote, and [`super::fit`] where it has been there.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let header = read_header(&dir.join(layout::HEADER))?;
@@ -333,8 +346,21 @@ impl Fit {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, OpenError> {
-    let text = fs::read(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-    serde_json::from_slice(&text).map_err(|source| OpenError::Header { path: path.to_owned(), source })
+    disk::kept(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })
+}
+
+/// Whether files have the hashes that were noted.
+fn check_files(dir: &Path, files: &Files) -> Result<(), OpenError> {
+    files.par_iter().try_for_each(|(name, expected)| {
+        let path = dir.join(name);
+        // What stands before the values of an array is compared when it is opened.
+        let from = if name.ends_with(".npy") { npy::HEADER as u64 } else { 0 };
+        match disk::digest(&path, from) {
+            Ok(found) if found == *expected => Ok(()),
+            Ok(_) => Err(OpenError::Damaged { path }),
+            Err(source) => Err(OpenError::Io { path, source }),
+        }
+    })
 }
 
 fn read_header(path: &Path) -> Result<Header, OpenError> {

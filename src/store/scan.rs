@@ -25,6 +25,7 @@ use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
+use super::files::ListError;
 use super::session::{Means, batch_rows, session};
 use super::survey::InputFile;
 
@@ -62,8 +63,12 @@ pub enum ScanError {
     Io { path: PathBuf, source: io::Error },
     #[error("the query engine cannot be started: {}", .0.strip_backtrace())]
     Engine(DataFusionError),
-    #[error("{}: the file changed while it was being read; run again when it rests", .path.display())]
+    #[error("{}: the file has changed since it was first looked at; run again when it rests", .path.display())]
     Changed { path: PathBuf },
+    #[error("{}: {before} files were here at first, now there are {now}, or others; run again when they rest", .path.display())]
+    OtherFiles { path: PathBuf, before: usize, now: usize },
+    #[error("{}: the files that were here at first are gone: {source}", .path.display())]
+    Gone { path: PathBuf, source: ListError },
 }
 
 /// The rows of some files in order. A file is decoded in its own task, one file ahead of the reader.
@@ -102,7 +107,7 @@ impl<'a> Scan<'a> {
             while self.open.len() < OPEN_FILES
                 && let Some(file) = self.waiting.next()
             {
-                check_unchanged(file)?;
+                file.check_unchanged()?;
                 let stream = self.start(file).map_err(|source| ScanError::Read { path: file.path.clone(), source })?;
                 self.open.push_back((file, 0, spawn_buffered(stream, AHEAD)));
             }
@@ -116,7 +121,7 @@ impl<'a> Scan<'a> {
                 Some(Err(source)) => return Err(ScanError::Read { path: file.path.clone(), source }),
                 None if file_row != file.rows => return Err(ScanError::Changed { path: file.path.clone() }),
                 None => {
-                    check_unchanged(file)?;
+                    file.check_unchanged()?;
                     self.open.pop_front();
                 }
             }
@@ -157,12 +162,4 @@ fn partitioned(file: &InputFile) -> Result<PartitionedFile, DataFusionError> {
     let location = ObjectPath::from_absolute_path(fs::canonicalize(&file.path)?)?;
     let (size, last_modified) = (file.bytes, file.modified().into());
     Ok(PartitionedFile::new_from_meta(ObjectMeta { location, last_modified, size, e_tag: None, version: None }))
-}
-
-fn check_unchanged(file: &InputFile) -> Result<(), ScanError> {
-    match file.is_unchanged() {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(ScanError::Changed { path: file.path.clone() }),
-        Err(source) => Err(ScanError::Io { path: file.path.clone(), source }),
-    }
 }

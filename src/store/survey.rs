@@ -1,6 +1,6 @@
 //! What the files are, before any row is read: listing, footers, columns, fingerprints.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,10 @@ use super::expression::ExpressionError;
 use super::files::{self, ListError, Listed};
 use super::link_table::LinkSurvey;
 use super::matrix::{self, Matrix, MatrixError};
-use super::scan;
+use super::prepare::PrepareError;
+use super::scan::{self, ScanError};
 use super::selection::{Selection, SelectionError};
+use super::stamp::Stamp;
 use super::types::same_values;
 use super::{Params, Section, Sources, Transform};
 
@@ -35,7 +37,7 @@ pub struct InputFile {
     pub hive: Vec<(String, Option<String>)>,
     /// Its own columns.
     pub schema: SchemaRef,
-    modified: SystemTime,
+    stamp: Stamp,
     metadata: Arc<ParquetMetaData>,
 }
 
@@ -168,6 +170,23 @@ impl Surveys {
         self.tables().map(Survey::reading_bytes).max().unwrap_or(0)
     }
 
+    /// Looks at all files again: they must be those that were surveyed, neither more nor fewer.
+    ///
+    /// # Errors
+    /// The first file that has changed, come or gone.
+    pub fn check_unchanged<'a>(&self, sources: impl Into<Sources<'a>>) -> Result<(), PrepareError> {
+        let sources = sources.into();
+        same_files(&sources.store.path, &self.store.files)?;
+        if let (Some(params), Some(queries)) = (sources.queries, &self.queries) {
+            same_files(&params.path, &queries.files)?;
+        }
+        if let (Some(params), Some(pairs)) = (sources.pairs, &self.pairs) {
+            same_files(&params.path, &pairs.files)?;
+        }
+        let matrix = self.store.matrix.as_ref();
+        Ok(matrix.map_or(Ok(()), |matrix| check_unchanged(&matrix.path, matrix.stamp))?)
+    }
+
     /// The tables of embeddings.
     fn tables(&self) -> impl Iterator<Item = &Survey> {
         std::iter::once(&self.store).chain(&self.queries)
@@ -220,13 +239,13 @@ impl Survey {
 
 impl InputFile {
     pub(super) fn modified(&self) -> SystemTime {
-        self.modified
+        self.stamp.modified
     }
 
-    /// Whether the file is still the one that was surveyed, as far as its size and time of change tell.
-    pub(super) fn is_unchanged(&self) -> io::Result<bool> {
-        let found = fs::metadata(&self.path)?;
-        Ok(found.len() == self.bytes && found.modified()? == self.modified)
+    /// # Errors
+    /// When the file is not the one that was surveyed, or not there any more.
+    pub(super) fn check_unchanged(&self) -> Result<(), ScanError> {
+        check_unchanged(&self.path, self.stamp)
     }
 
     /// Partition folders that are columns: the file's own column of the same name stands.
@@ -264,14 +283,34 @@ fn read_footer(listed: Listed) -> Result<InputFile, SurveyError> {
     let Listed { path, name, hive } = listed;
     let io = |source| SurveyError::Io { path: path.clone(), source };
     let file = File::open(&path).map_err(io)?;
-    let found = file.metadata().map_err(io)?;
-    let modified = found.modified().map_err(io)?;
+    let stamp = file.metadata().and_then(|found| Stamp::of(&found)).map_err(io)?;
     let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
         .map_err(|source| SurveyError::Footer { path: path.clone(), source })?;
     let metadata = footer.metadata().clone();
     let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
     let schema = footer.schema().clone();
-    Ok(InputFile { path, name, bytes: found.len(), rows, first_row: 0, hive, schema, modified, metadata })
+    Ok(InputFile { path, name, bytes: stamp.bytes, rows, first_row: 0, hive, schema, stamp, metadata })
+}
+
+/// Whether `path` still names these files, and they are as they were.
+fn same_files(path: &Path, files: &[InputFile]) -> Result<(), ScanError> {
+    let path = path.to_owned();
+    let listed = match files::list(&path) {
+        Ok(listed) => listed,
+        Err(source) => return Err(ScanError::Gone { path, source }),
+    };
+    if !listed.iter().map(|file| &file.path).eq(files.iter().map(|file| &file.path)) {
+        return Err(ScanError::OtherFiles { path, before: files.len(), now: listed.len() });
+    }
+    files.iter().try_for_each(InputFile::check_unchanged)
+}
+
+fn check_unchanged(path: &Path, stamp: Stamp) -> Result<(), ScanError> {
+    match stamp.is_still_at(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ScanError::Changed { path: path.to_owned() }),
+        Err(source) => Err(ScanError::Io { path: path.to_owned(), source }),
+    }
 }
 
 /// The columns of all files in order of first appearance, then those of partition folders.

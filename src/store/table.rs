@@ -1,7 +1,7 @@
 //! Tables on disk as Arrow IPC files, read in place.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use arrow::ipc::root_as_footer;
 use arrow::ipc::writer::FileWriter;
 
 use super::Row;
+use crate::disk::Hashing;
 
 /// Every batch but the last has this many rows, so that a row is found by division.
 const BATCH_ROWS: usize = 8_192;
@@ -23,12 +24,13 @@ const BATCH_ROWS: usize = 8_192;
 /// Writes batches of any size as batches of one size.
 pub(super) struct TableWriter {
     coalescer: BatchCoalescer,
-    file: FileWriter<BufWriter<File>>,
+    file: FileWriter<Hashing<BufWriter<File>>>,
 }
 
 impl TableWriter {
     pub fn create(path: &Path, schema: SchemaRef) -> Result<Self, ArrowError> {
-        let file = FileWriter::try_new(BufWriter::with_capacity(1 << 18, File::create(path)?), &schema)?;
+        let file = Hashing::new(BufWriter::with_capacity(1 << 18, File::create(path)?));
+        let file = FileWriter::try_new(file, &schema)?;
         Ok(Self { coalescer: BatchCoalescer::new(schema, BATCH_ROWS), file })
     }
 
@@ -37,10 +39,13 @@ impl TableWriter {
         self.drain()
     }
 
-    pub fn finish(mut self) -> Result<(), ArrowError> {
+    /// Ends the table, makes it durable, and gives its hash.
+    pub fn finish(mut self) -> Result<String, ArrowError> {
         self.coalescer.finish_buffered_batch()?;
         self.drain()?;
-        self.file.finish()
+        let (file, digest) = self.file.into_inner()?.finish();
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        Ok(digest)
     }
 
     fn drain(&mut self) -> Result<(), ArrowError> {
@@ -119,8 +124,8 @@ impl Table {
     }
 }
 
-/// Writes one batch as a table.
-pub(super) fn write(path: &Path, batch: RecordBatch) -> Result<(), ArrowError> {
+/// Writes one batch as a table, and gives its hash.
+pub(super) fn write(path: &Path, batch: RecordBatch) -> Result<String, ArrowError> {
     let mut writer = TableWriter::create(path, batch.schema())?;
     writer.write(batch)?;
     writer.finish()

@@ -258,7 +258,7 @@ fn the_fingerprint_is_of_the_content() {
     good(&path, &["p", "q", "r", "s", "t", "v"]);
     assert_ne!(block_on(survey(&params(&path))).unwrap().store.fingerprint(), one.store.fingerprint());
     let changed = block_on(prepare(&params(&path), &one, &dir.path().join("out"), &|_| ())).err();
-    assert!(changed.is_some_and(|error| error.to_string().contains("changed while it was being read")));
+    assert!(changed.is_some_and(|error| error.to_string().contains("has changed since")));
     assert_eq!((two.store.rows(), two.store.dims()), (6, 2));
 }
 

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// Rooms and their floors. A room may use what is below it, and what stands beside it only where [`BESIDE`] says so.
-const FLOORS: [(&str, u8); 11] = [
+const FLOORS: [(&str, u8); 12] = [
+    ("disk", 0),
     ("kernel", 0),
     ("store", 1),
     ("search", 2),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::{Draw, Room, Rows, STORE, tree};
 
 /// Large enough that a run has many partitions, and is still busy when the first is committed.
-fn prepare(room: &Room, extra: &str) {
+pub fn prepare(room: &Room, extra: &str) {
     let mut draw = Draw(3);
     let n = 12_000;
     let rows = Rows {
@@ -24,7 +24,7 @@ fn prepare(room: &Room, extra: &str) {
 }
 
 /// Starts the run, and returns it once it has committed a partition of its own.
-fn start(room: &Room) -> Child {
+pub fn start(room: &Room) -> Child {
     let before = committed(&room.path(".out.miner"));
     let mut child =
         room.command(&["run", "p.toml", "--quiet", "--threads", "1"]).stderr(Stdio::piped()).spawn().unwrap();
@@ -39,7 +39,7 @@ fn start(room: &Room) -> Child {
 fn committed(scratch: &Path) -> usize {
     let files = walkdir::WalkDir::new(scratch).into_iter().flatten();
     files
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "arrow"))
+        .filter(|entry| entry.path().extension().is_none())
         .filter(|entry| entry.path().parent().is_some_and(|parent| parent.ends_with("partitions")))
         .count()
 }
@@ -98,6 +98,35 @@ fn a_killed_run_does_not_learn_its_transform_again() {
     std::fs::remove_file(path).unwrap();
     room.miner(&["run", "p.toml", "--quiet"]).exits(0);
     assert!(tree(&room.path("out")) == tree(&whole.path("out")), "a continued run differs from one in a single go");
+}
+
+#[test]
+fn the_signal_decides_the_status_and_the_second_does_not_wait() {
+    let room = Room::new();
+    prepare(&room, "");
+    let signal =
+        |child: &Child, name: &str| Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    for (name, status) in [("-INT", 130), ("-TERM", 143)] {
+        let child = start(&room);
+        signal(&child, name);
+        let ended = child.wait_with_output().unwrap();
+        let told = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(status), "{told}");
+        assert!(told.contains("the same command goes on from there"), "{told}");
+    }
+    // Both while it stands still: the second finds the first, and nothing is told any more.
+    let child = start(&room);
+    for name in ["-STOP", "-INT", "-TERM", "-CONT"] {
+        signal(&child, name);
+    }
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(
+        (ended.status.code(), ended.stderr.is_empty()),
+        (Some(143), true),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    assert!(!room.path("out").exists());
 }
 
 /// Continues the run, and kills it at its next partition.

@@ -261,7 +261,7 @@ fn a_graph_emits_nothing_wrong_and_finds_most() {
         let (hits, all) = compared(&found, &truth, &format!("{metric:?}"));
         assert!(hits * 100 >= all * 90, "{metric:?}: {hits} of {all}");
 
-        assert!(Hnsw::is_kept(&graphs, "key") && !Hnsw::is_kept(&graphs, "another key"));
+        assert!(Hnsw::is_kept(&graphs, "key", 3_000) && !Hnsw::is_kept(&graphs, "another key", 3_000));
         let reloaded = Hnsw::open(&store, &HnswParams::default(), true, &graphs, "key", &|_| ()).unwrap();
         assert_eq!(ask(&reloaded, &store, seed), found, "{metric:?}: a reloaded graph answers as the built one did");
     }
@@ -282,8 +282,8 @@ fn a_damaged_graph_is_built_again_and_not_loaded() {
         let mut bytes = std::fs::read(&path).unwrap();
         bytes.truncate(bytes.len() / 2);
         std::fs::write(&path, bytes).unwrap();
-        assert!(!Hnsw::is_kept(&graphs, "key"), "{}", path.display());
+        assert!(!Hnsw::is_kept(&graphs, "key", 500), "{}", path.display());
         assert_eq!(ask(&open(), &store, 3), answer);
-        assert!(Hnsw::is_kept(&graphs, "key"));
+        assert!(Hnsw::is_kept(&graphs, "key", 500));
     }
 }

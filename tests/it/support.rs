@@ -73,6 +73,12 @@ impl Room {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// Where the system keeps a file system in memory, there: what is synced often takes long on a disk.
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self(tempfile::tempdir_in(memory).unwrap()) } else { Self::new() }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }

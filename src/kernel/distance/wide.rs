@@ -5,17 +5,21 @@ use std::arch::x86_64::*;
 
 use super::{LANES, Sums};
 
-// SAFETY of all: `super::SUMS` takes them only where the processor has these instructions.
-pub(super) const SUMS: [Sums; 2] = [
+/// `super::SUMS` takes them only where the processor has AVX-512.
+pub(super) const SUMS: [Sums; 2] = [sums::<false>(), sums::<true>()];
+
+const fn sums<const SQUARED: bool>() -> Sums {
     Sums {
-        one: |x, y| unsafe { one::<false>(x, y) },
-        many: |x, vectors, rows, sums| unsafe { many::<false>(x, vectors, rows, sums) },
-    },
-    Sums {
-        one: |x, y| unsafe { one::<true>(x, y) },
-        many: |x, vectors, rows, sums| unsafe { many::<true>(x, vectors, rows, sums) },
-    },
-];
+        one: |x, y| {
+            // SAFETY: as above, the processor has these instructions.
+            unsafe { one::<SQUARED>(x, y) }
+        },
+        many: |x, vectors, rows, sums| {
+            // SAFETY: the same.
+            unsafe { many::<SQUARED>(x, vectors, rows, sums) }
+        },
+    }
+}
 
 /// A product, or a squared difference.
 #[inline]

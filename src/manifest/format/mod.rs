@@ -22,8 +22,8 @@ use thiserror::Error;
 
 use super::Format;
 use super::digest::Hashing;
-use super::durable::sync_folder;
 use super::sealed::Listed;
+use crate::disk::sync_folder;
 
 /// Rows a batch when a part is read.
 const READ_BATCH: usize = 1 << 15;

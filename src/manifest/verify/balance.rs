@@ -5,9 +5,9 @@ use super::finding::{Findings, Unchecked};
 use super::whole::Run;
 use crate::manifest::cut::ticket_of;
 use crate::manifest::layout::{Grain, Sheet};
+use crate::manifest::parts::TRIPLETS;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::select::{after, before};
-use crate::manifest::write::TRIPLETS;
 use crate::mine::{self, Balanced, Claimant, Ration, Spread, Triplet};
 use crate::store::Row;
 

@@ -7,10 +7,10 @@ use super::whole::Run;
 use super::{Asked, balance};
 use crate::manifest::Layout;
 use crate::manifest::layout::{Grain, Line, Lines, Member, Role, Sheet};
+use crate::manifest::parts::TRIPLETS;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::select::why_empty;
 use crate::manifest::sides::UNMINED;
-use crate::manifest::write::TRIPLETS;
 use crate::mine::{Harvest, Reason, Triplet};
 use crate::store::{Prepared, Row};
 

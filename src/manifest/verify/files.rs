@@ -10,10 +10,10 @@ use super::Asked;
 use super::finding::{Checked, Findings};
 use crate::manifest::batches::{BATCHES, REMAINDER};
 use crate::manifest::digest;
+use crate::manifest::parts::{TRIPLETS, part_name};
 use crate::manifest::sealed::{Listed, Sealed};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
 use crate::manifest::transform::TRANSFORM;
-use crate::manifest::write::{TRIPLETS, part_name};
 
 /// The listed files that are what the manifest says, by path. No other file is decoded.
 pub(super) type Intact = HashSet<String>;

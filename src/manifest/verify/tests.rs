@@ -78,7 +78,7 @@ impl Scene {
         let mut parts = Vec::new();
         for first in (0..triplets.num_rows()).step_by(50) {
             let some = triplets.slice(first, 50.min(triplets.num_rows() - first));
-            parts.push(self.write(&crate::manifest::write::part_name(parts.len(), self.output.format), &schema, &some));
+            parts.push(self.write(&crate::manifest::parts::part_name(parts.len(), self.output.format), &schema, &some));
         }
         self.sealed.parts = parts;
         self.sealed.rows.triplets = triplets.num_rows() as u64;

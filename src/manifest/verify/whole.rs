@@ -8,9 +8,9 @@ use super::finding::{Findings, Unchecked};
 use crate::manifest::Layout;
 use crate::manifest::gather;
 use crate::manifest::layout::{Line, Lines, Role, Sheet};
+use crate::manifest::parts::TRIPLETS;
 use crate::manifest::sealed::{BandCounts, RowCounts, Sealed};
 use crate::manifest::sides;
-use crate::manifest::write::TRIPLETS;
 use crate::mine::{self, Ask, Band, Reason, Triplet};
 use crate::store::{Code, Row};
 

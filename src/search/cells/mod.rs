@@ -9,11 +9,13 @@
 mod cluster;
 mod normal;
 mod outlook;
+mod trained;
 
 pub use cluster::{ROUNDS as TRAINING_ROUNDS, SAMPLE};
 
 use std::collections::HashMap;
 use std::io;
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -25,6 +27,7 @@ use super::{Found, Quest, Search, Tunable};
 use crate::store::{Classes, Code, Prepared, Row};
 use cluster::Centres;
 use outlook::{Cell, Outlook, VISITED};
+use trained::Trained;
 
 /// Anchors whose visits are planned together: what is known of each cell and anchor must fit in memory.
 pub const ANCHORS: usize = 2_048;
@@ -51,15 +54,31 @@ impl<'s> Cells<'s> {
     /// # Errors
     /// When the packed rows cannot be kept beside the store.
     pub fn new(store: &'s Prepared, count: Option<u32>, unlabelled: bool) -> io::Result<Self> {
+        Self::open(store, count, unlabelled, None)
+    }
+
+    /// The same; what training gives is kept in the file `kept`, and taken from there where it is.
+    ///
+    /// # Errors
+    /// When that file, or the packed rows, cannot be written.
+    pub fn open(store: &'s Prepared, count: Option<u32>, unlabelled: bool, kept: Option<&Path>) -> io::Result<Self> {
         let corpus = Corpus::new(store, unlabelled);
         let space = Space::of(store);
         let candidates: Vec<Row> = corpus.candidates().collect();
         let count = count.unwrap_or_else(|| Self::count(candidates.len() as u32)) as usize;
-        let centres = cluster::train(&corpus, &space, &candidates, count);
-        let codes = cluster::assign(&corpus, &space, &candidates, &centres);
+        let found = kept.and_then(|path| Trained::kept(path, store.rows() as usize));
+        let Trained { centres, codes } = match found {
+            Some(trained) => trained,
+            None => {
+                let centres = cluster::train(&corpus, &space, &candidates, count);
+                let codes = cluster::assign(&corpus, &space, &candidates, &centres);
+                let trained = Trained { centres: centres.vectors, codes };
+                kept.map_or(Ok(()), |path| trained.keep(path))?;
+                trained
+            }
+        };
         let members = Classes::new(&codes);
         let described: Vec<(Cell, Vec<f64>)> = centres
-            .vectors
             .into_par_iter()
             .enumerate()
             .map(|(cell, centre)| describe(members.members(Code(cell as u32)), centre, store, &space))

@@ -1,0 +1,161 @@
+//! `triplets/part-00000.parquet`, …: as many, and as large, as the output's split says of all rows.
+//!
+//! Each part is noted with its checksum when it is finished, so that a run that goes on writes only those that are missing. The
+//! triplets come in the same order every time, and rows of a finished part are passed over.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+
+use super::digest;
+use super::format::{Extent, FormatError, Part};
+use super::layout::{Lines, Sheet};
+use super::sealed::{Gaps, Listed};
+use super::write::WriteError;
+use super::{Format, Params, Split};
+use crate::disk;
+
+/// The folder of the parts.
+pub(super) const TRIPLETS: &str = "triplets";
+
+/// The name of a part inside the output.
+pub(super) fn part_name(ordinal: usize, format: Format) -> String {
+    format!("{TRIPLETS}/part-{ordinal:05}.{}", format.extension())
+}
+
+pub(super) struct Parts<'a> {
+    staging: &'a Path,
+    /// Where finished parts are noted.
+    notes: &'a Path,
+    output: &'a Params,
+    sheet: &'a Sheet,
+    /// Of the parts to come.
+    sizes: Box<dyn Iterator<Item = u64> + Send>,
+    open: Option<Open>,
+    done: Vec<Listed>,
+}
+
+/// The part that rows go to.
+struct Open {
+    kind: Kind,
+    /// Rows still to come.
+    left: u64,
+}
+
+enum Kind {
+    /// An earlier process finished it.
+    Kept(Listed),
+    Growing(Part, Option<Gaps>),
+}
+
+impl<'a> Parts<'a> {
+    /// Of an output of `rows` rows.
+    pub(super) fn new(staging: &'a Path, notes: &'a Path, output: &'a Params, sheet: &'a Sheet, rows: u64) -> Self {
+        let sizes = Box::new(output.split.sizes(rows));
+        Self { staging, notes, output, sheet, sizes, open: None, done: Vec::new() }
+    }
+
+    /// Writes lines; `batch` is what becomes of them, made only where it is missing.
+    pub(super) fn write(
+        &mut self,
+        lines: &Lines,
+        batch: impl Fn() -> Result<RecordBatch, WriteError>,
+    ) -> Result<(), WriteError> {
+        let (mut made, mut written) = (None, 0);
+        while written < lines.len() {
+            let Some(mut open) = self.open()? else { return Err(self.wrong("more").into()) };
+            let left = lines.len() - written;
+            let rows = usize::try_from(open.left).map_or(left, |room| room.min(left));
+            if let Kind::Growing(part, gap) = &mut open.kind
+                && rows > 0
+            {
+                let batch = match &made {
+                    Some(batch) => batch,
+                    None => made.insert(batch()?),
+                };
+                part.write(&batch.slice(written, rows))?;
+                let (first, last) = (lines.get(written).gap, lines.get(written + rows - 1).gap);
+                *gap = Some(Gaps { first: gap.map_or(first, |gap| gap.first), last });
+            }
+            open.left -= rows as u64;
+            written += rows;
+            self.close(open)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<Vec<Listed>, FormatError> {
+        while let Some(open) = self.open()? {
+            if open.left > 0 {
+                return Err(self.wrong("fewer"));
+            }
+            self.close(open)?;
+        }
+        Ok(self.done)
+    }
+
+    /// The part to write to; none after the last.
+    fn open(&mut self) -> Result<Option<Open>, FormatError> {
+        if let Some(open) = self.open.take() {
+            return Ok(Some(open));
+        }
+        let Some(rows) = self.sizes.next() else { return Ok(None) };
+        if let Some(listed) = self.kept(rows) {
+            return Ok(Some(Open { kind: Kind::Kept(listed), left: rows }));
+        }
+        let path = self.staging.join(part_name(self.done.len(), self.output.format));
+        let failed =
+            |source: std::io::Error| FormatError { path: path.clone(), action: "replace", source: source.into() };
+        disk::remove_file(&path).map_err(failed)?;
+        let extent = Extent { rows, width: self.sheet.triplets_a_line() };
+        let mut part = Part::create(path, self.output.format, self.sheet.schema(), extent)?;
+        if rows == 0 {
+            // CSV writes its header with the first batch, even an empty one.
+            part.write(&RecordBatch::new_empty(self.sheet.schema().clone()))?;
+        }
+        Ok(Some(Open { kind: Kind::Growing(part, None), left: rows }))
+    }
+
+    /// The next part, where it is finished and every byte is as it was then.
+    fn kept(&self, rows: u64) -> Option<Listed> {
+        let listed: Listed = disk::kept(&self.note()).ok()?;
+        let path = self.staging.join(part_name(self.done.len(), self.output.format));
+        let found = digest::of_reader(File::open(path).ok()?).ok()?;
+        (found == (listed.bytes, listed.sha256.clone()) && listed.rows == rows).then_some(listed)
+    }
+
+    fn note(&self) -> std::path::PathBuf {
+        self.notes.join(format!("part-{:05}.json", self.done.len()))
+    }
+
+    /// Keeps a part for more rows, or ends it.
+    fn close(&mut self, open: Open) -> Result<(), FormatError> {
+        let Open { kind, left } = open;
+        self.open = match (kind, left) {
+            (Kind::Kept(listed), 0) => {
+                self.done.push(listed);
+                None
+            }
+            (Kind::Growing(part, gap), 0) => {
+                let mut listed = part.finish(part_name(self.done.len(), self.output.format))?;
+                listed.gap = gap.filter(|_| matches!(self.output.split, Split::Shards(_)));
+                let path = self.note();
+                let failed =
+                    |source: std::io::Error| FormatError { path: path.clone(), action: "write", source: source.into() };
+                disk::keep(&path, &listed).map_err(failed)?;
+                self.done.push(listed);
+                None
+            }
+            (kind, left) => Some(Open { kind, left }),
+        };
+        Ok(())
+    }
+
+    /// The harvests' own counts are not those of their triplets.
+    fn wrong(&self, how: &str) -> FormatError {
+        let source = ArrowError::ComputeError(format!("{how} rows than the partitions' counts tell of"));
+        FormatError { path: self.staging.join(TRIPLETS), action: "write", source }
+    }
+}
