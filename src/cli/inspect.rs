@@ -58,6 +58,9 @@ fn describe(path: &Path, inspection: &Inspection) -> String {
         }
     }
     section(&mut text, "As labels", labels);
+    for (name, alike) in columns.iter().filter_map(|column| Some((&column.name, column.look_alikes.as_ref()?))) {
+        text += &format!("\nIn `{name}` {alike}\n");
+    }
     if !uneven.is_empty() {
         text += &format!("\nNot looked at, since the files disagree on them: {}\n", uneven.join(", "));
     }

@@ -1,6 +1,7 @@
 //! Floor 7. *What does the user see?* One file a command. Results go to standard output, everything else to standard
 //! error, and no other floor prints.
 
+mod bug;
 mod completions;
 mod inspect;
 mod output;
@@ -74,11 +75,13 @@ Examples:
 pub fn main() -> ExitCode {
     // On a wrong command line clap says so and leaves with status 2.
     let cli = Cli::parse();
-    let status = dispatch(&cli.command).unwrap_or_else(|error| {
-        output::complain(&status::message(&error));
-        Status::of(&error)
-    });
-    status.into()
+    let work = || {
+        dispatch(&cli.command).unwrap_or_else(|error| {
+            output::complain(&status::message(&error));
+            Status::of(&error)
+        })
+    };
+    bug::guarded(work).into()
 }
 
 fn dispatch(command: &Command) -> anyhow::Result<Status> {

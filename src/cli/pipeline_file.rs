@@ -34,9 +34,15 @@ pub struct RunFlags {
 
 /// Bytes, where any were said.
 #[derive(Debug, Clone, Copy)]
-struct Size(Option<u64>);
+pub struct Size(Option<u64>);
 
-fn size(text: &str) -> Result<Size, String> {
+impl Size {
+    pub fn bytes(self) -> Option<u64> {
+        self.0
+    }
+}
+
+pub fn size(text: &str) -> Result<Size, String> {
     config::parse_size(text).map(Size)
 }
 

@@ -4,7 +4,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
+use triplet_miner::manifest::LoadError;
 use triplet_miner::pipeline::{Interrupted, TooFewClasses, TooLittleMemory};
+use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 
 use super::signals;
@@ -29,6 +31,10 @@ impl Status {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
             c if c.is::<ConfigError>() || c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
+            c if matches!(c.downcast_ref(), Some(LoadError::Malformed { .. } | LoadError::Unknown { .. })) => {
+                Some(Self::Refused)
+            }
+            c if matches!(c.downcast_ref(), Some(ReportError::Malformed { .. })) => Some(Self::Refused),
             // A full disk is no fault of the data.
             c if c.is::<FitError>() => match c.downcast_ref::<FitError>()? {
                 FitError::Write(_) | FitError::Open(_) => Some(Self::Failed),

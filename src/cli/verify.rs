@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueHint;
 use triplet_miner::pipeline::{self, Control, Moved};
 
+use super::pipeline_file::{Size, size};
 use super::status::Status;
 use super::{output, progress, signals};
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// Mine every anchor again, not a sample
     #[arg(long)]
     full: bool,
+    /// Anonymous memory to work in, at most, as in 4GiB; 0 takes three quarters of the machine's
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<Size>,
     /// Print the verdict as JSON
     #[arg(long)]
     json: bool,
@@ -38,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let progress = progress::choose(false);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
     let moved = Moved { store: args.store.clone(), queries: args.queries.clone(), pairs: args.pairs.clone() };
-    let verdict = pipeline::verify(&args.out, &moved, args.full, &control)?;
+    let verdict = pipeline::verify(&args.out, &moved, args.full, args.memory.and_then(Size::bytes), &control)?;
     output::either(&verdict, args.json)?;
     Ok(if verdict.is_sound() { Status::Done } else { Status::Refused })
 }

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 pub enum ConfigError {
     #[error("{file}: cannot be read: {source}", file = file.display())]
     Read { file: PathBuf, source: io::Error },
+    #[error("{file}: not a pipeline: {found}", file = file.display())]
+    NoText { file: PathBuf, found: String },
     #[error("{file}: not TOML: {source}", file = file.display())]
     Syntax { file: PathBuf, source: Box<toml::de::Error> },
     #[error("--set {argument}: {message}")]

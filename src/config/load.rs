@@ -1,5 +1,7 @@
 //! From a file to a plan: text, overrides, environment, known keys, types, values.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,7 +20,7 @@ use crate::mine::PositivePick;
 /// A file that cannot be read or is not TOML; an override without `=`; a `${NAME}` that is not set; an unknown key; a
 /// value of the wrong type; a value or a combination that makes no sense.
 pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
-    let text = std::fs::read_to_string(file).map_err(|source| ConfigError::Read { file: file.into(), source })?;
+    let text = read(file)?;
     let syntax = |source| ConfigError::Syntax { file: file.into(), source: Box::new(source) };
     let mut table: toml::Table = text.parse().map_err(syntax)?;
     for argument in set {
@@ -56,6 +58,24 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         found: lookup(&written, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
         key,
         message,
+    })
+}
+
+/// A file larger than this is no pipeline.
+const LARGEST: u64 = 1 << 20;
+
+fn read(file: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Read { file: file.into(), source };
+    let no_text = |found| ConfigError::NoText { file: file.into(), found };
+    let mut bytes = Vec::new();
+    File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(no_text(format!("it is larger than {LARGEST} bytes, as no pipeline is")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
+        no_text(format!("found byte 0x{:02x} in line {line}, expected UTF-8; save it as UTF-8", error.as_bytes()[at]))
     })
 }
 
@@ -143,6 +163,9 @@ fn wrong_type<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Co
     Complaint::new(error.path().to_string(), message)
 }
 
+/// Parts of a key, with some room: one that is not known is told by what it is near to.
+const MOST_PARTS: usize = 8;
+
 /// `a.b=value`: the value is TOML if it parses as such, else a string.
 fn apply(table: &mut toml::Table, argument: &str) -> Result<(), String> {
     let Some((path, text)) = argument.split_once('=') else {
@@ -153,6 +176,9 @@ fn apply(table: &mut toml::Table, argument: &str) -> Result<(), String> {
     let value = value.unwrap_or_else(|| toml::Value::String(text.into()));
     let mut keys: Vec<&str> = path.split('.').collect();
     let last = keys.pop().filter(|key| !key.is_empty()).ok_or("the key is empty")?;
+    if keys.len() >= MOST_PARTS {
+        return Err(format!("a key of {} parts; none has more than {MOST_PARTS}", keys.len() + 1));
+    }
     let mut inner = table;
     for key in keys {
         let entry = inner.entry(key).or_insert_with(|| toml::Value::Table(toml::Table::new()));

@@ -12,7 +12,10 @@ use crate::kernel::quantised::padded;
 use crate::mine::{Batches, NEAREST_VECTORS, PAIRS, partition_rows};
 use crate::search::Index;
 use crate::search::sizes::{BLOCK, PLANNED_ANCHORS, SAMPLE_OF_A_CELL, SHOWN_ANCHORS, STRETCH, WRITE};
+use crate::store::LARGEST_LIST;
 
+/// So much may be taken to find out what a job needs, whatever it may have.
+const LOOK: u64 = 64 << 20;
 /// The program itself, about 10 MiB, and what its allocator keeps of batches given back.
 const BASE: u64 = 24 << 20;
 /// Of a table of ids already seen: a digest, a place, and a slot of a hash table that is at worst half empty.
@@ -61,6 +64,8 @@ const QUEUED: u64 = 256;
 const QUEUED_TRIPLET: u64 = 2 * (12 + 8) + 8;
 /// Of a row or a class: the last batch that has it, and that may not.
 const STAMPED: u64 = 4 + 4;
+/// Of a row that is left out: its place, its id, and what is wrong with it.
+const REJECTED: u64 = 160;
 /// What a sort needs to spill the rest.
 const SORT: u64 = 16 << 20;
 
@@ -95,7 +100,7 @@ impl Budget {
             + job.threads * PLACED.min(job.rows) * (8 * job.dims as u64 + 64);
         let graph = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
         let tables = tables(job) + graph;
-        let small = BASE + coders(job);
+        let small = BASE + coders(job) + rejected(job);
         let sort = if job.sorts { SORT } else { 0 };
         let chosen = balance(job).saturating_add(batches(job));
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
@@ -112,6 +117,19 @@ impl Budget {
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
             writing: (small + tables + job.rows * LISTED_ROW + written + sort).saturating_add(chosen),
         }
+    }
+
+    /// Whether labels may be read to find out what a job needs: what reading takes by itself, as footers and page headers tell it,
+    /// fits into what the plan, or else the machine, gives.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_reading(plan: &Plan, reading_bytes: u64, threads: u64) -> Result<(), TooLittleMemory> {
+        if reading_bytes <= LOOK {
+            return Ok(());
+        }
+        let reading = Self { reading: BASE + reading_bytes, fitting: 0, indexing: 0, mining: 0, writing: 0 };
+        reading.check(plan, threads)
     }
 
     /// The least that would do.
@@ -139,15 +157,42 @@ impl Budget {
         if needed <= memory {
             return Ok(());
         }
-        let size = match memory % (1 << 20) {
-            0 => format!("{}MiB", memory >> 20),
-            _ => ByteSize(memory).to_string(),
-        };
+        let size = size(memory);
         let given = match asked {
             true => format!("run.memory = \"{size}\""),
             false => format!("run.memory is not set, and three quarters of this machine's are {size}"),
         };
         Err(TooLittleMemory { file: file.into(), given, needed: needed.div_ceil(1 << 20), stage, why, threads })
+    }
+
+    /// What checking an output holds: reading the inputs, then all rows of the output as lines, made anew and compared.
+    fn of_check(job: &Job, output: &Output) -> u64 {
+        let small = BASE + coders(job) + rejected(job);
+        let reading = job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK;
+        let line = LINE + output.members * MEMBER;
+        let again = output.again.saturating_mul(3 * TRIPLETS);
+        let lines = output.rows.saturating_mul(line).saturating_add(again);
+        let mining = job.threads.saturating_mul(partition(job)).saturating_add(tables(job));
+        reading.max(lines.saturating_add(mining).saturating_add(job.rows * LISTED_ROW)).saturating_add(small)
+    }
+
+    /// Whether an output can be checked in `memory`, or in what the machine gives.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn check_output(job: &Job, output: &Output, memory: Option<u64>, file: &Path) -> Result<(), TooLittleMemory> {
+        let (needed, asked) = (Self::of_check(job, output), memory.is_some());
+        match memory.or_else(machine::memory) {
+            Some(memory) if needed > memory => {
+                let given = match asked {
+                    true => format!("--memory {}", size(memory)),
+                    false => format!("three quarters of this machine's memory are {}", size(memory)),
+                };
+                let (needed, stage, why) = (needed.div_ceil(1 << 20), "checking", "all rows of the output, made anew");
+                Err(TooLittleMemory { file: file.into(), given, needed, stage, why, threads: job.threads })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn stages(&self) -> [(u64, &'static str, &'static str); 5] {
@@ -165,9 +210,36 @@ impl Budget {
     }
 }
 
+/// What there is to check of an output.
+pub struct Output {
+    /// Of all parts, as the manifest tells: no more are read.
+    pub rows: u64,
+    /// Rows of the store that stand in one of them.
+    pub members: u64,
+    /// Triplets that are mined again, at most.
+    pub again: u64,
+}
+
+/// Of a row that is checked: its head, its place in the files and among the others, all in lists that grow by doubling and
+/// part by part; and of each row of the store that it names.
+const LINE: u64 = 3 * 24 + 4 * 8;
+const MEMBER: u64 = 3 * 16 + 2 * 28;
+
+fn size(memory: u64) -> String {
+    match memory % (1 << 20) {
+        0 => format!("{}MiB", memory >> 20),
+        _ => ByteSize(memory).to_string(),
+    }
+}
+
 /// The memory that a run may take; `None` where neither the plan nor the system tells.
 pub fn given(plan: &Plan) -> Option<u64> {
     plan.run.memory.or_else(machine::memory)
+}
+
+/// The list of rows that are left out, which stays to the end; in the worst case it is all of them.
+fn rejected(job: &Job) -> u64 {
+    if job.skips { ((job.rows + job.links) * REJECTED).min(LARGEST_LIST) } else { 0 }
 }
 
 /// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,

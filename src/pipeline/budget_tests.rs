@@ -13,6 +13,7 @@ fn job() -> Job {
         read_dims: 32,
         fitting_bytes: 0,
         beside_bytes: 12,
+        skips: false,
         reading_bytes: 20 << 20,
         plain_bytes: 200_000 * 140,
         anchors: 200_000,

@@ -27,12 +27,20 @@ pub struct Engine<'a> {
     control: &'a Control<'a>,
 }
 
+/// Address space of a thread, for expressions of many operators, into which the query engine descends; untouched it is no memory.
+const STACK: usize = 16 << 20;
+
 impl<'a> Engine<'a> {
     /// `threads = 0` takes every core.
     pub fn new(threads: usize, control: &'a Control<'a>) -> anyhow::Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("cannot start threads")?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .stack_size(STACK)
+            .build()
+            .context("cannot start threads")?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(pool.current_num_threads())
+            .thread_stack_size(STACK)
             .build()
             .context("cannot start threads")?;
         Ok(Self { threads: pool, runtime, control })

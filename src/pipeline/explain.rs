@@ -110,6 +110,9 @@ impl fmt::Display for Explanation {
                 ),
             )?,
         }
+        if let Some(alike) = &census.look_alikes {
+            line("look-alikes", alike.to_string())?;
+        }
         if let Some(prepare) = &self.prepare {
             line("prepare", prepare.clone())?;
         }

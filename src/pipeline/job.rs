@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::budget::Budget;
 use super::engine::Engine;
 use super::{scratch, stages};
 use crate::config::Plan;
 use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
-use crate::store::{self, Census, PrepareError, Surveys};
+use crate::store::{self, BadRows, Census, Sources, Surveys};
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +29,8 @@ pub struct Job {
     pub fitting_bytes: u64,
     /// Of a row's columns in memory, those beside its vector.
     pub beside_bytes: u64,
+    /// Whether rows that cannot be used are left out, and so listed.
+    pub skips: bool,
     /// What reading holds at a time.
     pub reading_bytes: u64,
     /// What reading reads.
@@ -89,8 +92,9 @@ pub struct Appraisal {
 /// Reads labels, no vectors.
 ///
 /// # Errors
-/// Those of preparing that labels alone can tell.
-pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Appraisal, PrepareError> {
+/// Those of preparing that labels alone can tell; and too little memory even to read the labels.
+pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Result<Appraisal> {
+    Budget::check_reading(plan, survey.reading_bytes(), engine.threads() as u64)?;
     let census = engine.wait(store::census(plan.sources(), survey))?;
     let fitting = &plan.store.fitting;
     let (read_dims, threads) = (survey.store.dims(), engine.threads() as u64);
@@ -121,6 +125,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
             .map(|table| table.row_bytes().saturating_sub((table.dims() * size_of::<f32>()) as u64))
             .max()
             .unwrap_or(0),
+        skips: skips(plan),
         reading_bytes: survey.reading_bytes(),
         plain_bytes: tables.map(|table| table.rows() * table.row_bytes()).sum(),
         anchors: match balance.anchors_per_class {
@@ -157,6 +162,12 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> Result<Apprai
         threads,
     };
     Ok(Appraisal { census, choice, job })
+}
+
+fn skips(plan: &Plan) -> bool {
+    let Sources { store, queries, pairs } = plan.sources();
+    let tables = [Some(store.bad_rows), queries.map(|queries| queries.bad_rows), pairs.map(|pairs| pairs.bad_rows)];
+    tables.contains(&Some(BadRows::Skip))
 }
 
 impl Job {

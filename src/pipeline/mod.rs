@@ -33,7 +33,7 @@ use crate::store;
 use budget::Budget;
 use engine::{Engine, Watch};
 use estimate::estimate;
-use job::appraise;
+use job::{Appraisal, appraise};
 
 /// What a run came to.
 pub struct Outcome {
@@ -68,7 +68,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         }
 
         let mut watch = Watch::new(engine.progress());
-        let job = appraise(plan, &survey, &engine)?.job;
+        let Appraisal { job, census, .. } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
         Budget::of(&job).check(plan, job.threads)?;
         let estimates = estimate(plan, &job);
@@ -88,7 +88,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
         survey.check_unchanged(plan.sources())?;
-        let summary = Some(stages::seal(plan, draft, watch, estimates, learned, audit)?);
+        let summary = Some(stages::seal(plan, draft, watch, estimates, learned, audit, census.look_alikes)?);
         Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
     })
 }

@@ -18,7 +18,7 @@ use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts
 use crate::mine::{self, Audit, Quotas, Recall};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
-use crate::store::{self, Prepared, Section, Survey, Surveys};
+use crate::store::{self, LookAlikes, Prepared, Section, Survey, Surveys};
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
 pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
@@ -378,6 +378,7 @@ pub fn seal(
     estimates: Estimates,
     learned: Learned,
     audit: Option<Audit>,
+    look_alikes: Option<LookAlikes>,
 ) -> anyhow::Result<Summary> {
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
@@ -401,6 +402,7 @@ pub fn seal(
         guards: audit,
         unmined: sealed.unmined.clone(),
         suspects,
+        look_alikes,
         balance: sealed.balance,
         batches: sealed.batches.clone(),
         index: sealed.search.index.name().into(),

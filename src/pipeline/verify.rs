@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::budget::{Budget, Output};
 use super::engine::{Control, Engine};
+use super::job::{Job, appraise};
 use super::stages;
 use crate::config::{self, Places};
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
@@ -16,20 +18,30 @@ use crate::store::{self, Row, Section, Transform};
 const SAMPLE: usize = 200;
 
 /// Checks the output in `out`: every byte, every row, and (of an exact run) a sample of anchors mined again by brute
-/// force; with `full`, every anchor. Inputs are where the manifest names them, unless they have moved.
+/// force; with `full`, every anchor. Inputs are where the manifest names them, unless they have moved. `memory` bounds the anonymous
+/// memory, in bytes; without it that is three quarters of the machine's.
 ///
 /// # Errors
-/// When there is no manifest, or the store cannot be read. What is wrong with the output is the verdict, not an error.
-pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyhow::Result<Verdict> {
+/// When there is no manifest, the store cannot be read, or there is too little memory. What is wrong with the output is the verdict, not an error.
+pub fn verify(
+    out: &Path,
+    moved: &Moved,
+    full: bool,
+    memory: Option<u64>,
+    control: &Control,
+) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
     let mut plan = config::restore(&sealed.pipeline, &moved.places(&sealed, out), out)?;
     if let Transform::Matrix(path) = &mut plan.store.fitting.transform {
         let input = sealed.inputs.iter().find(|input| input.role == stages::TRANSFORM);
         *path = out.join(input.map_or("", |input| input.path.as_str()));
     }
+    plan.run.memory = memory;
     let engine = Engine::new(0, control)?;
     engine.install(|| {
         let survey = engine.wait(store::survey(plan.sources()))?;
+        let job = appraise(&plan, &survey, &engine)?.job;
+        Budget::check_output(&job, &extent(&sealed, &job, full), memory, out)?;
         let (prepared, _folder) =
             stages::prepare_aside(&plan, &survey, &engine, "the store is as it was checked then")?;
         let quotas = Quotas::new(&prepared, &plan.mine);
@@ -61,6 +73,17 @@ pub fn verify(out: &Path, moved: &Moved, full: bool, control: &Control) -> anyho
         };
         Ok(manifest::verify(out, &sealed, &asked))
     })
+}
+
+/// What there is to read and to mine again.
+fn extent(sealed: &Sealed, job: &Job, full: bool) -> Output {
+    let rows = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
+    let anchors = if full { job.anchors } else { job.anchors.min(SAMPLE as u64) };
+    let mined = job.pairs_of(anchors).saturating_mul(job.candidates);
+    // Of an honest output there are no more, but where balance or layout left some out.
+    let chosen = job.balance.selects() || sealed.rows.triplets < rows;
+    let again = if full && !chosen { mined.min(sealed.rows.triplets) } else { mined };
+    Output { rows, members: job.slots + 2, again }
 }
 
 /// Where inputs are now that have moved since the run.

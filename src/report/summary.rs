@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -12,9 +12,13 @@ use thiserror::Error;
 
 use super::Estimates;
 use crate::mine::{Ask, Audit, Balanced, Band, Batched, Interval, NearestAccuracy, Reason, Spread, Tally};
+use crate::store::LookAlikes;
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
+
+/// A report larger than this is not one of ours.
+const LARGEST: u64 = 16 << 20;
 
 /// The figures of one run. Unlike the manifest they know the time, so they differ from run to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,8 @@ pub struct Summary {
     /// Reasons that occurred.
     pub unmined: BTreeMap<Reason, u64>,
     pub suspects: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look_alikes: Option<LookAlikes>,
     /// Absent where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Balanced>,
@@ -163,8 +169,10 @@ pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
 /// Reads the figures of a finished output.
 pub fn read(output: &Path) -> Result<Summary, ReportError> {
     let path = output.join(REPORT);
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|source| ReportError::Malformed { path, source }),
+    let mut text = Vec::new();
+    // One byte too many is no JSON any more.
+    match File::open(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut text)) {
+        Ok(_) => serde_json::from_slice(&text).map_err(|source| ReportError::Malformed { path, source }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReportError::Absent(output.to_path_buf())),
         Err(source) => Err(ReportError::Io { path, action: "read", source }),
     }
@@ -246,6 +254,9 @@ impl fmt::Display for Summary {
         }
         line(f, "unmined", self.unmined_text())?;
         line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
+        if let Some(alike) = &self.look_alikes {
+            line(f, "look-alikes", alike)?;
+        }
         match &self.reason {
             Some(reason) => line(f, "search", format_args!("{}: {reason}", self.index))?,
             None => line(f, "search", &self.index)?,
@@ -412,6 +423,7 @@ mod tests {
             missed: 0,
             unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),
             suspects: 3,
+            look_alikes: None,
             balance: None,
             batches: None,
             index: "hnsw".to_owned(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::codes::Coder;
 use super::link_table::LinkSurvey;
+use super::look_alikes::{self, LookAlikes};
 use super::prepare::PrepareError;
 use super::scan::{Scan, Stretch};
 use super::selection::Selection;
@@ -33,6 +34,8 @@ pub struct Census {
     pub unlabelled: u64,
     /// Of all distinct labels together.
     pub label_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look_alikes: Option<LookAlikes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries: Option<QueryCensus>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +86,7 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
         singletons,
         unlabelled: if sources.store.label.is_some() { count.nulls } else { 0 },
         label_bytes: count.coder.bytes() as u64,
+        look_alikes: count.look_alikes().map_err(unfit(&sources.store.path))?,
         queries: None,
         pairs: None,
         anchors: labelled - singletons,
@@ -205,6 +209,16 @@ impl ClassCount {
 
     pub fn classes(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Values that look like others.
+    pub fn look_alikes(&self) -> Result<Option<LookAlikes>, ArrowError> {
+        look_alikes::find(self.coder.values())
+    }
+
+    /// Bytes of what is kept of the distinct values: each twice, and a slot of a hash table.
+    pub fn held_bytes(&self) -> usize {
+        2 * self.coder.bytes() + 112 * self.classes()
     }
 
     /// Rows of the largest class.

@@ -16,6 +16,7 @@ pub(super) struct Coder {
     /// Any type of value as bytes that are equal when the values are.
     converter: RowConverter,
     codes: HashMap<Box<[u8]>, u32>,
+    bytes: usize,
     /// The distinct values, batch by batch.
     values: Vec<ArrayRef>,
 }
@@ -23,7 +24,7 @@ pub(super) struct Coder {
 impl Coder {
     pub fn new(data_type: DataType) -> Result<Self, ArrowError> {
         let converter = RowConverter::new(vec![SortField::new(data_type.clone())])?;
-        Ok(Self { data_type, converter, codes: HashMap::new(), values: Vec::new() })
+        Ok(Self { data_type, converter, codes: HashMap::new(), bytes: 0, values: Vec::new() })
     }
 
     /// The codes of a batch of values of the coder's type. There are fewer distinct values than rows, so they fit.
@@ -41,6 +42,7 @@ impl Coder {
                     return Code(code);
                 }
                 let code = self.codes.len() as u32;
+                self.bytes += bytes.as_ref().len();
                 self.codes.insert(bytes.as_ref().into(), code);
                 first_seen.push(row as u32);
                 Code(code)
@@ -57,9 +59,14 @@ impl Coder {
         self.codes.len()
     }
 
+    /// The distinct values, batch by batch.
+    pub fn values(&self) -> &[ArrayRef] {
+        &self.values
+    }
+
     /// Bytes of the distinct values, as they are told apart.
     pub fn bytes(&self) -> usize {
-        self.codes.keys().map(|value| value.len()).sum()
+        self.bytes
     }
 
     /// The distinct values, in the order of their codes.

@@ -6,7 +6,10 @@ use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, SchemaError};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::sqlparser::dialect::GenericDialect;
+use datafusion::logical_expr::sqlparser::keywords::Keyword;
 use datafusion::logical_expr::sqlparser::parser::ParserError;
+use datafusion::logical_expr::sqlparser::tokenizer::{Token, Tokenizer};
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 
 use super::Section;
@@ -24,9 +27,15 @@ pub struct ExpressionError {
     pub fault: Fault,
 }
 
+/// Characters of an expression that are shown.
+const SHOWN: usize = 500;
+
 impl fmt::Display for ExpressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{} = {:?}: {}", self.section.name(), self.key, self.text, self.fault)
+        // What is longer than a screen is known by its beginning.
+        let end = self.text.char_indices().nth(SHOWN).map(|(end, _)| end);
+        let (text, more) = (&self.text[..end.unwrap_or(self.text.len())], if end.is_some() { "…" } else { "" });
+        write!(f, "{}.{} = {text:?}{more}: {}", self.section.name(), self.key, self.fault)
     }
 }
 
@@ -39,6 +48,10 @@ pub enum Fault {
     UnknownColumn { section: Section, name: String, hint: String },
     #[error("not a valid SQL expression: {0}")]
     Sql(String),
+    #[error(
+        "it chains {0} operators, and {MOST_OPERATORS} at most are read; many values are `column in ('a', 'b', …)`"
+    )]
+    TooLong(usize),
     #[error("{0} looks beyond its own row; an expression here is computed for each row alone")]
     ManyRows(&'static str),
     #[error("{0}() gives another value on each run, so the result could not be repeated")]
@@ -107,6 +120,10 @@ impl Columns {
     }
 
     fn parse(&self, text: &str) -> Result<Typed, Fault> {
+        let operators = operators(text);
+        if operators > MOST_OPERATORS {
+            return Err(Fault::TooLong(operators));
+        }
         let expr = self
             .state
             .create_logical_expr(text, &self.schema)
@@ -138,6 +155,41 @@ impl Columns {
         let names = self.schema.as_arrow().fields().iter().map(|field| field.name().as_str());
         Fault::UnknownColumn { section: self.section, name: name.to_owned(), hint: hint(name, names) }
     }
+}
+
+/// Each operator of a chain is one more level that the query engine descends, some 4 KiB of a stack, in time that grows with the square.
+const MOST_OPERATORS: usize = 1_024;
+
+/// Words that stand between two operands; other words are names, values, or the arms of a `case`.
+const CHAINING: [Keyword; 16] = [
+    Keyword::AND,
+    Keyword::OR,
+    Keyword::XOR,
+    Keyword::NOT,
+    Keyword::IS,
+    Keyword::IN,
+    Keyword::LIKE,
+    Keyword::ILIKE,
+    Keyword::RLIKE,
+    Keyword::REGEXP,
+    Keyword::SIMILAR,
+    Keyword::BETWEEN,
+    Keyword::OVERLAPS,
+    Keyword::DIV,
+    Keyword::AT,
+    Keyword::COLLATE,
+];
+
+/// Operators in an expression. What is no SQL is found by the parser.
+fn operators(text: &str) -> usize {
+    let tokens = Tokenizer::new(&GenericDialect {}, text).tokenize().unwrap_or_default();
+    let chains = |token: &&Token| match token {
+        Token::Whitespace(_) | Token::Comma | Token::LParen | Token::RParen | Token::Number(..) | Token::EOF => false,
+        Token::SingleQuotedString(_) | Token::DoubleQuotedString(_) => false,
+        Token::Word(word) => CHAINING.contains(&word.keyword),
+        _ => true,
+    };
+    tokens.iter().filter(chains).count()
 }
 
 /// Below this Jaro-Winkler similarity a name is no likely misspelling.
@@ -233,5 +285,8 @@ mod tests {
         assert!(refusal("now()").contains("now()"), "{}", refusal("now()"));
         assert!(refusal("label ||").contains("not a valid SQL expression"), "{}", refusal("label ||"));
         assert!(refusal("nosuch(label)").contains("nosuch"), "{}", refusal("nosuch(label)"));
+        assert!(refusal(&vec!["id = 1"; 600].join(" or ")).contains("it chains 1199 operators"));
+        let many = format!("label in ({})", vec!["'x'"; 20_000].join(", "));
+        assert!(columns().expression("where", &many).is_ok(), "a list is no chain");
     }
 }

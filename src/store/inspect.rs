@@ -12,8 +12,9 @@ use datafusion::logical_expr::Expr;
 use super::census::ClassCount;
 use super::embedding_facts::{EmbeddingCount, EmbeddingFacts};
 use super::guess::{Guess, guess};
+use super::look_alikes::LookAlikes;
 use super::scan::{Scan, ScanError};
-use super::survey::{SurveyError, agree_on, merged_schema, read_footers, values_per_row};
+use super::survey::{SurveyError, agree_on, merged_schema, read_footers, read_sizes, walk_pages};
 use super::types::{is_category, is_embedding, is_text, plain};
 
 /// What the files at a path hold.
@@ -39,6 +40,8 @@ pub struct ColumnFacts {
     pub text_bytes: Option<f64>,
     /// For strings, integers and booleans.
     pub values: Option<ValueFacts>,
+    /// Values that look like others.
+    pub look_alikes: Option<LookAlikes>,
     /// For lists of floats.
     pub embedding: Option<EmbeddingFacts>,
 }
@@ -74,23 +77,30 @@ pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     let schema = merged_schema(&files);
     let (even, uneven): (Vec<_>, Vec<_>) =
         schema.fields().iter().partition(|field| agree_on(&files, field.name()).is_ok());
+    walk_pages(&files, &even.iter().map(|field| field.name().clone()).collect())?;
     let expressions = even.iter().map(|field| Expr::Column(Column::new_unqualified(field.name()))).collect();
-    let widest = even.iter().filter(|field| is_embedding(field.data_type()));
-    let dims = widest.map(|field| values_per_row(&files, field.name())).max().unwrap_or(1);
+    let row_bytes = read_sizes(&files, &even.iter().map(|field| field.name().clone()).collect()).0;
 
     let mut looks = Vec::with_capacity(even.len());
     for field in &even {
         let look = Look::begin(field.name(), field.data_type());
         looks.push(look.map_err(|source| fault(path, field.name(), source))?);
     }
-    let mut scan = Scan::new(&files, expressions, (dims * size_of::<f64>()) as u64)?;
+    let mut scan = Scan::new(&files, expressions, row_bytes)?;
     while let Some(stretch) = scan.next().await? {
         for (look, column) in looks.iter_mut().zip(stretch.batch.columns()) {
             look.add(column).map_err(|source| fault(&stretch.file.path, &look.name, source))?;
         }
+        while looks.iter().map(Look::held_bytes).sum::<usize>() > VALUE_BYTES {
+            looks.iter_mut().max_by_key(|look| look.held_bytes()).into_iter().for_each(Look::give_up);
+        }
     }
     let rows = files.iter().map(|file| file.rows).sum();
-    let columns: Vec<ColumnFacts> = looks.into_iter().map(|look| look.finish(rows)).collect();
+    let finish = |look: Look| {
+        let name = look.name.clone();
+        look.finish(rows).map_err(|source| fault(path, &name, source))
+    };
+    let columns: Vec<ColumnFacts> = looks.into_iter().map(finish).collect::<Result<_, _>>()?;
     Ok(Inspection {
         files: files.len(),
         bytes: files.iter().map(|file| file.bytes).sum(),
@@ -105,8 +115,10 @@ fn fault(path: &Path, column: &str, source: ArrowError) -> InspectError {
     InspectError::Column { path: path.to_owned(), column: column.to_owned(), source }
 }
 
-/// A column with more distinct values is not counted further.
+/// A column with more distinct values is not counted further …
 const MOST_VALUES: usize = 1_000_000;
+/// … nor is the largest, once those of all columns together take more than this.
+const VALUE_BYTES: usize = 512 << 20;
 
 /// One column while it is read.
 struct Look {
@@ -121,7 +133,7 @@ struct Look {
 enum Values {
     NotCounted,
     Counting(ClassCount),
-    Beyond,
+    Beyond(usize),
 }
 
 impl Look {
@@ -151,20 +163,38 @@ impl Look {
         if let Values::Counting(count) = &mut self.values {
             count.add(&column)?;
             if count.classes() > MOST_VALUES {
-                self.values = Values::Beyond;
+                self.values = Values::Beyond(MOST_VALUES);
             }
         }
         Ok(())
     }
 
-    fn finish(self, rows: u64) -> ColumnFacts {
+    fn held_bytes(&self) -> usize {
+        match &self.values {
+            Values::Counting(count) => count.held_bytes(),
+            _ => 0,
+        }
+    }
+
+    fn give_up(&mut self) {
+        if let Values::Counting(count) = &self.values {
+            self.values = Values::Beyond(count.classes().saturating_sub(1));
+        }
+    }
+
+    fn finish(self, rows: u64) -> Result<ColumnFacts, ArrowError> {
         let present = rows - self.nulls;
         let text = is_text(&self.data_type) && present > 0;
-        ColumnFacts {
+        let look_alikes = match &self.values {
+            Values::Counting(count) => count.look_alikes()?,
+            _ => None,
+        };
+        Ok(ColumnFacts {
+            look_alikes,
             text_bytes: text.then(|| self.text_bytes as f64 / present as f64),
             values: match self.values {
                 Values::NotCounted => None,
-                Values::Beyond => Some(ValueFacts::Beyond(MOST_VALUES as u64)),
+                Values::Beyond(most) => Some(ValueFacts::Beyond(most as u64)),
                 Values::Counting(count) => Some(ValueFacts::Counted {
                     distinct: count.classes() as u64,
                     single: count.singletons(),
@@ -175,6 +205,6 @@ impl Look {
             name: self.name,
             data_type: self.data_type,
             nulls: self.nulls,
-        }
+        })
     }
 }

@@ -56,6 +56,7 @@ impl LinkSurvey {
         let value = params.value.as_ref().map(|(key, text)| number(&columns, key, text)).transpose().map_err(of)?;
         let used = columns_of(&expressions(&left.0, &right.0, &value));
         used.iter().try_for_each(|column| agree_on(&files, column))?;
+        survey::walk_pages(&files, &used)?;
         let fingerprint = survey::fingerprint(&files)?;
         Ok(Self { files, left, right, value, fingerprint })
     }
@@ -136,7 +137,7 @@ pub(super) async fn resolve(
     corpus: Named<'_>,
 ) -> Result<(Vec<Link>, Rejects), PrepareError> {
     let mut links = Vec::new();
-    let mut rejects = Rejects::new(params.section, anchors.id_type.clone());
+    let mut rejects = Rejects::new(params.section, params.bad_rows, anchors.id_type.clone());
     let mut scan = survey.scan()?;
     while let Some(stretch) = scan.next().await? {
         let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
@@ -163,6 +164,9 @@ pub(super) async fn resolve(
         }
         let lefts = cast(&lefts, anchors.id_type).map_err(unfit)?;
         rejects.add(&stretch, &lefts, &flawed).map_err(unfit)?;
+        if rejects.beyond_listing() {
+            break;
+        }
     }
     Ok((links, rejects))
 }
@@ -173,9 +177,18 @@ fn find(role: &'static str, ids: &ArrayRef, digests: &[Digest], table: Named, ro
     }
     table.seen.row(digests[row]).ok_or_else(|| Flaw::UnknownId {
         role,
-        id: array_value_to_string(ids, row).unwrap_or_default(),
+        id: shortened(array_value_to_string(ids, row).unwrap_or_default()),
         table: table.section,
     })
+}
+
+/// An id of which there is no other word than its own: not more of it than a person reads.
+fn shortened(mut id: String) -> String {
+    if let Some((end, _)) = id.char_indices().nth(100) {
+        id.truncate(end);
+        id.push('…');
+    }
+    id
 }
 
 fn finite(role: &'static str, values: &ArrayRef, row: usize) -> Result<f32, Flaw> {

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::shield::shielded;
 use super::stamp::Stamp;
 use super::vectors::Vectors;
+use super::vet;
 
 /// `k × d`, and the file it came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,14 +117,23 @@ fn exactly<const SIZE: usize>(data: &[u8], rows: usize, width: usize) -> Result<
 
 fn from_parquet(path: &Path) -> Result<Values, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let file = File::open(path).map_err(|error| text(&error))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| text(&error))?;
-    let fields = reader.schema().fields().len();
+    let mut file = File::open(path).map_err(|error| text(&error))?;
+    let bytes = file.metadata().map_err(|error| text(&error))?.len();
+    let footer = vet::footer(&mut file, bytes).map_err(|error| text(&error))?;
+    let fields = footer.schema().fields().len();
     if fields != 1 {
         return Err(format!("{fields} columns"));
     }
+    let chunks = footer.metadata().row_groups().iter().flat_map(|group| group.columns());
+    let told = chunks.map(|chunk| chunk.num_values().unsigned_abs()).fold(0, u64::saturating_add);
+    if told > LARGEST / size_of::<f64>() as u64 {
+        return Err(format!("{told} values, more than any matrix of vectors has"));
+    }
+    vet::pages(&mut file, footer.metadata(), |_| true).map_err(|error| text(&error))?;
     let (mut rows, mut width, mut values) = (0, None, Vec::new());
-    for batch in reader.build().map_err(|error| text(&error))? {
+    let mut batches =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer).build().map_err(|error| text(&error))?;
+    while let Some(batch) = shielded(|| batches.next())? {
         let batch = batch.map_err(|error| text(&error))?;
         let column = batch.column(0);
         let vectors = Vectors::of(column).ok_or_else(|| format!("a column of {}", column.data_type()))?;
@@ -206,6 +217,11 @@ mod tests {
             (npy("<f8", "False", "(1, 2, 3)", &six), "an array of shape (1, 2, 3)"),
             (npy("<i8", "False", "(2, 3)", &six), "an array of <i8"),
             (npy("<f8", "False", "(2, 4)", &six), "48 bytes of values for 2 × 4"),
+            (npy(">f8", "False", "(2, 3)", &six), "an array of >f8"),
+            (npy("|O", "False", "(2, 3)", &six), "an array of |O"),
+            (npy("<f8", "True", "(4294967296, 4294967296)", &six), "48 bytes of values for 4294967296 × 4294967296"),
+            (npy("<f8", "False", "(99999999999999999999, 3)", &six), "a numpy array with a damaged header"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec(), "a numpy array that ends in its header"),
             (npy("<f8", "False", "(0, 3)", &[]), "0 × 3 values"),
             (npy("<f8", "False", "(1, 1)", &f64::NAN.to_le_bytes()), "NaN in row 0, column 0"),
             (npy("<f8", "False", "(x, 3)", &six), "a numpy array with a damaged header"),

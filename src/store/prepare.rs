@@ -19,7 +19,7 @@ use super::scan::{Scan, ScanError, Stretch};
 use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
 use super::usable::{self, Labels, Useless};
-use super::{BadRows, Code, LinkParams, Params, Row, Sources};
+use super::{Code, LinkParams, Params, Row, Sources};
 use crate::disk;
 
 /// Why a store is refused, or cannot be prepared.
@@ -149,9 +149,12 @@ impl<'a> Preparation<'a> {
         while let Some(stretch) = scan.next().await? {
             self.add(&stretch)?;
             on_rows(stretch.batch.num_rows() as u64);
+            if self.side.rejects.beyond_listing() {
+                break;
+            }
         }
         let Side { params, rejects, kept, rows, .. } = &self.side;
-        refuse(params.bad_rows, rejects, *kept)?;
+        refuse(rejects, *kept)?;
         Ok(usable::check_rows(params, survey.rows(), *kept, *rows)?)
     }
 
@@ -201,7 +204,7 @@ impl<'a> Preparation<'a> {
         let corpus = self.corpus.as_ref().map_or(&self.side, |corpus| &corpus.side);
         let (anchors, to) = (named(&self.side), named(corpus));
         let (mut links, rejects) = link_table::resolve(params, survey, anchors, to).await?;
-        refuse(params.bad_rows, &rejects, survey.rows())?;
+        refuse(&rejects, survey.rows())?;
         if links.is_empty() {
             return Err(Useless::NoLinks { path: params.path.clone(), rows: survey.rows() }.into());
         }
@@ -263,10 +266,7 @@ fn named<'s>(side: &'s Side) -> Named<'s> {
     Named { section: side.section(), seen, id_type: &side.survey.selection.id_type }
 }
 
-/// Refuses a table with bad rows where they may not be left out; of `rows` rows that were looked at.
-fn refuse(bad_rows: BadRows, rejects: &Rejects, rows: u64) -> Result<(), PrepareError> {
-    match bad_rows == BadRows::Error && rejects.len() > 0 {
-        true => Err(PrepareError::BadRows(rejects.refusal(rows))),
-        false => Ok(()),
-    }
+/// Refuses a table with bad rows that may not be left out, or are too many; of `rows` rows that were looked at.
+fn refuse(rejects: &Rejects, rows: u64) -> Result<(), PrepareError> {
+    rejects.refusal(rows).map_or(Ok(()), |found| Err(PrepareError::BadRows(found)))
 }

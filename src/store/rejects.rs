@@ -13,9 +13,9 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
-use super::Section;
 use super::flaw::Flaw;
 use super::scan::Stretch;
+use super::{BadRows, Section};
 
 /// The first rows that cannot be used, and how many there are.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub struct BadRowsFound {
     pub kinds: BTreeMap<&'static str, u64>,
     /// The first few.
     pub first: Vec<BadRow>,
+    /// They may be left out, but a list of them is too long.
+    pub beyond_listing: bool,
 }
 
 /// One row that cannot be used.
@@ -63,16 +65,30 @@ impl fmt::Display for BadRowsFound {
         if unlisted > 0 {
             write!(f, "\n  … and {unlisted} more")?;
         }
-        write!(f, "\nMend them, or leave them out with {}.bad_rows = \"skip\"", self.section.name())
+        let section = self.section.name();
+        match (self.beyond_listing, self.section) {
+            (false, _) => write!(f, "\nMend them, or leave them out with {section}.bad_rows = \"skip\""),
+            (true, Section::Pairs) => write!(f, "\nToo many to list each as rejected: mend them"),
+            (true, _) => write!(f, "\nToo many to list each as rejected: mend them, or drop them with {section}.where"),
+        }
     }
 }
 
 /// How many places a refusal names.
 const FIRST: usize = 3;
 
+/// The list of what is left out may take this many bytes: it waits in memory.
+pub const LARGEST_LIST: u64 = 96 << 20;
+
+/// Of a listed row, beside its texts: two numbers, and where the texts end.
+const ROW_BYTES: usize = 24;
+
 /// Collects rejected rows of one table.
 pub(super) struct Rejects {
     section: Section,
+    /// Whether they are left out, and so listed.
+    bad_rows: BadRows,
+    list_bytes: u64,
     id_type: DataType,
     kinds: BTreeMap<&'static str, u64>,
     first: Vec<BadRow>,
@@ -84,9 +100,11 @@ pub(super) struct Rejects {
 }
 
 impl Rejects {
-    pub fn new(section: Section, id_type: DataType) -> Self {
+    pub fn new(section: Section, bad_rows: BadRows, id_type: DataType) -> Self {
         Self {
             section,
+            bad_rows,
+            list_bytes: 0,
             id_type,
             kinds: BTreeMap::new(),
             first: Vec::new(),
@@ -110,14 +128,21 @@ impl Rejects {
                 self.first.push(BadRow { file, row: file_row, id, reason: flaw.to_string() });
             }
             *self.kinds.entry(flaw.kind()).or_default() += 1;
+            if self.bad_rows == BadRows::Error {
+                continue;
+            }
+            let reason = flaw.to_string();
+            self.list_bytes += (file.len() + reason.len() + ROW_BYTES) as u64;
             self.files.append_value(file);
             self.file_rows.append_value(file_row);
             self.source_rows.append_value(stretch.first_source_row() + u64::from(*row));
-            self.reasons.append_value(flaw.to_string());
+            self.reasons.append_value(reason);
         }
-        if !flawed.is_empty() {
+        if !flawed.is_empty() && self.bad_rows == BadRows::Skip {
             let rows: UInt32Array = flawed.iter().map(|(row, _)| *row).collect();
-            self.ids.push(take(ids, &rows, None)?);
+            let ids = take(ids, &rows, None)?;
+            self.list_bytes += ids.get_array_memory_size() as u64;
+            self.ids.push(ids);
         }
         Ok(())
     }
@@ -126,10 +151,19 @@ impl Rejects {
         self.kinds.values().sum()
     }
 
-    /// As a refusal, of so many rows looked at.
-    pub fn refusal(&self, rows: u64) -> BadRowsFound {
+    /// A refusal, of so many rows looked at, where rows may not be left out, or more are left out than can be listed.
+    pub fn refusal(&self, rows: u64) -> Option<BadRowsFound> {
+        let beyond_listing = self.beyond_listing();
+        if self.len() == 0 || (self.bad_rows == BadRows::Skip && !beyond_listing) {
+            return None;
+        }
         let (kinds, first) = (self.kinds.clone(), self.first.clone());
-        BadRowsFound { section: self.section, rows, bad: self.len(), kinds, first }
+        Some(BadRowsFound { section: self.section, rows, bad: self.len(), kinds, first, beyond_listing })
+    }
+
+    /// Whether there are more to be listed than memory is set apart for.
+    pub fn beyond_listing(&self) -> bool {
+        self.list_bytes > LARGEST_LIST
     }
 
     /// As a table: `section`, `file`, `file_row`, `source_row`, `id`, `reason`.

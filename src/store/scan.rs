@@ -27,6 +27,7 @@ use futures::StreamExt;
 
 use super::files::ListError;
 use super::session::{Means, batch_rows, session};
+use super::shield::shielded_future;
 use super::survey::InputFile;
 
 /// A stretch of rows of one file.
@@ -61,6 +62,10 @@ pub enum ScanError {
     Read { path: PathBuf, source: DataFusionError },
     #[error("{}: cannot be read: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("{}: damaged at row {row} or soon after: {found}; write or copy it again", .path.display())]
+    Damaged { path: PathBuf, row: u64, found: String },
+    #[error("{}: its footer tells of {told} rows, but {found} were found; write or copy it again", .path.display())]
+    Rows { path: PathBuf, told: u64, found: String },
     #[error("the query engine cannot be started: {}", .0.strip_backtrace())]
     Engine(DataFusionError),
     #[error("{}: the file has changed since it was first looked at; run again when it rests", .path.display())]
@@ -113,15 +118,28 @@ impl<'a> Scan<'a> {
             }
             let Some((file, position, stream)) = self.open.front_mut() else { return Ok(None) };
             let (file, file_row) = (*file, *position);
-            match stream.next().await {
+            let path = || file.path.clone();
+            let damaged = |found| ScanError::Damaged { path: path(), row: file_row, found };
+            match shielded_future(stream.next()).await.map_err(damaged)? {
                 Some(Ok(batch)) => {
                     *position += batch.num_rows() as u64;
-                    return Ok(Some(Stretch { file, file_row, batch }));
+                    match *position > file.rows {
+                        true => return Err(wrong_rows(file, format!("{position} or more"))),
+                        false => return Ok(Some(Stretch { file, file_row, batch })),
+                    }
                 }
-                Some(Err(source)) => return Err(ScanError::Read { path: file.path.clone(), source }),
-                None if file_row != file.rows => return Err(ScanError::Changed { path: file.path.clone() }),
+                Some(Err(source)) => {
+                    file.check_unchanged()?;
+                    return Err(match of_the_decoder(&source) {
+                        Some(found) => damaged(found),
+                        None => ScanError::Read { path: path(), source },
+                    });
+                }
                 None => {
                     file.check_unchanged()?;
+                    if file_row != file.rows {
+                        return Err(wrong_rows(file, file_row.to_string()));
+                    }
                     self.open.pop_front();
                 }
             }
@@ -154,6 +172,22 @@ impl<'a> Scan<'a> {
         let projection =
             self.expressions.iter().enumerate().map(project).collect::<Result<Vec<_>, DataFusionError>>()?;
         ProjectionExec::try_new(projection, source)?.execute(0, self.context.task_ctx())
+    }
+}
+
+fn wrong_rows(file: &InputFile, found: String) -> ScanError {
+    ScanError::Rows { path: file.path.clone(), told: file.rows, found }
+}
+
+/// What a decoder found wrong with the file; `None` where the error is not a decoder's.
+fn of_the_decoder(error: &DataFusionError) -> Option<String> {
+    match error.find_root() {
+        DataFusionError::ParquetError(error) => Some(error.to_string()),
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::ParquetError(told) => Some(told.clone()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

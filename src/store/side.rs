@@ -48,7 +48,7 @@ impl<'a> Side<'a> {
             survey,
             preparer: Preparer::new(params.reading_metric(), &survey.selection.embedding.1),
             seen: Seen::default(),
-            rejects: Rejects::new(params.section, survey.selection.id_type.clone()),
+            rejects: Rejects::new(params.section, params.bad_rows, survey.selection.id_type.clone()),
             kept: 0,
             rows: 0,
         }

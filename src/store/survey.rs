@@ -1,5 +1,6 @@
 //! What the files are, before any row is read: listing, footers, columns, fingerprints.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,9 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use rayon::prelude::*;
 
 use super::expression::ExpressionError;
@@ -21,6 +20,7 @@ use super::scan::{self, ScanError};
 use super::selection::{Selection, SelectionError};
 use super::stamp::Stamp;
 use super::types::same_values;
+use super::vet::{self, Unsound};
 use super::{Params, Section, Sources, Transform};
 
 /// One file of a store.
@@ -58,6 +58,8 @@ pub struct Survey {
     /// What a row and a row group hold in the columns that are read, at most.
     row_bytes: u64,
     row_group_bytes: u64,
+    /// What the largest pages of these columns hold in one file, unpacked, at most.
+    page_bytes: u64,
     fingerprint: String,
     matrix: Option<Matrix>,
 }
@@ -69,8 +71,8 @@ pub enum SurveyError {
     List(#[from] ListError),
     #[error("{}: cannot be read: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}: not a complete Parquet file: {source}; write or copy it again", .path.display())]
-    Footer { path: PathBuf, source: ParquetError },
+    #[error("{}: {source}", .path.display())]
+    Unsound { path: PathBuf, source: Unsound },
     #[error("{}: {} no rows", .path.display(), .section.has())]
     NoRows { path: PathBuf, section: Section },
     #[error("{}: {source}", .path.display())]
@@ -147,8 +149,9 @@ fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
     let selection = Selection::resolve(params, &schema)
         .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
     check_agreement(&files, &selection)?;
+    let page_bytes = walk_pages(&files, &selection.columns_used())?;
     let dims = values_per_row(&files, &params.embedding);
-    let (row_bytes, row_group_bytes) = read_sizes(&files, &selection);
+    let (row_bytes, row_group_bytes) = read_sizes(&files, &selection.columns_used());
     // Vectors may be encoded in less than they take.
     let row_bytes = row_bytes.max((dims * size_of::<f32>()) as u64);
     let fingerprint = fingerprint(&files)?;
@@ -156,7 +159,7 @@ fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
         Transform::Matrix(path) if params.section == Section::Store => Some(matrix::read(path)?),
         _ => None,
     };
-    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, fingerprint, matrix })
+    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, page_bytes, fingerprint, matrix })
 }
 
 impl Surveys {
@@ -214,9 +217,11 @@ impl Survey {
         self.row_bytes
     }
 
-    /// Bytes that reading holds at most: row groups as they lie on the disk, and batches on their way.
+    /// Bytes that reading holds at most: footers, row groups as they lie on the disk, pages, and batches on their way.
     pub fn reading_bytes(&self) -> u64 {
-        scan::in_flight(self.files.len(), self.row_bytes) + scan::open_files(self.files.len()) * self.row_group_bytes
+        let footers: usize = self.files.iter().map(|file| file.metadata.memory_size()).sum();
+        let open = scan::open_files(self.files.len()) * (self.row_group_bytes + self.page_bytes);
+        scan::in_flight(self.files.len(), self.row_bytes) + open + footers as u64
     }
 
     /// What `prepare.transform` names, where it is a file.
@@ -282,10 +287,11 @@ pub(super) fn read_footers(path: &Path) -> Result<Vec<InputFile>, SurveyError> {
 fn read_footer(listed: Listed) -> Result<InputFile, SurveyError> {
     let Listed { path, name, hive } = listed;
     let io = |source| SurveyError::Io { path: path.clone(), source };
-    let file = File::open(&path).map_err(io)?;
-    let stamp = file.metadata().and_then(|found| Stamp::of(&found)).map_err(io)?;
-    let footer = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-        .map_err(|source| SurveyError::Footer { path: path.clone(), source })?;
+    let mut file = File::open(&path).map_err(io)?;
+    let found = file.metadata().map_err(io)?;
+    let stamp = Stamp::of(&found).map_err(io)?;
+    let footer =
+        vet::footer(&mut file, found.len()).map_err(|source| SurveyError::Unsound { path: path.clone(), source })?;
     let metadata = footer.metadata().clone();
     let rows = u64::try_from(metadata.file_metadata().num_rows()).unwrap_or(0);
     let schema = footer.schema().clone();
@@ -325,6 +331,19 @@ pub(super) fn merged_schema(files: &[InputFile]) -> SchemaRef {
         }
     }
     Arc::new(Schema::new(fields))
+}
+
+/// Looks at every page of some columns. Returns the bytes that the largest of one file take together, at most.
+pub(super) fn walk_pages(files: &[InputFile], used: &BTreeSet<String>) -> Result<u64, SurveyError> {
+    let largest: Vec<_> = files
+        .par_iter()
+        .map(|file| {
+            let unsound = |source| SurveyError::Unsound { path: file.path.clone(), source };
+            let mut content = File::open(&file.path).map_err(|error| unsound(error.into()))?;
+            vet::pages(&mut content, &file.metadata, |column| used.contains(column)).map_err(unsound)
+        })
+        .collect();
+    largest.into_iter().try_fold(0, |most, bytes| Ok(bytes?.max(most)))
 }
 
 fn check_agreement(files: &[InputFile], selection: &Selection) -> Result<(), SurveyError> {
@@ -378,17 +397,20 @@ pub(super) fn values_per_row(files: &[InputFile], column: &str) -> usize {
 }
 
 /// Of the columns that are read: mean bytes a row before compression, and bytes of the largest row group after it.
-fn read_sizes(files: &[InputFile], selection: &Selection) -> (u64, u64) {
-    let used = selection.columns_used();
-    let (mut rows, mut plain, mut largest) = (0, 0, 0);
+pub(super) fn read_sizes(files: &[InputFile], used: &BTreeSet<String>) -> (u64, u64) {
+    let (mut rows, mut plain, mut largest) = (0u64, 0u64, 0u64);
     for group in files.iter().flat_map(|file| file.metadata.row_groups()) {
         let chunks = || group.columns().iter().filter(|chunk| used.contains(&chunk.column_path().parts()[0]));
-        rows += group.num_rows();
-        plain += chunks().map(|chunk| chunk.uncompressed_size()).sum::<i64>();
-        largest = chunks().map(|chunk| chunk.compressed_size()).sum::<i64>().max(largest);
+        let bytes = |size: i64| u64::try_from(size).unwrap_or(0);
+        // Texts that repeat are packed even before a codec sees them; some writers say how long they are.
+        let unpacked = |chunk: &ColumnChunkMetaData| {
+            bytes(chunk.uncompressed_size().max(chunk.unencoded_byte_array_data_bytes().unwrap_or(0)))
+        };
+        rows += bytes(group.num_rows());
+        plain = chunks().map(unpacked).fold(plain, u64::saturating_add);
+        largest = chunks().map(|chunk| bytes(chunk.compressed_size())).fold(0, u64::saturating_add).max(largest);
     }
-    let bytes = |size: i64| u64::try_from(size).unwrap_or(0);
-    (bytes(plain) / bytes(rows).max(1), bytes(largest))
+    (plain / rows.max(1), largest)
 }
 
 pub(super) fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {

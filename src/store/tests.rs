@@ -295,6 +295,7 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         singletons: 0,
         unlabelled: 0,
         label_bytes: 3 * 10,
+        look_alikes: None,
         queries: None,
         pairs: None,
         anchors: 15_000,

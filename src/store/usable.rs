@@ -18,6 +18,12 @@ pub enum Useless {
     )]
     NoPairs { path: PathBuf, label: String, classes: usize, rows: u64 },
     #[error(
+        "{}: label = {label:?} gives all {rows} rows the same class; a negative is a row of another class, so choose a label that \
+         tells them apart",
+        .path.display()
+    )]
+    OneClass { path: PathBuf, label: String, rows: u64 },
+    #[error(
         "{}: label = {label:?}: no query has a label that a row of the store, {}, has; a positive is a row of the store with \
          the query's label",
         .path.display(), .store.display()
@@ -68,6 +74,7 @@ pub(super) fn check_labels(sources: &Sources, labels: &Labels) -> Result<(), Use
             Err(Useless::NoCommonLabel { path: queries.path.clone(), label, store: path })
         }
         // As many classes as rows: one row each.
+        (None, _) if classes == 1 && labelled == rows && rows > 1 => Err(Useless::OneClass { path, label, rows }),
         (None, _) if classes as u64 == labelled => Err(Useless::NoPairs { path, label, classes, rows: labelled }),
         _ => Ok(()),
     }

@@ -102,3 +102,38 @@ fn a_transform_is_learned_in_the_memory_that_was_told() {
     // Nor much less than it was told: the formula is about this.
     assert!(peak * 2 > least << 20, "{peak} bytes of {least} MiB");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_check_keeps_to_the_least_it_asks_for() {
+    let (n, d) = (60_000, 16);
+    let mut draw = Draw(11);
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..d).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|_| Some(format!("class-{}", draw.below(6_000)))).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    drop(rows);
+    room.run("out", &format!("{STORE}mine.bands = {{ any = 16 }}\n"));
+    let refused = room.miner(&["verify", "out", "--memory", "8MiB"]).exits(2).stderr;
+    assert!(refused.contains("this job needs at least"), "{refused}");
+    let least = least(&refused);
+    let memory = format!("{least}MiB");
+    let mut child =
+        room.command(&["verify", "out", "--memory", &memory]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let (status, mut peak) = (format!("/proc/{}/status", child.id()), 0);
+    let verdict = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        peak = peak.max(line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) << 10);
+        if let Some(verdict) = child.try_wait().unwrap() {
+            break verdict;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    };
+    assert!(verdict.success(), "{verdict}");
+    assert!(peak * 10 <= (least << 20) * 11, "{peak} bytes of {least} MiB");
+    assert!(peak * 5 > least << 20, "{peak} bytes of {least} MiB: the formula is about this");
+}

@@ -399,7 +399,7 @@ fn what_cannot_be_learned_is_refused_with_what_was_found() {
     refused(&rows, "prepare.transform = 'missing.npy'", "missing.npy: found no such file, expected a k × d matrix");
     refused(&rows, "prepare.transform = 'p.toml.parquet'", "p.toml.parquet: found no such file");
 
-    let one = Rows { labels: vec![Some("a".into()); 30], ..rows.clone() };
+    let one = Rows { labels: (0..30).map(|row| (row > 0).then(|| "a".into())).collect(), ..rows.clone() };
     refused(&one, "prepare.transform = 'lda'", "prepare.transform = \"lda\": found one class; expected two or more");
     let flat = Rows { vectors: vec![vec![1.0, 2.0, 3.0]; 30], ..rows.clone() };
     refused(

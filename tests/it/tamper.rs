@@ -191,7 +191,7 @@ fn another_origin_is_found() {
     sealed.verify(&["--store", &sample("digits.parquet")], |_| ()).exits(3);
     for (what, text) in [("no JSON", "{"), ("another format", r#"{"format":"x"}"#)] {
         let ran = sealed.verify(&[], |out| fs::write(out.join("manifest.json"), text).unwrap());
-        assert!(ran.status == Some(1) && ran.stderr.contains("manifest.json"), "{what}: {ran:?}");
+        assert!(ran.status == Some(3) && ran.stderr.contains("manifest.json"), "{what}: {ran:?}");
     }
 }
 

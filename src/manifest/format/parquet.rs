@@ -12,6 +12,8 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use super::{Batches, Encode, Extent, READ_BATCH, same_columns};
+use crate::store::Unsound;
+use crate::store::vet;
 
 /// Small enough that a reader with many workers has something to share, large enough to compress well.
 const ROW_GROUP: u64 = 1 << 17;
@@ -42,8 +44,12 @@ impl<W: Write + Send> Encode<W> for Encoder<W> {
     }
 }
 
-pub(super) fn decoder(file: File, schema: &SchemaRef) -> Result<Batches, ArrowError> {
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    same_columns(builder.schema(), schema)?;
+pub(super) fn decoder(mut file: File, schema: &SchemaRef) -> Result<Batches, ArrowError> {
+    let bytes = file.metadata()?.len();
+    let unsound = |error: Unsound| ArrowError::ParquetError(error.to_string());
+    let footer = vet::footer(&mut file, bytes).map_err(unsound)?;
+    same_columns(footer.schema(), schema)?;
+    vet::pages(&mut file, footer.metadata(), |_| true).map_err(unsound)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer);
     Ok(Box::new(builder.with_batch_size(READ_BATCH).build()?))
 }

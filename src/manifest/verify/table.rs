@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow::array::{Array, RecordBatch, UInt32Array};
@@ -15,12 +14,11 @@ use super::finding::Findings;
 use crate::manifest::Format;
 use crate::manifest::format::Batches;
 use crate::manifest::sealed::Listed;
-use crate::store::{Prepared, Row};
+use crate::store::{Prepared, Row, shield};
 
-/// The decoders are not ours, and a forged file may make them panic: that, too, is a finding about the file.
+/// A decoder that panics has found something, too.
 fn shielded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
-    let panicked = |_| Err(ArrowError::ParseError("its decoder panicked".to_owned()));
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
+    shield::shielded(decode).unwrap_or_else(|panic| Err(ArrowError::ParseError(panic)))
 }
 
 /// A listed file, read batch by batch, each with the number of its first row. It ends after the first error, and as soon as it is
