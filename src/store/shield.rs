@@ -37,7 +37,7 @@ mod tests {
         assert_eq!(shielded(|| 1), Ok(1));
         let text = || -> u32 { panic!("page 3") };
         assert_eq!(shielded(text).unwrap_err(), "its decoder gave up: page 3");
-        let future = async { usize::from_str_radix("x", 10).expect("no number") };
+        let future = async { "x".parse::<usize>().expect("no number") };
         let told = futures::executor::block_on(shielded_future(future)).unwrap_err();
         assert!(told.starts_with("its decoder gave up: no number"), "{told}");
     }
