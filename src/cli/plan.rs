@@ -6,6 +6,7 @@ use serde::Serialize;
 use triplet_miner::mine::{AtMargin, Calibration, Fullness, WithGuard};
 use triplet_miner::pipeline::{self, Control, Explanation};
 use triplet_miner::report::Silent;
+use triplet_miner::store::ScoredPairs;
 
 use super::output::{self, table};
 use super::pipeline_file::{PipelineFile, RunFlags};
@@ -51,7 +52,7 @@ struct Calibrated<'a> {
 }
 
 fn tables(calibration: &Calibration) -> String {
-    let Calibration { anchors, pairs, margins, guards } = calibration;
+    let Calibration { anchors, pairs, scored, margins, guards } = calibration;
     let share = |fullness: &Fullness| format!("{:.1} %", 100.0 * fullness.filled);
     let mut bands = table(&["margin", "hard", "median", "semi-hard", "median", "easy", "median"]);
     for AtMargin { margin, bands: of } in margins {
@@ -65,8 +66,14 @@ fn tables(calibration: &Calibration) -> String {
     let sample = format!(
         "On a sample of {anchors} anchors and {pairs} pairs: slots that would be filled, and candidates of the median pair"
     );
+    let scored = match scored {
+        Some(ScoredPairs { pairs, scored }) => {
+            format!("\nthe positives of {scored} of these {pairs} pairs have a score")
+        }
+        None => String::new(),
+    };
     format!(
-        "{sample}\n\nwithout guards, by margin\n{}\n\nin the bands asked for, with one guard alone\n{}",
+        "{sample}{scored}\n\nwithout guards, by margin\n{}\n\nin the bands asked for, with one guard alone\n{}",
         bands.trim_fmt(),
         behind.trim_fmt()
     )

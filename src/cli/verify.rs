@@ -27,6 +27,9 @@ pub struct Args {
     /// Where the pairs are now, if they have moved
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pairs: Option<PathBuf>,
+    /// Where the scores are now, if they have moved
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    scores: Option<PathBuf>,
     /// Mine every anchor again, not a sample
     #[arg(long)]
     full: bool,
@@ -41,7 +44,12 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let progress = progress::choose(false);
     let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
-    let moved = Moved { store: args.store.clone(), queries: args.queries.clone(), pairs: args.pairs.clone() };
+    let moved = Moved {
+        store: args.store.clone(),
+        queries: args.queries.clone(),
+        pairs: args.pairs.clone(),
+        scores: args.scores.clone(),
+    };
     let verdict = pipeline::verify(&args.out, &moved, args.full, args.memory.and_then(Size::bytes), &control)?;
     output::either(&verdict, args.json)?;
     Ok(if verdict.is_sound() { Status::Done } else { Status::Refused })

@@ -18,10 +18,12 @@ pub(super) fn guards(spec: &Spec, ask: &Ask) -> Result<Guards, Complaint> {
             return Err(complaint(key, "must be 0 or more"));
         }
     }
-    for (key, value) in [("max_score", asked.max_score), ("min_score", asked.min_score)] {
+    for (key, value) in [("max_score", asked.max_score), ("min_score", asked.min_score), ("score_gap", asked.score_gap)]
+    {
         finite(key, value)?;
     }
     scores(asked, spec.mine.metric)?;
+    score_gap(spec)?;
     ranks(asked)?;
     reference(spec)?;
     margins(spec, ask)?;
@@ -35,6 +37,7 @@ pub(super) fn guards(spec: &Spec, ask: &Ask) -> Result<Guards, Complaint> {
         window: asked.window,
         duplicate_distance: distance("duplicate_distance", asked.duplicate_distance)?,
         near_positive: distance("near_positive", asked.near_positive)?,
+        score_gap: asked.score_gap,
     })
 }
 
@@ -78,6 +81,23 @@ fn scores(asked: &NegativesSpec, metric: Metric) -> Result<(), Complaint> {
         }
         (_, Some(low)) if low > greatest => {
             Err(complaint("min_score", format!("no {name} similarity is above {greatest}, which leaves no negative")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The guard and its table go together.
+fn score_gap(spec: &Spec) -> Result<(), Complaint> {
+    match (spec.mine.negatives.score_gap, &spec.scores) {
+        (Some(_), None) => {
+            let message =
+                "compares scores, and there are none; write [scores] with the path of a table, or leave it out";
+            Err(complaint("score_gap", message))
+        }
+        (None, Some(_)) => {
+            let message =
+                "says what mine.negatives.score_gap compares, which is not set; set it, or leave [scores] out";
+            Err(Complaint::new("scores", message))
         }
         _ => Ok(()),
     }

@@ -79,7 +79,7 @@ fn read(file: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// What queries and pairs do not say, the store says.
+/// What queries, pairs and scores do not say, the store says.
 fn fill_in(spec: &mut Spec) {
     let store = &spec.store;
     if let Some(queries) = &mut spec.queries {
@@ -94,8 +94,10 @@ fn fill_in(spec: &mut Spec) {
         queries.carry.get_or_insert_with(|| store.carry.clone());
         queries.bad_rows.get_or_insert(store.bad_rows);
     }
-    if let Some(pairs) = &mut spec.pairs {
-        pairs.bad_rows.get_or_insert(store.bad_rows);
+    let of_links =
+        [spec.pairs.as_mut().map(|pairs| &mut pairs.bad_rows), spec.scores.as_mut().map(|scores| &mut scores.bad_rows)];
+    for bad_rows in of_links.into_iter().flatten() {
+        bad_rows.get_or_insert(store.bad_rows);
     }
 }
 
@@ -117,6 +119,7 @@ pub fn restore(pipeline: &Value, inputs: &Places, output: &Path) -> Result<Plan,
     for (path, moved) in [
         (plan.queries.as_mut().map(|queries| &mut queries.path), &inputs.queries),
         (plan.pairs.as_mut().map(|pairs| &mut pairs.path), &inputs.pairs),
+        (plan.scores.as_mut().map(|scores| &mut scores.path), &inputs.scores),
     ] {
         if let (Some(path), Some(moved)) = (path, moved) {
             path.clone_from(moved);
@@ -135,6 +138,7 @@ fn understand(table: &mut toml::Table) -> Result<Spec, Complaint> {
         ("store", "embedding", "the column of vectors", true),
         ("queries", "path", "a Parquet file, a glob or a directory", has("queries")),
         ("pairs", "path", "a Parquet file, a glob or a directory", has("pairs")),
+        ("scores", "path", "a Parquet file, a glob or a directory", has("scores")),
     ] {
         let present = table.get(section).and_then(|section| section.get(key)).is_some();
         if needed && !present {

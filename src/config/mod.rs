@@ -4,6 +4,7 @@
 
 mod error;
 mod guards;
+mod links;
 mod load;
 mod paths;
 mod plan;

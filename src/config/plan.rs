@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::error::{Complaint, nearest};
 use super::guards::guards;
+use super::links;
 use super::paths::{path, seen_from};
 use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{
-    ALL_COLUMNS, BalanceSpec, BandsSpec, BatchKind, BatchesSpec, PairsSpec, QueriesSpec, ROWS_PER_FILE, Spec,
-    StoreSpec, Unlabelled, WeightsSpec,
+    ALL_COLUMNS, BalanceSpec, BandsSpec, BatchKind, BatchesSpec, QueriesSpec, ROWS_PER_FILE, Spec, StoreSpec,
+    Unlabelled, WeightsSpec,
 };
 use super::together;
 use crate::kernel::Metric;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub queries: Option<store::Params>,
     /// Positives by id, where they are not told by label.
     pub pairs: Option<LinkParams>,
+    /// Scores of anchors and rows of the store, where a guard asks for them.
+    pub scores: Option<LinkParams>,
     pub search: search::Params,
     pub mine: mine::Params,
     pub output: manifest::Params,
@@ -51,12 +54,13 @@ pub struct Places<P = PathBuf> {
     pub store: P,
     pub queries: Option<P>,
     pub pairs: Option<P>,
+    pub scores: Option<P>,
 }
 
 impl<P> Places<P> {
     /// Those there are.
     pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
-        let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs)];
+        let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs), (Section::Scores, &self.scores)];
         let more = more.into_iter().filter_map(|(section, place)| Some((section, place.as_ref()?)));
         std::iter::once((Section::Store, &self.store)).chain(more)
     }
@@ -65,7 +69,8 @@ impl<P> Places<P> {
 impl Plan {
     /// What is read.
     pub fn sources(&self) -> Sources<'_> {
-        Sources { store: &self.store, queries: self.queries.as_ref(), pairs: self.pairs.as_ref() }
+        let Self { store, queries, pairs, scores, .. } = self;
+        Sources { store, queries: queries.as_ref(), pairs: pairs.as_ref(), scores: scores.as_ref() }
     }
 
     /// Where it lies.
@@ -74,6 +79,7 @@ impl Plan {
             store: self.store.path.clone(),
             queries: self.queries.as_ref().map(|queries| queries.path.clone()),
             pairs: self.pairs.as_ref().map(|pairs| pairs.path.clone()),
+            scores: self.scores.as_ref().map(|scores| scores.path.clone()),
         }
     }
 }
@@ -101,7 +107,8 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     let fitting = fitting(&spec.prepare, base)?;
     let queries = |queries| self::queries(queries, spec, base, mine.metric, fitting.clone());
     let queries = spec.queries.as_ref().map(queries).transpose()?;
-    let pairs = spec.pairs.as_ref().map(|pairs| self::pairs(pairs, base)).transpose()?;
+    let pairs = spec.pairs.as_ref().map(|pairs| links::pairs(pairs, base)).transpose()?;
+    let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
     let named = |written: &str, path: &Path| match Path::new(written).is_absolute() {
         true => written.to_owned(),
         false => seen_from(&output_path, path),
@@ -110,6 +117,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         store: named(&spec.store.path, &store_path),
         queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
         pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
+        scores: spec.scores.as_ref().zip(scores.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
     };
     let matrix_from_output = matrix_file(&fitting).map(|path| named(&spec.prepare.transform, path));
     let work = match spec.run.work.as_str() {
@@ -124,6 +132,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         store: store(&spec.store, store_path, mine.metric, fitting)?,
         queries,
         pairs,
+        scores,
         search: search(spec)?,
         output,
         mine,
@@ -201,22 +210,6 @@ fn queries(
         bad_rows: spec.bad_rows.unwrap_or_default(),
         metric,
         fitting,
-    })
-}
-
-fn pairs(spec: &PairsSpec, base: &Path) -> Result<LinkParams, Complaint> {
-    for (key, text) in [("pairs.query", &spec.query), ("pairs.positive", &spec.positive)] {
-        if text.trim().is_empty() {
-            return Err(Complaint::new(key, "is empty; expected a column of ids"));
-        }
-    }
-    Ok(LinkParams {
-        section: Section::Pairs,
-        path: path(base, "pairs.path", &spec.path)?,
-        left: ("query", spec.query.clone()),
-        right: ("positive", spec.positive.clone()),
-        value: None,
-        bad_rows: spec.bad_rows.unwrap_or_default(),
     })
 }
 
@@ -563,4 +556,4 @@ fn split(spec: &Spec) -> Result<Split, Complaint> {
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
-mod tests;
+pub(super) mod tests;

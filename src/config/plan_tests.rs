@@ -16,7 +16,7 @@ groups = { writer = "w" }
 path = "out"
 "#;
 
-fn plan(text: &str, set: &[&str]) -> Result<Plan, String> {
+pub(in crate::config) fn plan(text: &str, set: &[&str]) -> Result<Plan, String> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("p.toml");
     fs::write(&file, text).unwrap();
@@ -219,7 +219,7 @@ fn combinations_that_make_no_sense_are_refused() {
     }
 }
 
-const RETRIEVAL: &str = r#"
+pub(in crate::config) const RETRIEVAL: &str = r#"
 [store]
 path = "data/passages.parquet"
 id = "id"
@@ -244,7 +244,7 @@ fn what_queries_and_pairs_do_not_say_the_store_says() {
     assert_eq!(plan.from_output.queries.as_deref(), Some("../../data/questions.parquet"));
     assert_eq!(plan.resolved["queries"]["carry"], serde_json::json!(["text"]), "every default is filled in");
     assert!(plan.mine.negatives.unlabelled, "without labels, every row that no pair names is a negative");
-    let moved = Places { store: "s".into(), queries: Some("q".into()), pairs: Some("p".into()) };
+    let moved = Places { store: "s".into(), queries: Some("q".into()), pairs: Some("p".into()), scores: None };
     let restored = restore(&plan.resolved, &moved, Path::new("o")).unwrap();
     assert_eq!(restored.places(), moved);
     assert_eq!(restored.resolved, plan.resolved);

@@ -71,7 +71,7 @@ mod tests {
         );
         assert_eq!(
             complaint("[qeries]"),
-            "qeries: unknown key; did you mean `queries`? a pipeline knows balance, batches, mine, name, output, pairs, prepare, queries, run, search, store"
+            "qeries: unknown key; did you mean `queries`? a pipeline knows balance, batches, mine, name, output, pairs, prepare, queries, run, scores, search, store"
         );
         assert_eq!(
             complaint("[mine]\nbands = [1, 2]"),

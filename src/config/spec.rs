@@ -25,6 +25,9 @@ pub struct Spec {
     /// Positives by id, where they are not told by label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<PairsSpec>,
+    /// What a reranker says of anchors and rows of the store: for mine.negatives.score_gap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<ScoresSpec>,
     #[serde(default)]
     pub prepare: PrepareSpec,
     #[serde(default)]
@@ -117,6 +120,30 @@ pub struct PairsSpec {
     /// What to do with a pair that names no row. Default: the store's.
     #[serde(default)]
     pub bad_rows: Option<BadRows>,
+}
+
+/// Scores of anchors and rows of the store, the positives among them: one of each a row.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScoresSpec {
+    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    pub path: String,
+    /// SQL expression of the id of a query; without [queries], of a row of the store.
+    #[serde(default = "query_id")]
+    pub anchor: String,
+    /// SQL expression of the id of a row of the store.
+    #[serde(default = "corpus_id")]
+    pub candidate: String,
+    /// SQL expression of a number, kept as f32: the larger, the better the two go together.
+    #[serde(default = "score")]
+    pub score: String,
+    /// What to do with a row that names no row, or has no score. Default: the store's.
+    #[serde(default)]
+    pub bad_rows: Option<BadRows>,
+}
+
+fn score() -> String {
+    "score".to_owned()
 }
 
 fn query_id() -> String {
@@ -276,6 +303,8 @@ pub struct NegativesSpec {
     pub window: Option<u32>,
     /// A negative must be farther than this from every positive chosen for the anchor.
     pub near_positive: Option<f64>,
+    /// Its score in [scores] must be less than the positive's by at least this; without both scores it is left out.
+    pub score_gap: Option<f64>,
     /// Negatives of one class for one anchor, at most.
     #[schemars(range(min = 1))]
     pub max_per_class: Option<u32>,

@@ -280,6 +280,7 @@ mod tests {
             tally: Tally {
                 anchors: 50,
                 pairs: 70,
+                scored: 60,
                 asked: 140,
                 bands: [1, 2, 3],
                 fallback: 4,

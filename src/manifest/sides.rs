@@ -19,7 +19,7 @@ pub const SUSPECTS: &str = "suspects.parquet";
 /// Rows a batch.
 pub(super) const BATCH: usize = 1 << 16;
 
-/// One row of the input that gave no triplet, or a pair that names no rows.
+/// One row of the input that gave no triplet, or a pair or a score that names no rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unmined {
     Kept(Row, Reason),
@@ -57,7 +57,8 @@ pub(super) fn rejected_anchors(store: &Prepared) -> Result<usize, ArrowError> {
 
 /// Rows of the store and the queries that `where` keeps, those skipped as bad included.
 pub(super) fn rows_read(store: &Prepared) -> Result<u64, ArrowError> {
-    let rows = sections(store)?.iter().filter(|section| *section != Some(Section::Pairs.name())).count();
+    let of_links = [Section::Pairs, Section::Scores].map(|section| Some(section.name()));
+    let rows = sections(store)?.iter().filter(|section| !of_links.contains(section)).count();
     Ok(u64::from(store.rows()) + rows as u64)
 }
 
@@ -98,7 +99,7 @@ pub(super) fn unmined_batch(store: &Prepared, entries: &[Unmined]) -> Result<Rec
     let (files, file_rows, whys) = (column("file")?, column("file_row")?, column("reason")?);
     let sections = column("section")?;
     // With one table there is no doubt which one is meant.
-    let several = store.has_queries() || store.has_pairs();
+    let several = store.has_queries() || store.has_pairs() || store.has_scores();
     let places = rejected_places(store)?;
 
     let mut kept = Vec::new();

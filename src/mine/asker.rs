@@ -16,6 +16,8 @@ pub(super) struct Pair {
     pub d_ap: Distance,
     /// The distances that its guards leave open, `(above, upto]`.
     pub span: (Distance, Distance),
+    /// The only negatives that its scores leave, ascending by row.
+    only: Option<Vec<Row>>,
     /// What was found, in the order it was asked for, and whether as fallback.
     pub hits: Vec<(Row, Distance, bool)>,
     /// Slots still empty.
@@ -60,7 +62,8 @@ impl Asker {
         let distances: Vec<Distance> = chosen.iter().map(|&(_, distance)| distance).collect();
         let pair = |&(positive, d_ap): &(Row, Distance)| {
             let span = guards.span(params.metric, guards.reference(params.metric, d_ap, &distances));
-            Pair { positive, d_ap, span, hits: Vec::new(), short: slots, exhaustive: true }
+            let only = guards.scored(store, anchor, positive);
+            Pair { positive, d_ap, span, only, hits: Vec::new(), short: slots, exhaustive: true }
         };
         Self {
             anchor,
@@ -85,6 +88,11 @@ impl Asker {
         self.pairs.iter().map(|pair| u64::from(pair.short)).sum()
     }
 
+    /// Its pairs whose positive has a score.
+    pub fn scored_pairs(&self, store: &Prepared) -> u64 {
+        self.pairs.iter().filter(|pair| store.score(self.anchor, pair.positive).is_some()).count() as u64
+    }
+
     /// A question to which every negative is an answer.
     pub fn quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
         let Ground { store, params, .. } = ground;
@@ -92,13 +100,18 @@ impl Asker {
         Quest { vector: store.vector(self.anchor), admits, quota: None, windows }
     }
 
-    /// A question to which only negatives that its guards admit are answers.
-    pub fn guarded_quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
+    /// Whether two of its pairs may be asked for in one question: whether they admit the same negatives.
+    pub fn alike(&self, a: usize, b: usize) -> bool {
+        a == b || (self.pairs[a].only.is_none() && self.pairs[b].only.is_none())
+    }
+
+    /// A question for a pair, and those like it, to which only negatives that its guards admit are answers.
+    pub fn guarded_quest<'a>(&'a self, owner: usize, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
         let mut quest = self.quest(ground, windows);
         if let Some(except) = &self.except {
             quest.admits.except = except;
         }
-        quest.admits.only = self.only.as_deref();
+        quest.admits.only = self.pairs[owner].only.as_deref().or(self.only.as_deref());
         quest.admits.away = self.near_positive.map(|above| Away { from: &self.positives, above });
         quest.quota = self.per_class.map(|per_class| Quota { per_class, used: &self.used });
         quest
@@ -111,6 +124,9 @@ impl Asker {
         if guards.window.is_some() {
             let mut only = rest;
             only.sort_unstable();
+            for of_pair in self.pairs.iter_mut().filter_map(|pair| pair.only.as_mut()) {
+                of_pair.retain(|row| only.binary_search(row).is_ok());
+            }
             self.only = Some(only);
         }
         ranked.extend(store.paired(self.anchor));

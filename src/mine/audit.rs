@@ -17,6 +17,18 @@ pub struct Audit {
     pub refused: Vec<(Guard, u64)>,
     /// How many all guards keep.
     pub kept: u64,
+    /// Of the refused, those that `score_gap` could not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unscored: Option<Unscored>,
+}
+
+/// What has no score in the table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unscored {
+    /// Pairs whose positive has none.
+    pub pairs: u64,
+    /// Candidates that have none themselves, or whose pair has none.
+    pub candidates: u64,
 }
 
 /// Looks at what the guards of `params` do; `None` where none is set.
@@ -27,12 +39,16 @@ pub fn audit(store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Audit
         return None;
     }
     let audits = spectrum::sampled(store, params, quotas, |spectrum| of_anchor(spectrum, &set, guards, store, params));
-    let none = Audit { refused: set.iter().map(|&guard| (guard, 0)).collect(), ..Audit::default() };
+    let none = Audit::of(&set);
     Some(audits.into_iter().fold(none, |mut sum, audit| {
         sum.anchors += 1;
         sum.pairs += audit.pairs;
         sum.candidates += audit.candidates;
         sum.kept += audit.kept;
+        if let (Some(sum), Some(Unscored { pairs, candidates })) = (&mut sum.unscored, audit.unscored) {
+            sum.pairs += pairs;
+            sum.candidates += candidates;
+        }
         for ((_, total), (_, count)) in sum.refused.iter_mut().zip(audit.refused) {
             *total += count;
         }
@@ -40,14 +56,31 @@ pub fn audit(store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Audit
     }))
 }
 
+impl Audit {
+    /// Of nothing yet.
+    fn of(set: &[Guard]) -> Self {
+        let unscored = set.contains(&Guard::ScoreGap).then(Unscored::default);
+        Self { refused: set.iter().map(|&guard| (guard, 0)).collect(), unscored, ..Self::default() }
+    }
+}
+
 fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepared, params: &Params) -> Audit {
-    let mut audit = Audit { refused: set.iter().map(|&guard| (guard, 0)).collect(), ..Audit::default() };
+    let mut audit = Audit::of(set);
     let (rows, chosen): (Vec<Row>, Vec<Distance>) = spectrum.positives.iter().copied().unzip();
     // Of each negative once: whether it keeps away from the positives.
     let keeps_away = |&(_, row): &(Distance, Row)| guards.away(&rows).is_none_or(|away| away.holds(store, row));
     let away: Vec<bool> = spectrum.negatives.iter().map(keeps_away).collect();
-    for d_ap in spectrum.pairs() {
+    let score = |row: Row| store.score(spectrum.anchor, row);
+    let scores: Vec<Option<f32>> = match audit.unscored {
+        Some(_) => spectrum.negatives.iter().map(|&(_, row)| score(row)).collect(),
+        None => Vec::new(),
+    };
+    for (positive, d_ap) in spectrum.pairs() {
+        let of_positive = score(positive);
         audit.pairs += 1;
+        if let Some(unscored) = &mut audit.unscored {
+            unscored.pairs += u64::from(of_positive.is_none());
+        }
         let reference = guards.reference(params.metric, d_ap, &chosen);
         for (rank, &(distance, _)) in spectrum.negatives.iter().enumerate() {
             if !params.ask.wants(Band::of(d_ap, distance, params.margin)) {
@@ -60,12 +93,16 @@ fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepar
                     Guard::SkipNearest => rank >= guards.skip_nearest as usize,
                     Guard::Window => guards.window.is_none_or(|window| rank < window as usize),
                     Guard::NearPositive => away[rank],
+                    Guard::ScoreGap => guards.keeps_scores(of_positive, scores[rank]),
                     _ => guards.keeps(*guard, params.metric, distance, reference),
                 };
                 *refused += u64::from(!keeps);
                 kept &= keeps;
             }
             audit.kept += u64::from(kept);
+            if let Some(unscored) = &mut audit.unscored {
+                unscored.candidates += u64::from(of_positive.is_none() || scores[rank].is_none());
+            }
         }
     }
     audit

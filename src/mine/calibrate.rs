@@ -6,13 +6,16 @@ use serde::Serialize;
 use super::spectrum::{self, Spectrum};
 use super::{Ask, Band, Guard, Guards, Params, Quotas};
 use crate::kernel::{Distance, Metric};
-use crate::store::Prepared;
+use crate::store::{Prepared, Row, ScoredPairs};
 
 /// What a sample of anchors shows. Every figure is over (anchor, positive) pairs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Calibration {
     pub anchors: usize,
     pub pairs: usize,
+    /// Of the pairs, those whose positive has a score; absent without scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scored: Option<ScoredPairs>,
     pub margins: Vec<AtMargin>,
     /// Each guard alone, in the bands and with the margin of the pipeline.
     pub guards: Vec<WithGuard>,
@@ -48,14 +51,25 @@ const ABSOLUTE: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
 const RELATIVE: [f64; 5] = [0.01, 0.02, 0.05, 0.1, 0.2];
 const SKIPPED: [u32; 4] = [1, 3, 10, 30];
 const SCORES: [f64; 5] = [0.98, 0.95, 0.9, 0.8, 0.7];
+/// Of the gaps between scores.
+const QUANTILES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
 
 /// Looks at a sample of anchors of a store.
 pub fn calibrate(store: &Prepared, params: &Params, quotas: &Quotas) -> Calibration {
-    let (margins, trials) = (margins(params), trials(params));
+    let (margins, mut trials) = (margins(params), trials(params));
+    if let Some(asked) = params.negatives.guards.score_gap {
+        let gap = |x| (Guard::ScoreGap, x, Guards { score_gap: Some(x), ..Guards::default() });
+        trials.extend(gaps(asked, &spectrum::score_gaps(store, params, quotas)).into_iter().map(gap));
+    }
     // Of each anchor and pair: counts by (margin, band), then by trial.
-    let counted = spectrum::sampled(store, params, quotas, |spectrum| counts(spectrum, &margins, &trials, params));
+    let counted =
+        spectrum::sampled(store, params, quotas, |spectrum| counts(spectrum, store, &margins, &trials, params));
     let anchors = counted.len();
-    let pairs: Vec<Vec<u64>> = counted.into_iter().flatten().collect();
+    let (scored, pairs): (Vec<bool>, Vec<Vec<u64>>) = counted.into_iter().flatten().unzip();
+    let scored = params.negatives.guards.score_gap.map(|_| ScoredPairs {
+        pairs: pairs.len() as u64,
+        scored: scored.into_iter().filter(|&scored| scored).count() as u64,
+    });
     let column = |index: usize, wanted: u32| fullness(pairs.iter().map(|counts| counts[index]).collect(), wanted);
     let at_margin = |(place, &margin): (usize, &f64)| {
         // Of a band that was not asked for: whether there is any.
@@ -72,6 +86,7 @@ pub fn calibrate(store: &Prepared, params: &Params, quotas: &Quotas) -> Calibrat
     Calibration {
         anchors,
         pairs: pairs.len(),
+        scored,
         margins: margins.iter().enumerate().map(at_margin).collect(),
         guards: trials.iter().enumerate().map(with_guard).collect(),
     }
@@ -96,29 +111,61 @@ fn trials(params: &Params) -> Vec<(Guard, f64, Guards)> {
     relative.into_iter().chain(absolute).chain(skipped).chain(scores).collect()
 }
 
-/// Of each pair, how many negatives lie in each band at each margin, and in the bands asked for behind each guard.
-fn counts(spectrum: &Spectrum, margins: &[f64], trials: &[(Guard, f64, Guards)], params: &Params) -> Vec<Vec<u64>> {
+/// Gaps to be tried: scores of rerankers have no common scale, so beside what was asked for they are those that the table has.
+fn gaps(asked: f64, found: &[f64]) -> Vec<f64> {
+    let last = found.len().saturating_sub(1);
+    let quantile = |share: f64| found.get((share * last as f64) as usize).map(|&gap| two_digits(gap));
+    let mut gaps: Vec<f64> = QUANTILES.into_iter().filter_map(quantile).chain([0.0, asked]).collect();
+    gaps.sort_unstable_by(f64::total_cmp);
+    gaps.dedup();
+    gaps
+}
+
+/// Rounded, for people to read and write.
+fn two_digits(value: f64) -> f64 {
+    // Adding zero makes −0 and 0 one number.
+    format!("{value:.1e}").parse().unwrap_or(value) + 0.0
+}
+
+/// Of each pair, whether its positive has a score, and how many negatives lie in each band at each margin, and in the bands asked
+/// for behind each guard.
+fn counts(
+    spectrum: &Spectrum,
+    store: &Prepared,
+    margins: &[f64],
+    trials: &[(Guard, f64, Guards)],
+    params: &Params,
+) -> Vec<(bool, Vec<u64>)> {
     let chosen: Vec<Distance> = spectrum.positives.iter().map(|&(_, distance)| distance).collect();
     let within = |(above, upto): (Distance, Distance), skipped: usize| {
         let upto_count = |bound| spectrum.negatives.partition_point(|&(distance, _)| distance <= bound);
         upto_count(upto).saturating_sub(upto_count(above).max(skipped)) as u64
     };
-    let of_pair = |d_ap: Distance| {
+    let scored = spectrum.scored(store);
+    let of_pair = |(positive, d_ap): (Row, Distance)| {
+        let of_positive = store.score(spectrum.anchor, positive);
+        let behind_scores = |guards: &Guards, (above, upto): (Distance, Distance)| {
+            let kept = |&&(d, score): &&(Distance, f32)| {
+                d > above && d <= upto && guards.keeps_scores(of_positive, Some(score))
+            };
+            scored.iter().filter(kept).count() as u64
+        };
         let mut counts: Vec<u64> = Vec::with_capacity(margins.len() * Band::ALL.len() + trials.len());
         for &margin in margins {
             counts.extend(Band::ALL.iter().map(|band| within(band.window(d_ap, margin), 0)));
         }
         for (_, _, guards) in trials {
             let (above, upto) = guards.span(params.metric, guards.reference(params.metric, d_ap, &chosen));
-            let behind = |window: (Distance, Distance)| {
-                within((window.0.max(above), window.1.min(upto)), guards.skip_nearest as usize)
+            let behind = |window: (Distance, Distance)| match guards.score_gap {
+                Some(_) => behind_scores(guards, window),
+                None => within((window.0.max(above), window.1.min(upto)), guards.skip_nearest as usize),
             };
             counts.push(match &params.ask {
                 Ask::Any(_) => behind((Distance::MIN, Distance::MAX)),
                 Ask::Bands(bands) => bands.iter().map(|&(band, _)| behind(band.window(d_ap, params.margin))).sum(),
             });
         }
-        counts
+        (of_positive.is_some(), counts)
     };
     spectrum.pairs().map(of_pair).collect()
 }

@@ -1,7 +1,8 @@
 //! Guards against false negatives: a negative too like the anchor, or the positive, may be one in truth.
 //!
-//! Scores are similarities. A guard that looks at d(a, n) alone is one more bound of every window, so that it is kept inside
-//! the search: what it takes away never starves a band.
+//! Scores are similarities, but for `score_gap`, which compares those of a table. A guard that looks at d(a, n) alone is one more
+//! bound of every window, and one that looks at a table leaves a list of rows that alone are looked at. Either is kept inside the
+//! search: what it takes away never starves a band.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,8 @@ pub struct Guards {
     pub duplicate_distance: Option<f32>,
     /// d(n, p) is larger, for every chosen positive of the anchor.
     pub near_positive: Option<f32>,
+    /// r(a, p) − r(a, n) is at least this, r being a reranker's scores.
+    pub score_gap: Option<f64>,
 }
 
 /// One of them.
@@ -59,10 +62,11 @@ pub enum Guard {
     AbsoluteMargin,
     RelativeMargin,
     NearPositive,
+    ScoreGap,
 }
 
 impl Guard {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SkipNearest,
         Self::Window,
         Self::DuplicateDistance,
@@ -71,6 +75,7 @@ impl Guard {
         Self::AbsoluteMargin,
         Self::RelativeMargin,
         Self::NearPositive,
+        Self::ScoreGap,
     ];
 
     /// As written in a pipeline.
@@ -84,6 +89,7 @@ impl Guard {
             Self::AbsoluteMargin => "absolute_margin",
             Self::RelativeMargin => "relative_margin",
             Self::NearPositive => "near_positive",
+            Self::ScoreGap => "score_gap",
         }
     }
 }
@@ -100,12 +106,30 @@ impl Guards {
             Guard::AbsoluteMargin => self.absolute_margin.is_some(),
             Guard::RelativeMargin => self.relative_margin.is_some(),
             Guard::NearPositive => self.near_positive.is_some(),
+            Guard::ScoreGap => self.score_gap.is_some(),
         })
     }
 
     /// What keeps negatives away from an anchor's chosen positives.
     pub fn away<'a>(&self, positives: &'a [Row]) -> Option<Away<'a>> {
         self.near_positive.map(|near| Away { from: positives, above: Distance::new(near) })
+    }
+
+    /// Whether a negative's score is far enough below the positive's. What has no score is refused: whether the guard would keep
+    /// it cannot be told.
+    pub fn keeps_scores(&self, positive: Option<f32>, negative: Option<f32>) -> bool {
+        self.score_gap.is_none_or(|gap| match (positive, negative) {
+            (Some(positive), Some(negative)) => f64::from(positive) - f64::from(negative) >= gap,
+            _ => false,
+        })
+    }
+
+    /// The only rows that scores leave as negatives of a pair, ascending; `None` where no guard looks at scores.
+    pub fn scored(&self, store: &Prepared, anchor: Row, positive: Row) -> Option<Vec<Row>> {
+        self.score_gap?;
+        let of_positive = store.score(anchor, positive);
+        let kept = |&(_, score): &(Row, f32)| self.keeps_scores(of_positive, Some(score));
+        Some(store.scored(anchor).filter(kept).map(|(row, _)| row).collect())
     }
 
     /// How many nearest negatives of an anchor must be known to tell ranks; 0 where no guard asks for ranks.
@@ -128,7 +152,7 @@ impl Guards {
     pub fn keeps(&self, guard: Guard, metric: Metric, d: Distance, reference: f64) -> bool {
         let score = metric.score(d);
         match guard {
-            Guard::SkipNearest | Guard::Window | Guard::NearPositive => true,
+            Guard::SkipNearest | Guard::Window | Guard::NearPositive | Guard::ScoreGap => true,
             Guard::DuplicateDistance => self.duplicate_distance.is_none_or(|near| d.get() > near),
             Guard::MaxScore => self.max_score.is_none_or(|most| score <= most),
             Guard::MinScore => self.min_score.is_none_or(|least| score >= least),
@@ -159,6 +183,10 @@ pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params, quotas: &Q
     let reference = guards.reference(params.metric, triplet.d_ap, &distances);
     let keeps = |guard| match guard {
         Guard::NearPositive => guards.away(&rows).is_none_or(|away| away.holds(store, triplet.negative)),
+        Guard::ScoreGap => {
+            let score = |row| store.score(triplet.anchor, row);
+            guards.keeps_scores(score(triplet.positive), score(triplet.negative))
+        }
         _ => guards.keeps(guard, params.metric, triplet.d_an, reference),
     };
     guards.set().filter(|&guard| !keeps(guard)).collect()

@@ -97,6 +97,8 @@ pub struct Tally {
     pub anchors: u64,
     /// (anchor, positive) pairs.
     pub pairs: u64,
+    /// Of these, those whose positive has a score; 0 without scores.
+    pub scored: u64,
     /// Slots asked for, summed over pairs.
     pub asked: u64,
     /// Triplets by band: hard, semi-hard, easy.
@@ -127,6 +129,7 @@ impl std::ops::AddAssign<&Tally> for Tally {
     fn add_assign(&mut self, other: &Tally) {
         self.anchors += other.anchors;
         self.pairs += other.pairs;
+        self.scored += other.scored;
         self.asked += other.asked;
         for (sum, count) in self.bands.iter_mut().zip(other.bands) {
             *sum += count;

@@ -18,7 +18,7 @@ mod recall;
 mod spectrum;
 mod suspects;
 
-pub use audit::{Audit, audit};
+pub use audit::{Audit, Unscored, audit};
 pub use balance::{Balance, Balanced, Claim, Claimant, Quotas, Ration, Spread, Weighting, is_anchor, ticket, weights};
 pub use band::Band;
 pub use batches::{Batched, Batches, Entries, Hardness, Pk, clash, pk, without_false_negatives};

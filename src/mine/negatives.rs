@@ -25,7 +25,7 @@ pub(super) fn find(asking: Vec<Asking>, ground: Ground, harvest: &mut Harvest) {
         duplicates(&askers, ground, Distance::new(nearest), &mut harvest.suspects);
     }
     for (asker, guarded) in askers.into_iter().zip(guarded) {
-        gather(asker, guarded, ground.params, harvest);
+        gather(asker, guarded, ground, harvest);
     }
 }
 
@@ -85,13 +85,15 @@ fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&A
             .zip(&wanted)
             .enumerate()
             .filter(|(_, (_, wants))| first < wants.len())
-            .map(|(index, (asker, wants))| {
-                let wants = &wants[first..wants.len().min(first + step)];
-                (index, wants, wants.iter().map(|want| window(asker, want, ground)).collect())
+            .flat_map(|(index, (asker, wants))| {
+                let wants = wants[first..wants.len().min(first + step)].chunk_by(move |a, b| asker.alike(a.0, b.0));
+                wants.map(move |wants| (index, wants, wants.iter().map(|want| window(asker, want, ground)).collect()))
             })
             .collect();
-        let quests: Vec<Quest> =
-            asked.iter().map(|(index, _, windows)| askers[*index].guarded_quest(ground, windows)).collect();
+        let quests: Vec<Quest> = asked
+            .iter()
+            .map(|(index, wants, windows)| askers[*index].guarded_quest(wants[0].0, ground, windows))
+            .collect();
         let found = ground.search.find(&quests);
         drop(quests);
         for ((index, wants, _), fills) in asked.into_iter().zip(found) {
@@ -146,9 +148,10 @@ fn duplicates(askers: &[Asker], ground: Ground, nearest: Distance, suspects: &mu
     }
 }
 
-fn gather(asker: Asker, guarded: u64, params: &Params, harvest: &mut Harvest) {
+fn gather(asker: Asker, guarded: u64, Ground { store, params, .. }: Ground, harvest: &mut Harvest) {
     let before = harvest.triplets.len();
-    let mut tally = Tally { anchors: 1, pairs: asker.pairs.len() as u64, guarded, ..Tally::default() };
+    let pairs = asker.pairs.len() as u64;
+    let mut tally = Tally { anchors: 1, pairs, scored: asker.scored_pairs(store), guarded, ..Tally::default() };
     let (mut exhaustive, mut left) = (true, guarded);
     for pair in asker.pairs {
         tally.asked += params.ask.slots();

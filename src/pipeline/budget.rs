@@ -24,6 +24,8 @@ const SEEN_ROW: u64 = 40;
 const ID: u64 = 64;
 /// Of a link while links are sorted.
 const LINK: u64 = 16;
+/// Of a pair while it is looked up among scores: two digests, in a hash table that grows by doubling.
+const COMPARED: u64 = 3 * (2 * 16 + 1);
 /// Of a distinct label beside its own bytes (kept twice): a slot in a hash table and the allocations.
 const CODED: u64 = 112;
 /// Of a row in every search: its place in two keyed orders, its label's list, and its partition's.
@@ -38,7 +40,7 @@ const PLACED: u64 = STRETCH as u64;
 const ANCHOR: u64 = 560;
 /// Of a pair: itself, twice; of a window: as asked for, as filled and its taker; of a slot: in a heap, as a hit, as a
 /// triplet in a list that grows by doubling, and once more as columns.
-const PAIR: u64 = 96;
+const PAIR: u64 = 144;
 const WINDOW: u64 = 280;
 const TRIPLETS: u64 = 56 + 32;
 const SLOT: u64 = 16 + 16 + 24 + TRIPLETS;
@@ -265,11 +267,11 @@ fn training(job: &Job) -> u64 {
 }
 
 /// Distinct labels, told apart when they are counted and again when rows are prepared, of each group as many values, and the ids of
-/// queries that pairs name, when they are counted.
+/// anchors that pairs or scores name, when they are counted.
 /// They lie in pieces so small that the allocator keeps most of them to the end.
 fn coders(job: &Job) -> u64 {
     let paired = job.links.min(job.asking) * (CODED + ID);
-    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes) + paired
+    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes) + paired + job.compared * COMPARED
 }
 
 /// What balance keeps while it looks at all candidates: of each whether it stays, of each row its uses and whether it is an anchor
@@ -308,7 +310,9 @@ fn partition(job: &Job) -> u64 {
     let pairs = job.pairs_of(anchors);
     // So many pairs are mined together; what they gave stays until the partition is committed.
     let together = pairs.min((PAIRS as u64).saturating_add(job.pairs));
-    let mined = together.saturating_mul(PAIR + job.windows * WINDOW + job.candidates * (SLOT - TRIPLETS));
+    // Of each pair, the rows that its scores leave.
+    let mined =
+        together.saturating_mul(PAIR + 4 * job.scored + job.windows * WINDOW + job.candidates * (SLOT - TRIPLETS));
     let given = pairs.saturating_mul(job.candidates * TRIPLETS);
     let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64 + job.ranks * RANKED);
     anchors.saturating_add(mined).saturating_add(given).saturating_add(24 * job.largest_class + HITS + planned)

@@ -9,6 +9,8 @@ fn job() -> Job {
         corpus: 200_000,
         asking: 200_000,
         links: 0,
+        compared: 0,
+        scored: 0,
         dims: 32,
         read_dims: 32,
         fitting_bytes: 0,
@@ -71,8 +73,10 @@ fn too_little_is_refused_with_the_least_that_would_do() {
 #[test]
 fn more_of_anything_never_needs_less() {
     let base = Budget::of(&job()).least();
-    let larger: [fn(&mut Job); 14] = [
+    let larger: [fn(&mut Job); 16] = [
         |job| job.links = 50_000_000,
+        |job| job.compared = 50_000_000,
+        |job| job.scored = 100_000,
         |job| job.rows *= 8,
         |job| job.dims *= 64,
         |job| job.pairs *= 64,
@@ -97,7 +101,16 @@ fn more_of_anything_never_needs_less() {
 #[test]
 fn asking_for_everything_overflows_nothing() {
     let rows = u64::from(u32::MAX);
-    let job = Job { rows, anchors: rows, largest_class: rows, pairs: rows, slots: rows, threads: 1_024, ..job() };
+    let job = Job {
+        rows,
+        anchors: rows,
+        largest_class: rows,
+        pairs: rows,
+        slots: rows,
+        scored: rows,
+        threads: 1_024,
+        ..job()
+    };
     assert!(Budget::of(&job).least() > 1 << 60);
 }
 

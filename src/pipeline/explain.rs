@@ -14,7 +14,7 @@ use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
 use crate::search::Index;
-use crate::store::{self, Census};
+use crate::store::{self, Census, LinkCensus, ScoredPairs};
 
 /// What `miner plan` says.
 #[derive(Debug, Serialize)]
@@ -26,6 +26,8 @@ pub struct Explanation {
     pub queries: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pairs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<String>,
     pub dimensions: usize,
     /// What is learned from the vectors and applied to them; nothing without `[prepare]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +68,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             files: survey.store.files.len(),
             queries: plan.queries.as_ref().map(|queries| queries.path.display().to_string()),
             pairs: plan.pairs.as_ref().map(|pairs| pairs.path.display().to_string()),
+            scores: plan.scores.as_ref().map(|scores| scores.path.display().to_string()),
             dimensions: job.read_dims,
             prepare: prepare(plan, &job),
             output: plan.output.path.display().to_string(),
@@ -100,7 +103,7 @@ impl fmt::Display for Explanation {
         match (&self.pairs, &census.pairs) {
             (Some(path), Some(pairs)) => line(
                 "pairs",
-                format!("{path}: {} of {} queries, the most of one {}", pairs.rows, pairs.queries, pairs.most),
+                format!("{path}: {} of {} queries, the most of one {}", pairs.rows, pairs.anchors, pairs.most),
             )?,
             _ => line(
                 "classes",
@@ -112,6 +115,13 @@ impl fmt::Display for Explanation {
         }
         if let Some(alike) = &census.look_alikes {
             line("look-alikes", alike.to_string())?;
+        }
+        if let (Some(path), Some(scores)) = (&self.scores, &census.scores) {
+            let LinkCensus { rows, anchors, most } = scores;
+            line("scores", format!("{path}: {rows} of {anchors} anchors, the most of one {most}"))?;
+        }
+        if let Some(ScoredPairs { pairs, scored }) = census.scored_pairs {
+            line("", format!("{scored} of {pairs} pairs have one"))?;
         }
         if let Some(prepare) = &self.prepare {
             line("prepare", prepare.clone())?;

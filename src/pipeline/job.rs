@@ -9,7 +9,7 @@ use crate::config::Plan;
 use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
-use crate::store::{self, BadRows, Census, Sources, Surveys};
+use crate::store::{self, BadRows, Census, Surveys};
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,8 +20,11 @@ pub struct Job {
     pub corpus: u64,
     /// And those that ask.
     pub asking: u64,
-    /// Pairs of ids.
+    /// Pairs of ids, and scores; and where there are both, the pairs that are looked up among the scores.
     pub links: u64,
+    pub compared: u64,
+    /// Of an anchor, rows that have a score, at most.
+    pub scored: u64,
     /// Of the vectors that are compared, and of those that are read.
     pub dims: usize,
     pub read_dims: usize,
@@ -116,7 +119,9 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         rows: census.kept + queries.unwrap_or(0),
         corpus: census.kept,
         asking: queries.unwrap_or(census.kept),
-        links: census.pairs.as_ref().map_or(0, |pairs| pairs.rows),
+        links: [&census.pairs, &census.scores].into_iter().flatten().map(|links| links.rows).sum(),
+        compared: census.scored_pairs.map_or(0, |pairs| pairs.pairs),
+        scored: census.scores.as_ref().map_or(0, |scores| scores.most.min(census.kept)),
         dims,
         read_dims,
         fitting_bytes: fitting.bytes(read_dims as u64, dims as u64, threads),
@@ -165,9 +170,9 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
 }
 
 fn skips(plan: &Plan) -> bool {
-    let Sources { store, queries, pairs } = plan.sources();
-    let tables = [Some(store.bad_rows), queries.map(|queries| queries.bad_rows), pairs.map(|pairs| pairs.bad_rows)];
-    tables.contains(&Some(BadRows::Skip))
+    let sources = plan.sources();
+    let tables = std::iter::once(sources.store).chain(sources.queries).map(|table| table.bad_rows);
+    tables.chain(sources.links().map(|links| links.bad_rows)).any(|bad_rows| bad_rows == BadRows::Skip)
 }
 
 impl Job {

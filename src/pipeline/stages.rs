@@ -18,15 +18,17 @@ use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts
 use crate::mine::{self, Audit, Quotas, Recall};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
-use crate::store::{self, LookAlikes, Prepared, Section, Survey, Surveys};
+use crate::store::{self, LinkSurvey, LookAlikes, Prepared, ScoredPairs, Section, Survey, Surveys};
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
 pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
     let table = |table: &Survey| (table.bytes(), table.rows(), table.fingerprint().to_owned());
+    let links = |links: &LinkSurvey| (links.bytes(), links.rows(), links.fingerprint().to_owned());
     let of = |section| match section {
         Section::Store => Some(table(&survey.store)),
         Section::Queries => survey.queries.as_ref().map(table),
-        Section::Pairs => survey.pairs.as_ref().map(|p| (p.bytes(), p.rows(), p.fingerprint().to_owned())),
+        Section::Pairs => survey.pairs.as_ref().map(links),
+        Section::Scores => survey.scores.as_ref().map(links),
     };
     let input = |(section, path): (Section, &String)| {
         let (bytes, rows, fingerprint) = of(section)?;
@@ -400,6 +402,7 @@ pub fn seal(
         exhausted: tally.exhausted,
         missed: tally.missed,
         guards: audit,
+        scores: plan.scores.as_ref().map(|_| ScoredPairs { pairs: tally.pairs, scored: tally.scored }),
         unmined: sealed.unmined.clone(),
         suspects,
         look_alikes,

@@ -92,6 +92,7 @@ pub struct Moved {
     pub store: Option<PathBuf>,
     pub queries: Option<PathBuf>,
     pub pairs: Option<PathBuf>,
+    pub scores: Option<PathBuf>,
 }
 
 impl Moved {
@@ -105,6 +106,7 @@ impl Moved {
             store: self.store.clone().or_else(|| named(Section::Store)).unwrap_or_default(),
             queries: self.queries.clone().or_else(|| named(Section::Queries)),
             pairs: self.pairs.clone().or_else(|| named(Section::Pairs)),
+            scores: self.scores.clone().or_else(|| named(Section::Scores)),
         }
     }
 }

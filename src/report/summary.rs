@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
-use crate::mine::{Ask, Audit, Balanced, Band, Batched, Interval, NearestAccuracy, Reason, Spread, Tally};
-use crate::store::LookAlikes;
+use crate::mine::{
+    Ask, Audit, Balanced, Band, Batched, Guard, Interval, NearestAccuracy, Reason, Spread, Tally, Unscored,
+};
+use crate::store::{LookAlikes, ScoredPairs};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -56,6 +58,9 @@ pub struct Summary {
     /// What each guard takes from the bands, on a sample of anchors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guards: Option<Audit>,
+    /// Of all pairs, those whose positive has a score; absent without scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<ScoredPairs>,
     /// Reasons that occurred.
     pub unmined: BTreeMap<Reason, u64>,
     pub suspects: u64,
@@ -243,6 +248,11 @@ impl fmt::Display for Summary {
         if let Some(audit) = &self.guards {
             line(f, "guards", guards_text(audit))?;
         }
+        if let Some(ScoredPairs { pairs, scored }) = self.scores {
+            let (pairs, scored) = (thousands(pairs), thousands(scored));
+            let rest = if scored == pairs { "" } else { "; the others admit nothing" };
+            line(f, "scores", format_args!("the positives of {scored} of {pairs} pairs have one{rest}"))?;
+        }
         if let Some(balanced) = &self.balance {
             balance(f, balanced, &self.layout)?;
         }
@@ -381,8 +391,15 @@ fn duration(seconds: f64) -> String {
 /// Of the candidates in the bands asked for, what each guard refuses and what is left.
 fn guards_text(audit: &Audit) -> String {
     let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / audit.candidates.max(1) as f64);
-    let refused: Vec<String> =
-        audit.refused.iter().map(|(guard, count)| format!("{} {}", guard.name(), share(*count))).collect();
+    let untold = match audit.unscored {
+        Some(Unscored { candidates, .. }) => format!(" ({} for want of a score)", share(candidates)),
+        None => String::new(),
+    };
+    let refused = audit.refused.iter().map(|(guard, count)| {
+        let why = if *guard == Guard::ScoreGap { untold.as_str() } else { "" };
+        format!("{} {}{why}", guard.name(), share(*count))
+    });
+    let refused: Vec<String> = refused.collect();
     let (refused, kept, anchors) = (refused.join(", "), share(audit.kept), thousands(audit.anchors));
     format!("of the candidates of {anchors} anchors refuse {refused}; {kept} kept")
 }
@@ -419,6 +436,7 @@ mod tests {
             fallback: 10,
             guarded: 0,
             guards: None,
+            scores: None,
             exhausted: 440,
             missed: 0,
             unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),

@@ -1,5 +1,6 @@
 //! How many anchors and positives there are: what can be said of tables without reading their vectors.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
@@ -7,9 +8,10 @@ use arrow::compute::{cast, filter};
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use datafusion::logical_expr::Expr;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::codes::Coder;
+use super::ids::Digest;
 use super::link_table::LinkSurvey;
 use super::look_alikes::{self, LookAlikes};
 use super::prepare::PrepareError;
@@ -39,7 +41,12 @@ pub struct Census {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries: Option<QueryCensus>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pairs: Option<PairCensus>,
+    pub pairs: Option<LinkCensus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<LinkCensus>,
+    /// Where pairs and scores are both told by ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scored_pairs: Option<ScoredPairs>,
     /// Rows, of the store or the queries, that have a positive.
     pub anchors: u64,
     /// The most positives that an anchor has.
@@ -57,17 +64,24 @@ pub struct QueryCensus {
     pub kept: u64,
 }
 
-/// The pairs of a census.
+/// The pairs of a census, or the scores.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PairCensus {
+pub struct LinkCensus {
     pub rows: u64,
-    /// Distinct queries that they name.
-    pub queries: u64,
-    /// The most that one query has.
+    /// Distinct anchors that they name.
+    pub anchors: u64,
+    /// The most that one anchor has.
     pub most: u64,
 }
 
-/// Reads labels, `where` and the queries' ids in pairs; no vectors.
+/// Of some (anchor, positive) pairs, each once, those that have a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoredPairs {
+    pub pairs: u64,
+    pub scored: u64,
+}
+
+/// Reads labels, `where` and the ids in tables of links; no vectors.
 ///
 /// # Errors
 /// Those of [`super::prepare`] that these alone can tell.
@@ -89,6 +103,8 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
         look_alikes: count.look_alikes().map_err(unfit(&sources.store.path))?,
         queries: None,
         pairs: None,
+        scores: None,
+        scored_pairs: None,
         anchors: labelled - singletons,
         most_positives: count.largest().saturating_sub(1),
         relatives: count.rows.iter().filter(|&&rows| rows > 1).map(|rows| rows * rows).sum(),
@@ -111,11 +127,17 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
     }
     usable::check_labels(&sources, &Labels { rows: kept, labelled, classes: count.classes(), matched })?;
     if let (Some(params), Some(survey)) = (sources.pairs, &surveys.pairs) {
-        let pairs = count_pairs(survey, &unfit(&params.path)).await?;
+        let pairs = count_links(survey, &unfit(&params.path)).await?;
         let asking = census.queries.as_ref().map_or(kept, |queries| queries.kept);
-        (census.anchors, census.relatives) = (pairs.queries.min(asking), pairs.rows);
+        (census.anchors, census.relatives) = (pairs.anchors.min(asking), pairs.rows);
         census.most_positives = pairs.most.min(kept);
         census.pairs = Some(pairs);
+    }
+    if let (Some(params), Some(survey)) = (sources.scores, &surveys.scores) {
+        census.scores = Some(count_links(survey, &unfit(&params.path)).await?);
+    }
+    if let (Some(pairs), Some(scores)) = (&surveys.pairs, &surveys.scores) {
+        census.scored_pairs = Some(count_scored(pairs, scores, &unfit(&sources.store.path)).await?);
     }
     Ok(census)
 }
@@ -162,11 +184,11 @@ fn kept_labels(stretch: &Stretch, selection: &Selection) -> Result<ArrayRef, Arr
     }
 }
 
-/// Counts pairs by query. Those that name no row are counted with the rest.
-async fn count_pairs(
+/// Counts links by anchor. Those that name no row are counted with the rest.
+async fn count_links(
     survey: &LinkSurvey,
     unfit: &impl Fn(ArrowError) -> PrepareError,
-) -> Result<PairCensus, PrepareError> {
+) -> Result<LinkCensus, PrepareError> {
     let mut scan = survey.scan()?;
     let mut count: Option<ClassCount> = None;
     while let Some(stretch) = scan.next().await? {
@@ -178,7 +200,28 @@ async fn count_pairs(
         count.add(&ids).map_err(unfit)?;
     }
     let of = |value: fn(&ClassCount) -> u64| count.as_ref().map_or(0, value);
-    Ok(PairCensus { rows: survey.rows(), queries: of(|count| count.classes() as u64), most: of(ClassCount::largest) })
+    Ok(LinkCensus { rows: survey.rows(), anchors: of(|count| count.classes() as u64), most: of(ClassCount::largest) })
+}
+
+/// Counts pairs of ids that have a score.
+async fn count_scored(
+    pairs: &LinkSurvey,
+    scores: &LinkSurvey,
+    unfit: &impl Fn(ArrowError) -> PrepareError,
+) -> Result<ScoredPairs, PrepareError> {
+    let mut unscored: HashSet<[Digest; 2]> = HashSet::new();
+    let mut scan = pairs.scan()?;
+    while let Some(stretch) = scan.next().await? {
+        unscored.extend(pairs.digests(&stretch).map_err(unfit)?);
+    }
+    let count = unscored.len() as u64;
+    let mut scan = scores.scan()?;
+    while let Some(stretch) = scan.next().await? {
+        for link in scores.digests(&stretch).map_err(unfit)? {
+            unscored.remove(&link);
+        }
+    }
+    Ok(ScoredPairs { pairs: count, scored: count - unscored.len() as u64 })
 }
 
 /// Rows by distinct value.

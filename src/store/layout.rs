@@ -10,8 +10,9 @@
 //! queries.arrow       the same of the queries, where there are any: their rows come after those of the corpus
 //! own.npy        u32  of each query, the row of the corpus with the same id; u32::MAX is none
 //! pairs-*.npy         of each anchor, the rows that pairs name, see `links`
+//! scores-*.npy        of each anchor, the rows that have a score for it, and the scores
 //! labels.arrow        the label of each class
-//! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs
+//! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs, the scores
 //! store.json          written last, with the hash of every file: without it the folder is not complete
 //! ```
 //!
@@ -37,7 +38,6 @@ pub(super) const SOURCE_ROWS: &str = "rows.npy";
 pub(super) const IDS: &str = "ids.arrow";
 pub(super) const QUERY_IDS: &str = "queries.arrow";
 pub(super) const OWN: &str = "own.npy";
-pub(super) const PAIRS: &str = "pairs";
 pub(super) const LABEL_VALUES: &str = "labels.arrow";
 pub(super) const REJECTED: &str = "rejected.arrow";
 pub(super) const HEADER: &str = "store.json";
@@ -66,6 +66,8 @@ pub(super) struct Header {
     pub queries: Option<u32>,
     /// How many links there are between anchors and rows of the corpus; none where labels tell.
     pub pairs: Option<u64>,
+    /// How many of these two have a score; none where no table gives any.
+    pub scores: Option<u64>,
     pub dims: usize,
     pub metric: Metric,
     /// Largest L2 norm of a prepared vector.

@@ -3,6 +3,8 @@
 //! While the stores are prepared, the ids of both are known by their digests, so a link is found by two look-ups: no join, and
 //! integers of any width are equal by value, as everywhere.
 
+use std::path::PathBuf;
+
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
@@ -84,6 +86,19 @@ impl LinkSurvey {
     pub(super) fn lefts(&self, stretch: &Stretch) -> Result<ArrayRef, ArrowError> {
         cast(stretch.batch.column(0), &self.left.1)
     }
+
+    /// Of some rows, both ids; those with a null are left out.
+    pub(super) fn digests(&self, stretch: &Stretch) -> Result<Vec<[Digest; 2]>, ArrowError> {
+        let (lefts, rights) = (self.lefts(stretch)?, self.rights(stretch)?);
+        let (of_left, of_right) = (ids::digests(&lefts)?, ids::digests(&rights)?);
+        let whole = |&row: &usize| lefts.is_valid(row) && rights.is_valid(row);
+        Ok((0..lefts.len()).filter(whole).map(|row| [of_left[row], of_right[row]]).collect())
+    }
+
+    /// The ids of the rows of the corpus.
+    fn rights(&self, stretch: &Stretch) -> Result<ArrayRef, ArrowError> {
+        cast(stretch.batch.column(1), &self.right.1)
+    }
 }
 
 fn expressions(left: &Expr, right: &Expr, value: &Option<Expr>) -> Vec<Expr> {
@@ -141,34 +156,113 @@ pub(super) async fn resolve(
     let mut scan = survey.scan()?;
     while let Some(stretch) = scan.next().await? {
         let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
-        let lefts = survey.lefts(&stretch).map_err(unfit)?;
-        let rights = cast(stretch.batch.column(1), &survey.right.1).map_err(unfit)?;
-        let value = stretch.batch.columns().get(2).map(|values| cast(values, &DataType::Float64));
-        let value = value.transpose().map_err(unfit)?;
-        let [of_left, of_right] = [&lefts, &rights].map(ids::digests);
-        let (of_left, of_right) = (of_left.map_err(unfit)?, of_right.map_err(unfit)?);
+        let ids = Ids::of(survey, &stretch).map_err(unfit)?;
         let mut flawed = Vec::new();
-        for row in 0..lefts.len() {
-            let link = find(params.left.0, &lefts, &of_left, anchors, row).and_then(|left| {
-                let right = Row(find(params.right.0, &rights, &of_right, corpus, row)?);
-                let value = match (&params.value, &value) {
-                    (Some((key, _)), Some(values)) => finite(key, values, row)?,
-                    _ => 0.0,
-                };
-                Ok(Link { left, right, value })
-            });
+        for (row, link) in (0..).zip(ids.links(params, &stretch, anchors, corpus).map_err(unfit)?) {
             match link {
                 Ok(link) => links.push(link),
-                Err(flaw) => flawed.push((row as u32, flaw)),
+                Err(flaw) => flawed.push((row, flaw)),
             }
         }
-        let lefts = cast(&lefts, anchors.id_type).map_err(unfit)?;
+        let lefts = cast(&ids.lefts, anchors.id_type).map_err(unfit)?;
         rejects.add(&stretch, &lefts, &flawed).map_err(unfit)?;
         if rejects.beyond_listing() {
             break;
         }
     }
     Ok((links, rejects))
+}
+
+/// The ids of some rows.
+struct Ids {
+    lefts: ArrayRef,
+    rights: ArrayRef,
+}
+
+impl Ids {
+    fn of(survey: &LinkSurvey, stretch: &Stretch) -> Result<Self, ArrowError> {
+        Ok(Self { lefts: survey.lefts(stretch)?, rights: survey.rights(stretch)? })
+    }
+
+    /// The link of each row, or what is wrong with it.
+    fn links(
+        &self,
+        params: &LinkParams,
+        stretch: &Stretch,
+        anchors: Named<'_>,
+        corpus: Named<'_>,
+    ) -> Result<Vec<Result<Link, Flaw>>, ArrowError> {
+        let Self { lefts, rights } = self;
+        let values = stretch.batch.columns().get(2).map(|values| cast(values, &DataType::Float64)).transpose()?;
+        let (of_left, of_right) = (ids::digests(lefts)?, ids::digests(rights)?);
+        let link = |row: usize| {
+            let left = find(params.left.0, lefts, &of_left, anchors, row)?;
+            let right = Row(find(params.right.0, rights, &of_right, corpus, row)?);
+            let value = match (&params.value, &values) {
+                (Some((key, _)), Some(values)) => finite(key, values, row)?,
+                _ => 0.0,
+            };
+            Ok(Link { left, right, value })
+        };
+        Ok((0..lefts.len()).map(link).collect())
+    }
+}
+
+/// Two ids with two numbers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: {} {:?} and {} {:?} have more than one {value}: {}; keep one of them",
+    .path.display(), .left.0, .left.1, .right.0, .right.1, places(.found)
+)]
+pub struct TwoValues {
+    path: PathBuf,
+    /// What each of the two is, and its id.
+    left: (&'static str, String),
+    right: (&'static str, String),
+    /// What the number is.
+    value: &'static str,
+    /// The file and the row of each number.
+    found: Vec<(PathBuf, u64, f32)>,
+}
+
+fn places(found: &[(PathBuf, u64, f32)]) -> String {
+    let place = |(file, row, value): &(PathBuf, u64, f32)| format!("{value} in {}, row {row}", file.display());
+    found.iter().map(place).collect::<Vec<_>>().join(", ")
+}
+
+/// Where a link stands that [`super::links::sort`] met with two numbers.
+pub(super) async fn two_values(
+    params: &LinkParams,
+    survey: &LinkSurvey,
+    anchors: Named<'_>,
+    corpus: Named<'_>,
+    [twin, _]: [Link; 2],
+) -> Result<TwoValues, PrepareError> {
+    let mut told = TwoValues {
+        path: params.path.clone(),
+        left: (params.left.0, String::new()),
+        right: (params.right.0, String::new()),
+        value: params.value.as_ref().map_or("number", |(key, _)| key),
+        found: Vec::new(),
+    };
+    let mut scan = survey.scan()?;
+    while let Some(stretch) = scan.next().await? {
+        let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
+        let ids = Ids::of(survey, &stretch).map_err(unfit)?;
+        for (row, link) in ids.links(params, &stretch, anchors, corpus).map_err(unfit)?.into_iter().enumerate() {
+            let Ok(link) = link else { continue };
+            let same = (link.left, link.right) == (twin.left, twin.right);
+            if same && told.found.first().is_none_or(|(.., first)| *first != link.value) {
+                told.left.1 = shortened(array_value_to_string(&ids.lefts, row).unwrap_or_default());
+                told.right.1 = shortened(array_value_to_string(&ids.rights, row).unwrap_or_default());
+                told.found.push((stretch.file.path.clone(), stretch.file_row + row as u64, link.value));
+            }
+            if told.found.len() == 2 {
+                return Ok(told);
+            }
+        }
+    }
+    Ok(told)
 }
 
 fn find(role: &'static str, ids: &ArrayRef, digests: &[Digest], table: Named, row: usize) -> Result<u32, Flaw> {
@@ -193,7 +287,7 @@ fn shortened(mut id: String) -> String {
 
 fn finite(role: &'static str, values: &ArrayRef, row: usize) -> Result<f32, Flaw> {
     if values.is_null(row) {
-        return Err(Flaw::NullLink { role });
+        return Err(Flaw::NoNumber { role, value: "null".to_owned() });
     }
     let value = values.as_primitive::<Float64Type>().value(row);
     match (value as f32).is_finite() {

@@ -131,6 +131,12 @@ impl Links {
         &self.rows.values()[self.span(left)]
     }
 
+    /// The same with the number of each; none where links have none.
+    pub fn valued(&self, left: u32) -> impl Iterator<Item = (Row, f32)> {
+        let values = self.values.as_ref().map_or(&[][..], |values| &values.values()[self.span(left)]);
+        self.of(left).iter().copied().zip(values.iter().copied())
+    }
+
     /// The number of a link; `None` where there is no such link, or none has a number.
     pub fn value(&self, left: u32, right: Row) -> Option<f32> {
         let place = self.of(left).binary_search(&right).ok()?;
@@ -161,6 +167,8 @@ mod tests {
             assert_eq!(found.len(), 4);
             assert_eq!(found.value(3, Row(9)), valued.then_some(0.5));
             assert_eq!(found.value(3, Row(1)), None);
+            let numbers: Vec<(Row, f32)> = found.valued(3).collect();
+            assert_eq!(numbers, if valued { vec![(Row(0), 2.0), (Row(9), 0.5)] } else { vec![] });
         }
     }
 

@@ -45,7 +45,7 @@ mod usable;
 mod vectors;
 pub(crate) mod vet;
 
-pub use census::{Census, PairCensus, QueryCensus, census};
+pub use census::{Census, LinkCensus, QueryCensus, ScoredPairs, census};
 pub use classes::Classes;
 pub use draft::WriteError;
 pub use embedding_facts::EmbeddingFacts;
@@ -55,7 +55,7 @@ pub use fit::{FitError, fit};
 pub use fitting::{Fitted, Fitting, Transform};
 pub use guess::Guess;
 pub use inspect::{ColumnFacts, InspectError, Inspection, ValueFacts, inspect};
-pub use link_table::LinkSurvey;
+pub use link_table::{LinkSurvey, TwoValues};
 pub use links::Links;
 pub use look_alikes::LookAlikes;
 pub use matrix::{MATRIX_FILES, Matrix, MatrixError};

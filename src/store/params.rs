@@ -27,6 +27,8 @@ pub enum Section {
     Queries,
     /// Which rows of the corpus are an anchor's positives.
     Pairs,
+    /// What a reranker says of an anchor and a row of the corpus.
+    Scores,
 }
 
 impl Section {
@@ -36,6 +38,7 @@ impl Section {
             Self::Store => "store",
             Self::Queries => "queries",
             Self::Pairs => "pairs",
+            Self::Scores => "scores",
         }
     }
 
@@ -45,6 +48,7 @@ impl Section {
             Self::Store => "the store has",
             Self::Queries => "the queries have",
             Self::Pairs => "the pairs have",
+            Self::Scores => "the scores have",
         }
     }
 }
@@ -101,10 +105,18 @@ pub struct Sources<'a> {
     pub store: &'a Params,
     pub queries: Option<&'a Params>,
     pub pairs: Option<&'a LinkParams>,
+    pub scores: Option<&'a LinkParams>,
+}
+
+impl<'a> Sources<'a> {
+    /// The tables of links, in the order in which they are read.
+    pub fn links(&self) -> impl Iterator<Item = &'a LinkParams> {
+        self.pairs.into_iter().chain(self.scores)
+    }
 }
 
 impl<'a> From<&'a Params> for Sources<'a> {
     fn from(store: &'a Params) -> Self {
-        Self { store, queries: None, pairs: None }
+        Self { store, queries: None, pairs: None, scores: None }
     }
 }

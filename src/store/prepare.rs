@@ -12,14 +12,14 @@ use super::draft::{Draft, Rows, WriteError};
 use super::fit::{FitError, check_dims};
 use super::ids::{self, Seen};
 use super::layout::{self, Header};
-use super::link_table::{self, Named};
+use super::link_table::{self, Named, TwoValues};
 use super::links;
 use super::rejects::{BadRowsFound, Rejects};
 use super::scan::{Scan, ScanError, Stretch};
 use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
 use super::usable::{self, Labels, Useless};
-use super::{Code, LinkParams, Params, Row, Sources};
+use super::{Code, LinkParams, Params, Row, Section, Sources};
 use crate::disk;
 
 /// Why a store is refused, or cannot be prepared.
@@ -37,10 +37,8 @@ pub enum PrepareError {
     Useless(#[from] Useless),
     #[error(transparent)]
     DimensionsDiffer(#[from] DimensionsDiffer),
-    #[error(
-        "{}: two rows of the same two ids have the numbers {} and {}; keep one of them", .path.display(), .values[0], .values[1]
-    )]
-    TwoValues { path: PathBuf, values: [f32; 2] },
+    #[error(transparent)]
+    TwoValues(#[from] TwoValues),
     #[error(transparent)]
     Fit(#[from] Box<FitError>),
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
@@ -83,7 +81,7 @@ async fn read_all(
         preparation.turn_to(params, survey)?;
         preparation.read(on_rows).await?;
     }
-    if let (Some(params), Some(survey)) = (sources.pairs, &surveys.pairs) {
+    for (params, survey) in sources.links().zip(surveys.links()) {
         preparation.link(params, survey).await?;
     }
     preparation.finish(sources)
@@ -103,8 +101,8 @@ struct Preparation<'a> {
     labelled: u64,
     /// Queries whose label some row of the corpus has.
     matched: u64,
-    /// How many links there are, and the rows of their table that make none.
-    pairs: Option<(u64, Rejects)>,
+    /// Of each table of links, how many there are, and its rows that make none.
+    links: Vec<(Section, u64, Rejects)>,
 }
 
 /// What is known of the corpus when the queries come.
@@ -129,7 +127,7 @@ impl<'a> Preparation<'a> {
             rows: 0,
             labelled: 0,
             matched: 0,
-            pairs: None,
+            links: Vec::new(),
         })
     }
 
@@ -199,39 +197,42 @@ impl<'a> Preparation<'a> {
         Ok(())
     }
 
-    /// Reads the pairs, and writes those that name rows of both sides.
+    /// Reads a table of links, and writes those that name rows of both sides.
     async fn link(&mut self, params: &LinkParams, survey: &link_table::LinkSurvey) -> Result<(), PrepareError> {
         let corpus = self.corpus.as_ref().map_or(&self.side, |corpus| &corpus.side);
         let (anchors, to) = (named(&self.side), named(corpus));
         let (mut links, rejects) = link_table::resolve(params, survey, anchors, to).await?;
         refuse(&rejects, survey.rows())?;
         if links.is_empty() {
-            return Err(Useless::NoLinks { path: params.path.clone(), rows: survey.rows() }.into());
+            let (path, roles) = (params.path.clone(), [params.left.0, params.right.0]);
+            return Err(Useless::NoLinks { path, roles, rows: survey.rows() }.into());
         }
-        links::sort(&mut links).map_err(|twice| PrepareError::TwoValues {
-            path: params.path.clone(),
-            values: twice.map(|link| link.value),
-        })?;
-        self.draft.write_links(layout::PAIRS, self.side.rows as u32, &links, params.value.is_some())?;
-        self.pairs = Some((links.len() as u64, rejects));
+        if let Err(twice) = links::sort(&mut links) {
+            return Err(link_table::two_values(params, survey, anchors, to, twice).await?.into());
+        }
+        let (section, valued) = (params.section, params.value.is_some());
+        self.draft.write_links(section.name(), self.side.rows as u32, &links, valued)?;
+        self.links.push((section, links.len() as u64, rejects));
         Ok(())
     }
 
     fn finish(self, sources: Sources) -> Result<(), PrepareError> {
-        let Self { draft, side, corpus, labels, rows, labelled, matched, pairs, .. } = self;
+        let Self { draft, side, corpus, labels, rows, labelled, matched, links, .. } = self;
         let (store, queries, classes) = match corpus {
             Some(Corpus { side: store, classes }) => (store, Some(side), classes),
             None => (side, None, labels.as_ref().map_or(0, Coder::len)),
         };
         let matched = queries.is_some().then_some(matched);
         usable::check_labels(&sources, &Labels { rows: store.rows, labelled, classes, matched })?;
+        let count = |section| links.iter().find(|(of, ..)| *of == section).map(|(_, count, _)| *count);
         let norms = [Some(&store), queries.as_ref()].into_iter().flatten().map(|side| side.preparer.max_norm());
         let header = Header {
             format: layout::FORMAT.to_owned(),
             version: layout::VERSION,
             rows: rows as u32,
             queries: queries.as_ref().map(|side| side.rows as u32),
-            pairs: pairs.as_ref().map(|(count, _)| *count),
+            pairs: count(Section::Pairs),
+            scores: count(Section::Scores),
             dims: store.preparer.dims().unwrap_or(0),
             metric: store.params.reading_metric(),
             max_norm: norms.fold(0.0, f64::max),
@@ -241,11 +242,11 @@ impl<'a> Preparation<'a> {
             files: layout::Files::new(),
         };
         let path = store.params.path.clone();
-        let tables = [queries.map(|side| side.rejects), Some(store.rejects), pairs.map(|(_, rejects)| rejects)];
+        let tables = queries.map(|side| side.rejects).into_iter().chain([store.rejects]);
+        let tables = tables.chain(links.into_iter().map(|(.., rejects)| rejects));
         let freeze = || {
             let labels = labels.map_or_else(|| Ok(new_empty_array(&DataType::Null)), Coder::into_values)?;
-            let batches: Vec<_> =
-                tables.into_iter().flatten().map(Rejects::into_batch).collect::<Result<_, ArrowError>>()?;
+            let batches: Vec<_> = tables.map(Rejects::into_batch).collect::<Result<_, ArrowError>>()?;
             Ok((labels, concat_batches(&batches[0].schema(), &batches)?))
         };
         let (labels, rejected) = freeze().map_err(|source| PrepareError::Column { path, source })?;

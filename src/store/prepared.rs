@@ -16,7 +16,7 @@ use super::layout::{self, Files, Header};
 use super::links::Links;
 use super::npy::{self, Element, Npy, Shape};
 use super::table::Table;
-use super::{Classes, Code, Row};
+use super::{Classes, Code, Row, Section};
 use crate::disk;
 use crate::kernel::Metric;
 
@@ -35,6 +35,7 @@ pub struct Prepared {
     ids: Table,
     queries: Option<Queries>,
     pairs: Option<Links>,
+    scores: Option<Links>,
     label_values: ArrayRef,
     rejected: RecordBatch,
     classes: Classes,
@@ -103,10 +104,13 @@ impl Prepared {
             Some(_) => Some(open_queries(dir, asking, corpus)?),
         };
         let anchors = header.queries.unwrap_or(header.rows);
-        let pairs = header.pairs.map(|count| {
-            Links::open(dir, layout::PAIRS, anchors, corpus as u32, count, false)
-                .map_err(|source| OpenError::Io { path: dir.join(layout::PAIRS), source })
-        });
+        let links = |section: Section, count: Option<u64>, valued| {
+            let open = |count| Links::open(dir, section.name(), anchors, corpus as u32, count, valued);
+            let failed = |source| OpenError::Io { path: dir.join(section.name()), source };
+            count.map(open).transpose().map_err(failed)
+        };
+        let pairs = links(Section::Pairs, header.pairs, false)?;
+        let scores = links(Section::Scores, header.scores, true)?;
         let label_values = table(layout::LABEL_VALUES)?;
         agree(dir, layout::LABEL_VALUES, "classes", label_values.rows(), header.classes)?;
         let whole =
@@ -128,7 +132,8 @@ impl Prepared {
             source_rows: array(dir, layout::SOURCE_ROWS, rows)?,
             ids,
             queries,
-            pairs: pairs.transpose()?,
+            pairs,
+            scores,
             label_values: whole(layout::LABEL_VALUES, label_values)?.column(0).clone(),
             rejected: whole(layout::REJECTED, table(layout::REJECTED)?)?,
             ranked: OnceLock::new(),
@@ -198,6 +203,21 @@ impl Prepared {
             Some(_) => self.paired(anchor).binary_search(&row).is_ok(),
             None => self.labels()[anchor.index()].agrees(self.labels()[row.index()]),
         }
+    }
+
+    /// Whether a table gives scores.
+    pub fn has_scores(&self) -> bool {
+        self.scores.is_some()
+    }
+
+    /// The rows that have a score for an anchor, ascending, each with its score; none without `[scores]`.
+    pub fn scored(&self, anchor: Row) -> impl Iterator<Item = (Row, f32)> {
+        self.scores.iter().flat_map(move |scores| scores.valued(anchor.0 - self.anchors().start))
+    }
+
+    /// The score of a row of the corpus for an anchor, where there is one.
+    pub fn score(&self, anchor: Row, row: Row) -> Option<f32> {
+        self.scores.as_ref()?.value(anchor.0 - self.anchors().start, row)
     }
 
     /// d.
@@ -316,9 +336,9 @@ impl Prepared {
         &self.label_values
     }
 
-    /// Rows left out as unusable: of the queries, the store, then the pairs, each in scan order. Columns are `section`,
+    /// Rows left out as unusable: of the queries, the store, the pairs, then the scores, each in scan order. Columns are `section`,
     /// `file`, `file_row` (position in the file), `source_row` (position in the scan), `id` (null where it was; of a pair
-    /// the query's), `reason`.
+    /// or a score the anchor's), `reason`.
     pub fn rejected(&self) -> &RecordBatch {
         &self.rejected
     }

@@ -68,7 +68,7 @@ impl fmt::Display for BadRowsFound {
         let section = self.section.name();
         match (self.beyond_listing, self.section) {
             (false, _) => write!(f, "\nMend them, or leave them out with {section}.bad_rows = \"skip\""),
-            (true, Section::Pairs) => write!(f, "\nToo many to list each as rejected: mend them"),
+            (true, Section::Pairs | Section::Scores) => write!(f, "\nToo many to list each as rejected: mend them"),
             (true, _) => write!(f, "\nToo many to list each as rejected: mend them, or drop them with {section}.where"),
         }
     }

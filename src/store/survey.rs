@@ -21,7 +21,7 @@ use super::selection::{Selection, SelectionError};
 use super::stamp::Stamp;
 use super::types::same_values;
 use super::vet::{self, Unsound};
-use super::{Params, Section, Sources, Transform};
+use super::{LinkParams, Params, Section, Sources, Transform};
 
 /// One file of a store.
 #[derive(Debug, Clone)]
@@ -46,6 +46,7 @@ pub struct Surveys {
     pub store: Survey,
     pub queries: Option<Survey>,
     pub pairs: Option<LinkSurvey>,
+    pub scores: Option<LinkSurvey>,
 }
 
 /// The files of one table of embeddings in scan order, and what a pipeline wants of them.
@@ -138,8 +139,11 @@ pub async fn survey(sources: impl Into<Sources<'_>>) -> Result<Surveys, SurveyEr
         (Some(params), Some(queries)) => (params, queries),
         _ => (sources.store, &store),
     };
-    let pairs = sources.pairs.map(|pairs| LinkSurvey::new(pairs, anchors, (sources.store, &store))).transpose()?;
-    Ok(Surveys { store, queries, pairs })
+    let links = |params: Option<&LinkParams>| {
+        params.map(|params| LinkSurvey::new(params, anchors, (sources.store, &store))).transpose()
+    };
+    let (pairs, scores) = (links(sources.pairs)?, links(sources.scores)?);
+    Ok(Surveys { store, queries, pairs, scores })
 }
 
 fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
@@ -183,11 +187,16 @@ impl Surveys {
         if let (Some(params), Some(queries)) = (sources.queries, &self.queries) {
             same_files(&params.path, &queries.files)?;
         }
-        if let (Some(params), Some(pairs)) = (sources.pairs, &self.pairs) {
-            same_files(&params.path, &pairs.files)?;
+        for (params, links) in sources.links().zip(self.links()) {
+            same_files(&params.path, &links.files)?;
         }
         let matrix = self.store.matrix.as_ref();
         Ok(matrix.map_or(Ok(()), |matrix| check_unchanged(&matrix.path, matrix.stamp))?)
+    }
+
+    /// The tables of links, in the order of [`Sources::links`].
+    pub fn links(&self) -> impl Iterator<Item = &LinkSurvey> {
+        self.pairs.iter().chain(&self.scores)
     }
 
     /// The tables of embeddings.

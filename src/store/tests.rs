@@ -298,6 +298,8 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         look_alikes: None,
         queries: None,
         pairs: None,
+        scores: None,
+        scored_pairs: None,
         anchors: 15_000,
         most_positives: 4_999,
         relatives: 3 * 5_000 * 5_000,

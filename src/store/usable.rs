@@ -29,8 +29,8 @@ pub enum Useless {
         .path.display(), .store.display()
     )]
     NoCommonLabel { path: PathBuf, label: String, store: PathBuf },
-    #[error("{}: none of {rows} rows names a query and a row of the store", .path.display())]
-    NoLinks { path: PathBuf, rows: u64 },
+    #[error("{}: none of {rows} rows names a row both as {} and as {}", .path.display(), .roles[0], .roles[1])]
+    NoLinks { path: PathBuf, roles: [&'static str; 2], rows: u64 },
 }
 
 fn left_out(read: u64, kept: u64, rejected: u64) -> String {

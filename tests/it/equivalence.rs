@@ -5,6 +5,7 @@ use std::fs::File;
 
 use arrow::ipc::reader::FileReader;
 
+use crate::scores::Scores;
 use crate::support::{Draw, Line, Room, Rows, STORE, lines, manifest, parts, sample, tree, triplets, unmined};
 use crate::twin::{Asked, Twin};
 
@@ -49,8 +50,11 @@ fn exact_mining_is_what_the_definitions_say() {
         let asked = Asked::draw(&mut draw, &rows);
         let room = Room::new();
         rows.write(&room.path("store.parquet"));
+        let (n, scores) = (rows.vectors.len(), Scores::draw(&mut draw, rows.vectors.len(), rows.vectors.len()));
+        scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
         let out = room.run("out", &asked.pipeline());
-        let verdict = Twin::new(&rows, asked.metric()).check(&asked, &triplets(&out), &unmined(&out));
+        let twin = Twin::new(&rows, asked.metric()).scored(scores);
+        let verdict = twin.check(&asked, &triplets(&out), &unmined(&out));
         assert_eq!(verdict, Ok(()), "seed {seed}\n{}", asked.pipeline());
         if seed % 10 == 0 {
             room.miner(&["verify", "out", "--full"]).exits(0);

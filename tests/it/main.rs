@@ -22,6 +22,7 @@ mod readme;
 mod retrieval;
 mod rubbish;
 mod same_bytes;
+mod scores;
 mod search;
 mod support;
 mod tamper;

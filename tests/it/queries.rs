@@ -1,16 +1,16 @@
 //! Anchors from a table of their own, and positives by pairs of ids: against the definitions, with every index.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
+use arrow::array::{ArrayRef, AsArray, Int32Array, StringArray};
 use serde_json::json;
 
 use crate::equivalence::awkward;
-use crate::support::{Draw, Room, Rows, batches, manifest, parts, tree, triplets, unmined};
+use crate::scores::Scores;
+use crate::support::{Draw, Room, Rows, batches, manifest, parts, tree, triplets, unmined, write_table};
 use crate::twin::{Asked, Twin};
 
 /// What a pipeline reads beside its store.
@@ -31,6 +31,7 @@ pub struct Case {
     /// Ids of the queries; rows of the corpus have their numbers for ids.
     pub ids: Vec<u64>,
     pub pairs: Vec<(u64, u64)>,
+    pub scores: Scores,
 }
 
 impl Case {
@@ -70,7 +71,8 @@ impl Case {
                 pairs.extend(pairs.last().copied());
             }
         }
-        Self { kind, corpus, queries, ids, pairs }
+        let scores = Scores::draw(draw, ids.len(), n as usize);
+        Self { kind, corpus, queries, ids, pairs, scores }
     }
 
     pub fn has_queries(&self) -> bool {
@@ -85,6 +87,7 @@ impl Case {
         if self.kind != Kind::QueriesByLabel {
             write_pairs(&room.path("pairs.parquet"), &self.pairs);
         }
+        self.scores.write(&room.path("scores.parquet"), &self.ids);
     }
 
     /// The sections of the pipeline beside what [`Asked::pipeline`] says of the store.
@@ -107,15 +110,9 @@ impl Case {
         let own = self.ids.iter().map(|&id| Some(id as usize).filter(|&row| row < n)).collect();
         let of = |id: &u64| self.pairs.iter().filter(|(query, _)| query == id).map(|&(_, row)| row as usize).collect();
         let pairs: Vec<BTreeSet<usize>> = self.ids.iter().map(of).collect();
-        Twin::asking(anchors, &self.corpus, asked.metric(), own, (self.kind != Kind::QueriesByLabel).then_some(pairs))
+        let pairs = (self.kind != Kind::QueriesByLabel).then_some(pairs);
+        Twin::asking(anchors, &self.corpus, asked.metric(), own, pairs).scored(self.scores.clone())
     }
-}
-
-fn write_table(path: &Path, columns: Vec<(&str, ArrayRef)>) {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, c)| (name, c, true))).unwrap();
-    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
 }
 
 /// As the columns `q` and `p`, in another width of integer than the ids.
@@ -278,7 +275,7 @@ fn a_plan_tells_of_queries_and_pairs() {
     let json = small.0.miner(&["plan", "p.toml", "--json", "--set", "queries.where=id < 9"]).exits(0).stdout;
     let census = serde_json::from_str::<serde_json::Value>(&json).unwrap()["census"].clone();
     assert_eq!(census["queries"], json!({ "rows": 4, "kept": 3 }));
-    assert_eq!(census["pairs"], json!({ "rows": 5, "queries": 3, "most": 3 }));
+    assert_eq!(census["pairs"], json!({ "rows": 5, "anchors": 3, "most": 3 }));
 }
 
 #[test]
@@ -321,7 +318,7 @@ fn pairs_that_name_no_row_are_refused_or_listed() {
     }
     small.pairs(&[("nobody", "d2")]);
     let told = small.run(&["pairs.bad_rows=skip"]).exits(3).stderr;
-    assert!(told.contains("none of 1 rows names a query and a row of the store"), "{told}");
+    assert!(told.contains("none of 1 rows names a row both as query and as positive"), "{told}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::balance::{Limit, count, weights};
 use crate::batches::read;
 use crate::prepare::write_matrix;
 use crate::queries::{Case, KINDS, Kind};
+use crate::scores::Scores;
 use crate::support::{Draw, Line, Room, Rows, STORE, manifest, tree, triplets, unmined};
 use crate::twin::Asked;
 
@@ -107,6 +108,7 @@ fn a_class_has_so_many_queries_and_the_rest_are_named() {
             ids: case.ids.iter().rev().copied().collect(),
             corpus: case.corpus.clone(),
             pairs: Vec::new(),
+            scores: Scores::default(),
             kind: case.kind,
         };
         turned.write(&room);
@@ -220,7 +222,8 @@ fn both_tables_are_transformed_before_they_are_compared() {
             let mut values = matrix.concat().into_iter();
             write_matrix(&room.path("m.npy"), d, d, || values.next().unwrap());
             let [corpus, queries] = [&case.corpus, &case.queries].map(|rows| mapped(rows, &matrix));
-            let turned = Case { corpus, queries, ids: case.ids.clone(), pairs: case.pairs.clone(), kind };
+            let (ids, pairs, scores) = (case.ids.clone(), case.pairs.clone(), case.scores.clone());
+            let turned = Case { corpus, queries, ids, pairs, scores, kind };
             let asked = Asked::draw(&mut draw, &turned.corpus).without_classes();
             let pipeline = case.pipeline(&format!("{}\nprepare.transform = 'm.npy'", asked.pipeline()));
             let out = room.run("out", &pipeline);

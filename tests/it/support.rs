@@ -227,11 +227,20 @@ impl Rows {
             ("team", Arc::new(StringArray::from(self.teams.clone())), true),
             ("embedding", Arc::new(FixedSizeListArray::new(item, d, Arc::new(values), None)), false),
         ];
-        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-        let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
-        writer.write(&batch).unwrap();
-        writer.close().unwrap();
+        write_batch(path, &RecordBatch::try_from_iter_with_nullable(columns).unwrap());
     }
+}
+
+/// Nullable columns as Parquet.
+pub fn write_table(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    write_batch(path, &RecordBatch::try_from_iter_with_nullable(columns).unwrap());
+}
+
+fn write_batch(path: &Path, batch: &RecordBatch) {
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
 }
 
 /// What a pipeline says of a store that [`Rows::write`] wrote.

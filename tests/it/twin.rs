@@ -1,10 +1,14 @@
 //! Brute force in plain loops: what a pipeline must yield on a small store, from the definitions alone.
 
+mod guards;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use triplet_miner::kernel::{Distance, Metric};
 
+use crate::scores::Scores;
 use crate::support::{Draw, Line, Rows, STORE};
+use guards::{Guards, score};
 
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot];
 const BANDS: [&str; 3] = ["hard", "semi-hard", "easy"];
@@ -29,20 +33,6 @@ pub struct Asked {
     guards: Guards,
     max_per_class: Option<usize>,
     seed: u64,
-}
-
-/// Of `[mine.negatives]`.
-#[derive(Debug, Clone, Default)]
-struct Guards {
-    max_score: Option<f64>,
-    min_score: Option<f64>,
-    absolute_margin: Option<f64>,
-    relative_margin: Option<f64>,
-    reference: &'static str,
-    skip_nearest: usize,
-    window: Option<usize>,
-    duplicate_distance: Option<f32>,
-    near_positive: Option<f32>,
 }
 
 impl Asked {
@@ -140,76 +130,19 @@ impl Asked {
                 line(format!("mine.{role}.{relation} = ['team']"));
             }
         }
-        let distances = [
-            ("positives.min_distance", self.min_distance),
-            ("positives.max_distance", self.max_distance),
-            ("negatives.duplicate_distance", self.guards.duplicate_distance),
-            ("negatives.near_positive", self.guards.near_positive),
-        ];
+        let distances = [("positives.min_distance", self.min_distance), ("positives.max_distance", self.max_distance)];
         for (key, distance) in distances {
             if let Some(distance) = distance {
                 // As f64: TOML has no f32, and the shortest f32 decimal is another f64 than the f32 itself.
                 line(format!("mine.{key} = {:?}", f64::from(distance)));
             }
         }
-        let guards = &self.guards;
-        let scores = [
-            ("max_score", guards.max_score),
-            ("min_score", guards.min_score),
-            ("absolute_margin", guards.absolute_margin),
-            ("relative_margin", guards.relative_margin),
-        ];
-        for (key, score) in scores {
-            if let Some(score) = score {
-                lines.push(format!("mine.negatives.{key} = {score:?}"));
-            }
-        }
-        lines.push(format!("mine.negatives.reference = '{}'", guards.reference));
-        lines.push(format!("mine.negatives.skip_nearest = {}", guards.skip_nearest));
-        if let Some(window) = guards.window {
-            lines.push(format!("mine.negatives.window = {window}"));
-        }
+        lines.extend(self.guards.lines());
         if let Some(most) = self.max_per_class {
             lines.push(format!("mine.negatives.max_per_class = {most}"));
         }
         lines.join("\n")
     }
-}
-
-impl Guards {
-    fn any(&self) -> bool {
-        self.max_score.or(self.min_score).or(self.absolute_margin).or(self.relative_margin).is_some()
-            || self.window.is_some()
-            || self.skip_nearest > 0
-            || self.duplicate_distance.or(self.near_positive).is_some()
-    }
-
-    /// `any`: whether no band is named. `edge` draws a distance that occurs.
-    fn draw(draw: &mut Draw, metric: Metric, margin: f64, any: bool, edge: &dyn Fn(&mut Draw) -> f32) -> Self {
-        let mut guards = Self { reference: "each", ..Self::default() };
-        if draw.below(4) == 0 {
-            return guards;
-        }
-        let score = |draw: &mut Draw| score(metric, Distance::new(edge(draw)));
-        let maybe = |draw: &mut Draw| draw.below(4) == 0;
-        let (a, b) = (score(draw), score(draw));
-        guards.max_score = maybe(draw).then_some(a.max(b));
-        guards.min_score = maybe(draw).then_some(a.min(b));
-        guards.absolute_margin = maybe(draw).then_some(margin * if any { 1.5 } else { 0.5 });
-        guards.relative_margin = maybe(draw).then_some(0.1);
-        if guards.absolute_margin.or(guards.relative_margin).is_some() {
-            guards.reference = *draw.one_of(&["each", "nearest", "farthest", "mean"]);
-        }
-        guards.skip_nearest = if maybe(draw) { 1 + draw.below(3) as usize } else { 0 };
-        guards.window = maybe(draw).then_some(guards.skip_nearest + 1 + draw.below(20) as usize);
-        guards.duplicate_distance = maybe(draw).then_some(edge(draw).min(edge(draw)));
-        guards.near_positive = maybe(draw).then_some(edge(draw).abs().min(edge(draw).abs()));
-        guards
-    }
-}
-
-fn score(metric: Metric, distance: Distance) -> f64 {
-    if metric == Metric::Cosine { 1.0 - f64::from(distance.get()) } else { -f64::from(distance.get()) }
 }
 
 /// All distances between anchors and a store.
@@ -224,6 +157,7 @@ pub struct Twin<'a> {
     own: Vec<Option<usize>>,
     /// Of each anchor, its positives by pairs.
     pairs: Option<Vec<BTreeSet<usize>>>,
+    scores: Scores,
 }
 
 type Candidate = (Distance, usize);
@@ -249,7 +183,21 @@ impl<'a> Twin<'a> {
             Metric::Cosine => rows.vectors.iter().map(unit).collect(),
             _ => rows.vectors.clone(),
         };
-        Self { rows, metric, vectors: prepared(rows), anchors, anchor_vectors: prepared(anchors), own, pairs }
+        Self {
+            rows,
+            metric,
+            vectors: prepared(rows),
+            anchors,
+            anchor_vectors: prepared(anchors),
+            own,
+            pairs,
+            scores: Scores::default(),
+        }
+    }
+
+    /// With what a reranker says.
+    pub fn scored(self, scores: Scores) -> Self {
+        Self { scores, ..self }
     }
 
     fn has_queries(&self) -> bool {
@@ -305,10 +253,11 @@ impl<'a> Twin<'a> {
         &self,
         asked: &Asked,
         anchor: usize,
-        d_ap: Distance,
+        positive: Candidate,
         chosen: &[Candidate],
         guarded: bool,
     ) -> Vec<(Candidate, &'static str)> {
+        let d_ap = positive.0;
         let mut negatives: Vec<Candidate> = (0..self.vectors.len())
             .filter(|&row| self.own[anchor] != Some(row) && self.strange(asked, anchor, row))
             .filter(|&row| self.team_fits(asked.teams[1], anchor, row))
@@ -319,7 +268,7 @@ impl<'a> Twin<'a> {
             let guards = &asked.guards;
             negatives.truncate(guards.window.unwrap_or(usize::MAX));
             negatives.drain(..guards.skip_nearest.min(negatives.len()));
-            negatives.retain(|&negative| self.kept(asked, negative, d_ap, chosen));
+            negatives.retain(|&negative| self.kept(asked, anchor, positive, negative, chosen));
         }
         let band = |d_an: Distance| {
             let gap = f64::from(d_an.get()) - f64::from(d_ap.get());
@@ -335,7 +284,14 @@ impl<'a> Twin<'a> {
     }
 
     /// Whether the guards that do not count ranks keep a negative.
-    fn kept(&self, asked: &Asked, (d_an, negative): Candidate, d_ap: Distance, chosen: &[Candidate]) -> bool {
+    fn kept(
+        &self,
+        asked: &Asked,
+        anchor: usize,
+        (d_ap, positive): Candidate,
+        (d_an, negative): Candidate,
+        chosen: &[Candidate],
+    ) -> bool {
         let guards = &asked.guards;
         let scores: Vec<f64> = chosen.iter().map(|&(d, _)| score(asked.metric, d)).collect();
         let s_ap = match guards.reference {
@@ -350,6 +306,10 @@ impl<'a> Twin<'a> {
             && guards.absolute_margin.is_none_or(|margin| s_an <= s_ap - margin)
             && guards.relative_margin.is_none_or(|margin| s_an <= s_ap - margin * s_ap.abs())
             && guards.duplicate_distance.is_none_or(|near| d_an.get() > near)
+            && guards.score_gap.is_none_or(|gap| {
+                let score = |row| self.scores.0.get(&(anchor, row)).copied().map(f64::from);
+                score(positive).zip(score(negative)).is_some_and(|(of_p, of_n)| of_p - of_n >= gap)
+            })
             && guards.near_positive.is_none_or(|near| {
                 chosen.iter().all(|&(_, positive)| {
                     self.metric.distance(&self.vectors[negative], &self.vectors[positive]).get() > near
@@ -396,7 +356,7 @@ impl<'a> Twin<'a> {
                 found += lines.len();
                 answer.check(asked, anchor, &lines)?;
             }
-            let guarded = || pairs.iter().any(|&(d_ap, _)| !self.wanted(asked, anchor, d_ap, &pairs, false).is_empty());
+            let guarded = || pairs.iter().any(|&pair| !self.wanted(asked, anchor, pair, &pairs, false).is_empty());
             let by_label = self.pairs.is_none();
             let reason = match &self.anchors.labels[anchor] {
                 None if by_label => Some("unlabelled"),
@@ -436,7 +396,7 @@ impl<'a> Twin<'a> {
             let Some(&(d_ap, _)) = positives.iter().find(|(_, row)| *row == positive) else {
                 return Err(format!("{line:?}: no such positive"));
             };
-            let mut negatives = self.negatives(asked, anchor, d_ap, &[], false).into_iter();
+            let mut negatives = self.negatives(asked, anchor, (d_ap, positive), &[], false).into_iter();
             let Some(((d_an, _), band)) = negatives.find(|((_, row), _)| *row as u64 == line.negative) else {
                 return Err(format!("{line:?}: no such negative"));
             };
@@ -446,7 +406,8 @@ impl<'a> Twin<'a> {
             // Ranks are as approximate as the search, and other positives of the anchor are not known.
             let alone = asked.guards.reference == "each" && asked.guards.near_positive.is_none();
             let negative = (d_an, line.negative as usize);
-            if alone && !self.kept(asked, negative, d_ap, &[(d_ap, positive)]) {
+            let positive = (d_ap, positive);
+            if alone && !self.kept(asked, anchor, positive, negative, &[positive]) {
                 return Err(format!("{line:?}: guards refuse it"));
             }
         }
@@ -475,7 +436,7 @@ impl<'a> Twin<'a> {
             }
             _ => {
                 let chosen: Vec<Candidate> = positives.iter().copied().filter(|(_, row)| seen.contains(row)).collect();
-                let fruitful = |&&pair: &&Candidate| !self.wanted(asked, anchor, pair.0, &[pair], true).is_empty();
+                let fruitful = |&&pair: &&Candidate| !self.wanted(asked, anchor, pair, &[pair], true).is_empty();
                 let barren = positives.len() - positives.iter().filter(fruitful).count();
                 let least = limit.min(positives.len()).saturating_sub(barren);
                 if chosen.len() > limit || chosen.len() < least {
@@ -493,19 +454,19 @@ impl<'a> Twin<'a> {
         &self,
         asked: &Asked,
         anchor: usize,
-        d_ap: Distance,
+        positive: Candidate,
         chosen: &[Candidate],
         guarded: bool,
     ) -> Vec<Candidate> {
         let named = |band: &str| {
             asked.bands.is_empty() || asked.bands.iter().any(|(b, _)| *b == band) || asked.fallback.contains(&band)
         };
-        let negatives = self.negatives(asked, anchor, d_ap, chosen, guarded);
+        let negatives = self.negatives(asked, anchor, positive, chosen, guarded);
         negatives.into_iter().filter(|(_, band)| named(band)).map(|(negative, _)| negative).collect()
     }
 
     fn answer(&self, asked: &Asked, anchor: usize, positive: Candidate, chosen: &[Candidate]) -> Answer {
-        let negatives = self.negatives(asked, anchor, positive.0, chosen, true);
+        let negatives = self.negatives(asked, anchor, positive, chosen, true);
         let slots = if asked.bands.is_empty() { asked.any } else { asked.bands.iter().map(|(_, count)| count).sum() };
         Answer { positive, negatives, short: slots, windows: Vec::new() }
     }

@@ -137,7 +137,15 @@ fn check_triplet(triplet: &Triplet, names: &Names<'_>, asked: &Asked<'_>, report
         .into_iter()
         .filter(|&guard| guard != Guard::DuplicateDistance)
     {
-        report(names.distance, triplet.d_an.get().to_string(), format!("a negative that {} keeps", guard.name()));
+        let expected = format!("a negative that {} keeps", guard.name());
+        if guard == Guard::ScoreGap {
+            let score =
+                |row| asked.store.score(triplet.anchor, row).map_or("no score".to_owned(), |s| format!("score {s}"));
+            let (negative, positive) = (score(triplet.negative), score(triplet.positive));
+            report(names.row, format!("{negative} beside a positive of {positive}"), expected);
+        } else {
+            report(names.distance, triplet.d_an.get().to_string(), expected);
+        }
     }
     let wanted: Vec<Band> = if triplet.fallback {
         params.fallback.clone()
