@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::band::last;
 use super::{Params, Quotas, Triplet, positives};
 use crate::kernel::{Distance, Metric};
 use crate::search::Away;
@@ -190,16 +191,6 @@ pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params, quotas: &Q
         _ => guards.keeps(guard, params.metric, triplet.d_an, reference),
     };
     guards.set().filter(|&guard| !keeps(guard)).collect()
-}
-
-/// The largest distance for which a condition holds that holds up to some distance; [`Distance::MIN`] for none.
-fn last(holds: impl Fn(Distance) -> bool) -> Distance {
-    let (mut low, mut high) = (Distance::MIN.ordinal(), Distance::MAX.ordinal());
-    while low < high {
-        let middle = high - (high - low) / 2;
-        if holds(Distance::from_ordinal(middle)) { low = middle } else { high = middle - 1 }
-    }
-    Distance::from_ordinal(low)
 }
 
 #[cfg(test)]
