@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use hnsw_rs::hnswio::HnswIo;
@@ -167,11 +168,14 @@ fn dumps(shard: u32) -> [String; 2] {
 fn dump(graph: &Graph, dir: &Path, shard: u32) -> Result<(), GraphError> {
     let failed = |message: String| GraphError::Dump { path: dir.into(), message };
     for name in dumps(shard) {
-        // hnsw_rs panics where it cannot create them.
+        // hnsw_rs panics where it cannot create them, and does not say why.
         let path = dir.join(name);
         fs::File::create(&path).map_err(|source| GraphError::Keep { path, source })?;
     }
-    let written = graph.file_dump(dir, &basename(shard)).map_err(|error| failed(error.to_string()))?;
+    // Between here and there the disk may have filled up. The graph is only read, so nothing is left half changed.
+    let written = catch_unwind(AssertUnwindSafe(|| graph.file_dump(dir, &basename(shard))))
+        .map_err(|_| failed("their files cannot be created".to_owned()))?
+        .map_err(|error| failed(error.to_string()))?;
     if written == basename(shard) { Ok(()) } else { Err(failed(format!("dumped as {written}"))) }
 }
 
