@@ -38,7 +38,7 @@ pub enum PrepareError {
     #[error(transparent)]
     DimensionsDiffer(#[from] DimensionsDiffer),
     #[error(transparent)]
-    TwoValues(#[from] TwoValues),
+    TwoValues(#[from] Box<TwoValues>),
     #[error(transparent)]
     Fit(#[from] Box<FitError>),
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
@@ -208,7 +208,7 @@ impl<'a> Preparation<'a> {
             return Err(Useless::NoLinks { path, roles, rows: survey.rows() }.into());
         }
         if let Err(twice) = links::sort(&mut links) {
-            return Err(link_table::two_values(params, survey, anchors, to, twice).await?.into());
+            return Err(link_table::two_values(params, survey, anchors, to, twice).await.map(Box::new)?.into());
         }
         let (section, valued) = (params.section, params.value.is_some());
         self.draft.write_links(section.name(), self.side.rows as u32, &links, valued)?;
