@@ -23,6 +23,7 @@
 //! | 1 | [`store`] | What is in the store? After it no NaN, no ragged vector, no null id. |
 //! | 0 | [`disk`] | What survives a crash? Files that are there whole or not at all. |
 //! | 0 | [`kernel`] | How far apart are two vectors? Knows of nothing else. |
+//! | 0 | [`words`] | How is a number told? |
 //!
 //! # Where a change goes
 //!
@@ -44,3 +45,4 @@ pub mod pipeline;
 pub mod report;
 pub mod search;
 pub mod store;
+pub mod words;

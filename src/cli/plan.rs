@@ -1,15 +1,15 @@
 //! `miner plan`
 
-use std::sync::atomic::AtomicBool;
-
 use serde::Serialize;
 use triplet_miner::mine::{AtMargin, Calibration, Fullness, WithGuard};
 use triplet_miner::pipeline::{self, Control, Explanation};
 use triplet_miner::report::Silent;
 use triplet_miner::store::ScoredPairs;
+use triplet_miner::words::thousands;
 
 use super::output::{self, table};
 use super::pipeline_file::{PipelineFile, RunFlags};
+use super::signals;
 use super::status::Status;
 
 /// Check a pipeline against its data, and say what a run will do and take; write nothing
@@ -31,8 +31,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     args.run.apply(&mut plan.run);
-    // Nothing is written, so a signal may end the process as it stands.
-    let control = Control { progress: &Silent, interrupted: &AtomicBool::new(false) };
+    let control = Control { progress: &Silent, brake: signals::watch()? };
     let explanation = pipeline::explain(&plan, &control)?;
     let calibration = args.calibrate.then(|| pipeline::calibrate(&plan, &control)).transpose()?;
     match (args.json, &calibration) {
@@ -56,13 +55,14 @@ fn tables(calibration: &Calibration) -> String {
     let share = |fullness: &Fullness| format!("{:.1} %", 100.0 * fullness.filled);
     let mut bands = table(&["margin", "hard", "median", "semi-hard", "median", "easy", "median"]);
     for AtMargin { margin, bands: of } in margins {
-        let cells = of.iter().flat_map(|(_, fullness)| [share(fullness), fullness.median.to_string()]);
+        let cells = of.iter().flat_map(|(_, fullness)| [share(fullness), thousands(fullness.median)]);
         bands.add_row(std::iter::once(short(*margin)).chain(cells));
     }
     let mut behind = table(&["guard", "value", "filled", "median"]);
     for WithGuard { guard, value, fullness } in guards {
-        behind.add_row([guard.name().to_owned(), short(*value), share(fullness), fullness.median.to_string()]);
+        behind.add_row([guard.name().to_owned(), short(*value), share(fullness), thousands(fullness.median)]);
     }
+    let [anchors, pairs] = [anchors, pairs].map(|count| thousands(*count as u64));
     let sample = format!(
         "On a sample of {anchors} anchors and {pairs} pairs: slots that would be filled, and candidates of the median pair"
     );

@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     plan.run.fresh = args.fresh;
 
     let progress = progress::choose(args.quiet);
-    let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
+    let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
     let Outcome { path, already, littered, summary } = pipeline::run(&plan, &control)?;
     if let Some(error) = littered {
         output::aside(&format!("warning: the output is complete, but its scratch folder is left: {error}"));

@@ -43,7 +43,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let progress = progress::choose(false);
-    let control = Control { progress: progress.as_ref(), interrupted: signals::watch()? };
+    let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
     let moved = Moved {
         store: args.store.clone(),
         queries: args.queries.clone(),

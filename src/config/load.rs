@@ -12,6 +12,7 @@ use super::plan::{self, Places, Plan};
 use super::prepare::matrix_file;
 use super::schema::check_keys;
 use super::spec::{BatchesSpec, ROWS_PER_FILE, Spec, WeightsSpec};
+use super::written::Written;
 use crate::mine::PositivePick;
 
 /// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
@@ -26,8 +27,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     for argument in set {
         apply(&mut table, argument).map_err(|message| ConfigError::Set { argument: argument.clone(), message })?;
     }
-    // Shown in complaints: environment variables by name, never by value.
-    let written = table.clone();
+    let written = Written { file: file.into(), text, table: table.clone(), set: set.to_vec() };
     let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let checked = understand(&mut table).and_then(|mut spec| {
         spec.output.path.get_or_insert_with(|| format!("out/{stem}"));
@@ -52,13 +52,10 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         }
         Ok(plan)
     });
-    checked.map_err(|Complaint { key, message }| ConfigError::Key {
-        file: file.into(),
-        place: Place(if overrides(set, &key) { None } else { place(&text, &key) }),
-        found: lookup(&written, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
-        key,
-        message,
-    })
+    match checked {
+        Ok(plan) => Ok(Plan { written: Some(written), ..plan }),
+        Err(complaint) => Err(written.complain(complaint)),
+    }
 }
 
 /// A file larger than this is no pipeline.
@@ -231,40 +228,4 @@ fn expand(text: &str, key: &str) -> Result<String, Complaint> {
     }
     out.push_str(rest);
     Ok(out)
-}
-
-/// The value at a dotted key; elements of lists are `key[0]`.
-fn lookup<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
-    let mut parts = key.split(['.', '[']);
-    let first = table.get(parts.next()?)?;
-    parts.try_fold(first, |value, part| match part.strip_suffix(']') {
-        Some(index) => value.get(index.parse::<usize>().ok()?),
-        None => value.get(part),
-    })
-}
-
-/// Whether a `--set` gave the value of a key, or of a section or list around it.
-fn overrides(set: &[String], key: &str) -> bool {
-    set.iter().filter_map(|argument| argument.split_once('=')).any(|(path, _)| {
-        key.strip_prefix(path.trim()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-    })
-}
-
-/// Line and column of a key in the file, from 1; of a list's element, those of the list.
-fn place(text: &str, key: &str) -> Option<(usize, usize)> {
-    let root = toml::de::DeTable::parse(text).ok()?;
-    let mut table = root.get_ref();
-    let list = key.split('[').next()?;
-    let mut keys = list.split('.').peekable();
-    loop {
-        let name = keys.next()?;
-        let (found, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
-        if keys.peek().is_none() {
-            let before = &text[..found.span().start];
-            let line = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-            return Some((line, column));
-        }
-        table = value.get_ref().as_table()?;
-    }
 }

@@ -13,6 +13,7 @@ mod schema;
 mod size;
 mod spec;
 mod together;
+mod written;
 
 pub use error::{ConfigError, Place};
 pub use load::{load, restore};
@@ -20,3 +21,4 @@ pub(crate) use paths::resolved;
 pub use plan::{Places, Plan, Run};
 pub use schema::json_schema;
 pub use size::parse_size;
+pub use written::Written;

@@ -16,6 +16,7 @@ use super::spec::{
     Unlabelled, WeightsSpec,
 };
 use super::together;
+use super::written::Written;
 use crate::kernel::Metric;
 use crate::manifest::{Columns, Format, Layout, Order, Split};
 use crate::mine::{Ask, Balance, Band, Batches, NegativePick, Pk, PositivePick, Weighting};
@@ -27,6 +28,8 @@ use crate::{manifest, mine, search, store};
 pub struct Plan {
     /// The file it was read from.
     pub file: PathBuf,
+    /// As it was written; nothing where a manifest says what was.
+    pub written: Option<Written>,
     pub name: String,
     pub store: store::Params,
     /// The anchors, where they are not rows of the store.
@@ -128,6 +131,7 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     together::check(spec, &mine, &output)?;
     Ok(Plan {
         file: file.to_path_buf(),
+        written: None,
         name: spec.name.clone().unwrap_or_default(),
         store: store(&spec.store, store_path, mine.metric, fitting)?,
         queries,
@@ -304,8 +308,10 @@ fn mine(spec: &Spec, groups: &[&str]) -> Result<mine::Params, Complaint> {
 fn ask(bands: &BandsSpec) -> Result<Ask, Complaint> {
     let named = [(Band::Hard, bands.hard), (Band::SemiHard, bands.semi_hard), (Band::Easy, bands.easy)];
     let named: Vec<(Band, u32)> = named.into_iter().filter_map(|(band, count)| Some((band, count?))).collect();
-    if named.iter().any(|&(_, count)| count == 0) || bands.any == Some(0) {
-        return Err(Complaint::new("mine.bands", "a count must be at least 1; leave out a band that is not wanted"));
+    let zero = named.iter().find(|(_, count)| *count == 0).map(|(band, _)| band.name());
+    if let Some(band) = zero.or((bands.any == Some(0)).then_some("any")) {
+        let message = "a count must be at least 1; leave out a band that is not wanted";
+        return Err(Complaint::new(format!("mine.bands.{band}"), message));
     }
     match (bands.any, named.is_empty()) {
         (None, false) => Ok(Ask::Bands(named)),

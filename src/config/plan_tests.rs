@@ -50,7 +50,7 @@ fn values_that_make_no_sense_are_refused() {
         ("mine.bands={}", "p.toml: mine.bands: asks for nothing; expected { semi-hard = 1 }, for example"),
         (
             "mine.bands={ hard = 0 }",
-            "p.toml: mine.bands: a count must be at least 1; leave out a band that is not wanted",
+            "p.toml: mine.bands.hard = 0: a count must be at least 1; leave out a band that is not wanted",
         ),
         ("mine.bands={ any = 1, hard = 1 }", "p.toml: mine.bands: `any` is the union of all bands and stands alone"),
         (

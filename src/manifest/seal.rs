@@ -16,6 +16,7 @@ use super::sides::{SUSPECTS, UNMINED};
 use super::transform::TRANSFORM;
 use crate::disk::{self, sync_folder};
 use crate::mine::Tally;
+use crate::words::thousands;
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
 const OWN: [&str; 9] =
@@ -35,7 +36,7 @@ pub enum Destination {
 /// Why the output cannot go where it should.
 #[derive(Debug, Error)]
 pub enum DestinationError {
-    #[error("output.path: {}: {found}, which another pipeline, input or version wrote; to replace it, give --overwrite or output.overwrite = true", path.display())]
+    #[error("output.path: {}: {found}; to replace it, give --overwrite or output.overwrite = true", path.display())]
     Occupied { path: PathBuf, found: String },
     #[error("output.path: {}: not an output of miner: it holds '{foreign}'; such a folder is never replaced: choose another path, or empty it", path.display())]
     Foreign { path: PathBuf, foreign: String },
@@ -60,13 +61,18 @@ pub enum SealError {
 
 /// Whether `path` holds the finished output of the run with this fingerprint: everything listed is there, at its full length.
 pub fn is_current(path: &Path, fingerprint: &str) -> bool {
-    let whole = |sealed: &Sealed| {
-        sealed.listed().all(|listed| {
-            let length = listed.locate(path).ok().and_then(|place| Some(place.metadata().ok()?.len()));
-            length == Some(listed.bytes)
-        })
-    };
-    Sealed::load(path).is_ok_and(|sealed| sealed.fingerprint == fingerprint && whole(&sealed))
+    Sealed::load(path).is_ok_and(|sealed| sealed.fingerprint == fingerprint && damage(path, &sealed).is_none())
+}
+
+/// The first listed file that is not there, or not at its full length.
+fn damage(path: &Path, sealed: &Sealed) -> Option<String> {
+    sealed.listed().find_map(|listed| {
+        match listed.locate(path).ok().and_then(|place| Some(place.metadata().ok()?.len())) {
+            Some(length) if length == listed.bytes => None,
+            Some(length) => Some(format!("{} has {length} of {} bytes", listed.path, listed.bytes)),
+            None => Some(format!("{} is missing", listed.path)),
+        }
+    })
 }
 
 /// Looks at `output.path` before any work is done.
@@ -94,10 +100,16 @@ pub fn check_destination(output: &Params, fingerprint: &str) -> Result<Destinati
         return Ok(Destination::Replaceable);
     }
     let found = match Sealed::load(path) {
-        Ok(sealed) if sealed.fingerprint == fingerprint => "an output with files missing".to_owned(),
-        Ok(sealed) => format!("an output with {} triplets", sealed.rows.triplets),
-        Err(LoadError::Absent(_)) => "an output without its manifest".to_owned(),
-        Err(_) => "an output whose manifest cannot be read".to_owned(),
+        Ok(sealed) if sealed.fingerprint == fingerprint => {
+            let damage = damage(path, &sealed).unwrap_or_default();
+            format!("this pipeline's own output, damaged: {damage}")
+        }
+        Ok(sealed) => {
+            let triplets = thousands(sealed.rows.triplets);
+            format!("an output with {triplets} triplets, which another pipeline, input or version wrote")
+        }
+        Err(LoadError::Absent(_)) => "an output without its manifest, so nobody can tell what wrote it".to_owned(),
+        Err(_) => "an output whose manifest cannot be read, so nobody can tell what wrote it".to_owned(),
     };
     Err(DestinationError::Occupied { path: path.clone(), found })
 }
@@ -299,7 +311,11 @@ mod tests {
         assert_eq!(check("a").unwrap(), Destination::Current);
         assert!(matches!(check("b"), Err(DestinationError::Occupied { .. })));
         fs::remove_file(output.path.join("triplets/part-00001.csv")).unwrap();
-        assert!(check("a").unwrap_err().to_string().contains("files missing"));
+        let refusal = check("a").unwrap_err().to_string();
+        assert!(
+            refusal.contains("this pipeline's own output, damaged: triplets/part-00001.csv is missing; "),
+            "{refusal}"
+        );
     }
 
     #[test]

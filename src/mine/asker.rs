@@ -93,6 +93,11 @@ impl Asker {
         self.pairs.iter().filter(|pair| store.score(self.anchor, pair.positive).is_some()).count() as u64
     }
 
+    /// Whether nothing was found, by a search that was not exhaustive.
+    pub fn missed(&self) -> bool {
+        self.pairs.iter().all(|pair| pair.hits.is_empty()) && !self.pairs.iter().all(|pair| pair.exhaustive)
+    }
+
     /// A question to which every negative is an answer.
     pub fn quest<'a>(&'a self, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
         let Ground { store, params, .. } = ground;
@@ -118,7 +123,15 @@ impl Asker {
     }
 
     /// Takes its nearest negatives, as many as its guards must know.
+    ///
+    /// Of an approximate search they may be others. Then nothing counts as behind those that are skipped but what is
+    /// farther than each of so many that were found; a window holds the nearest that were found.
     pub fn take_ranks(&mut self, fill: Fill, guards: &Guards, store: &Prepared) {
+        if !fill.exhaustive && guards.window.is_none() {
+            let farthest = fill.hits.last().filter(|_| fill.hits.len() >= guards.skip_nearest as usize);
+            let above = farthest.map_or(Distance::MAX, |hit| hit.distance);
+            self.pairs.iter_mut().for_each(|pair| pair.span.0 = pair.span.0.max(above));
+        }
         let mut ranked: Vec<Row> = fill.hits.iter().map(|hit| hit.row).collect();
         let rest = ranked.split_off(ranked.len().min(guards.skip_nearest as usize));
         if guards.window.is_some() {

@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn windows_and_bands_agree_at_every_edge() {
-        for d_ap in [-3.0f32, -0.5, 0.0, 1e-30, 0.1, 0.3, 0.7, 1.999_999_9, 77.0, 1e20] {
-            for margin in [1e-9f64, 0.1, 0.2, 0.5, 3.0, 1e25] {
+        for d_ap in [-3.0f32, -1.0, -0.5, -0.2, 0.0, 1e-30, 0.1, 0.3, 0.7, 1.999_999_9, 77.0, 1e20] {
+            for margin in [1e-9f64, 0.1, 0.2, f64::from(0.2f32), 0.5, 1.0, 3.0, 1e25] {
                 let d_ap = Distance::new(d_ap);
                 for band in Band::ALL {
                     let (above, upto) = band.window(d_ap, margin);

@@ -20,6 +20,9 @@ pub(super) fn find(asking: Vec<Asking>, ground: Ground, harvest: &mut Harvest) {
     let guards = &ground.params.negatives.guards;
     let mut askers: Vec<Asker> = asking.into_iter().map(|asking| Asker::new(asking, guards, ground)).collect();
     fill(&mut askers, guards, ground);
+    if let Some(exact) = ground.search.settles() {
+        settle(&mut askers, guards, Ground { search: exact, ..ground });
+    }
     let guarded = guarded(&askers, ground);
     if let Some(nearest) = guards.duplicate_distance {
         duplicates(&askers, ground, Distance::new(nearest), &mut harvest.suspects);
@@ -47,6 +50,15 @@ fn fill(askers: &mut [Asker], guards: &Guards, ground: Ground) {
             short.map(|(owner, pair)| (owner, band.window(pair.d_ap, margin), pair.short)).collect()
         });
     }
+}
+
+/// Asks an exact search about those that received nothing, and cannot say that there is nothing.
+fn settle(askers: &mut [Asker], guards: &Guards, ground: Ground) {
+    let missed: Vec<usize> = (0..askers.len()).filter(|&index| askers[index].missed()).collect();
+    let mut again: Vec<Asker> =
+        missed.iter().map(|&index| Asker::new(askers[index].asking(), guards, ground)).collect();
+    fill(&mut again, guards, ground);
+    missed.into_iter().zip(again).for_each(|(index, asker)| askers[index] = asker);
 }
 
 /// The windows of a pair as the pipeline asks for them, with their counts.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Band, Params, Quotas, Triplet, mine, positives};
+use super::{Band, Params, Quotas, Reason, Triplet, mine, positives};
 use crate::search::lottery::combine;
 use crate::search::{Search, Tunable};
 use crate::store::{Prepared, Row};
@@ -34,6 +34,8 @@ const TRIED: usize = 512;
 
 /// Takes the least effort at which `search` reaches the target on a seeded sample of anchors, or its greatest one.
 /// What counts are the rows that the pipeline asks for. Gives the effort.
+///
+/// Then says whether anchors that are left with nothing are few enough to be asked about exactly.
 pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, quotas: &Quotas, target: f64) -> u32 {
     let anchors = sample(store, params, TRIED, 0x7475_6e65);
     let truth = Mined::new(&anchors, store, search.exact(), params, quotas);
@@ -47,7 +49,21 @@ pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, quotas:
         (low, high) = if enough { (low, middle) } else { (middle + 1, high) };
     }
     search.set_effort(low);
+    let missed = missed(&anchors, store, search, params, quotas) as f64 / anchors.len().max(1) as f64;
+    let pairs = missed * store.anchors().len() as f64 * store.corpus().len() as f64;
+    search.set_few(missed <= FEW || pairs <= FEW_PAIRS);
     low
+}
+
+/// Of all anchors, those for which nothing is found: so few that exact search about them costs little beside the rest …
+const FEW: f64 = 0.01;
+/// … or so few that it looks at no more pairs than it can in about a second.
+const FEW_PAIRS: f64 = 2e9;
+
+/// How many of these anchors a search finds nothing for, without knowing that there is nothing.
+fn missed(anchors: &[Row], store: &Prepared, search: &dyn Search, params: &Params, quotas: &Quotas) -> usize {
+    let unmined = anchors.par_chunks(128).flat_map_iter(|anchors| mine(anchors, store, search, params, quotas).unmined);
+    unmined.filter(|(_, reason)| *reason == Reason::SearchMissed).count()
 }
 
 /// Mines a seeded sample of anchors with both searches and compares, triplet by triplet: what counts are the rows the

@@ -4,7 +4,6 @@ use super::engine::{Control, Engine};
 use super::stages;
 use crate::config::Plan;
 use crate::mine::{self, Calibration, Quotas};
-use crate::store;
 
 /// Looks at a sample of anchors of a pipeline's store.
 ///
@@ -13,7 +12,7 @@ use crate::store;
 pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(plan.sources()))?;
+        let survey = stages::survey(plan, &engine)?;
         let (store, _folder) = stages::prepare_aside(plan, &survey, &engine, "as a run will see it")?;
         Ok(mine::calibrate(&store, &plan.mine, &Quotas::new(&store, &plan.mine)))
     })

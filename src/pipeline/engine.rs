@@ -1,24 +1,20 @@
 //! The machinery of a run: threads, an async runtime for DataFusion, a clock for each stage.
 
-use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Instant;
 
 use anyhow::Context;
 
+use super::brake::{Brake, Interrupted};
 use crate::report::{Progress, Stage, StageTime, Unit, Watermark};
 
 /// What steers a run from outside.
 pub struct Control<'a> {
     pub progress: &'a dyn Progress,
-    /// Set from a signal handler: the run stops at the next partition.
-    pub interrupted: &'a AtomicBool,
+    pub brake: &'a Brake,
 }
-
-/// The run was asked to stop. What is committed stays, and the same command goes on from there.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; finished partitions are kept, and the same command goes on from there")]
-pub struct Interrupted;
 
 /// Threads for computing and a runtime for reading.
 pub struct Engine<'a> {
@@ -52,8 +48,18 @@ impl<'a> Engine<'a> {
     }
 
     /// Waits for a future of the store or the manifest.
-    pub fn wait<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+    ///
+    /// # Errors
+    /// Its own; or when the run was asked to stop, which is looked at whenever the future has waited for something.
+    pub fn wait<T, E>(&self, future: impl Future<Output = Result<T, E>>) -> anyhow::Result<T>
+    where
+        anyhow::Error: From<E>,
+    {
+        let mut future = pin!(future);
+        self.runtime.block_on(poll_fn(|context| match self.go_on() {
+            Ok(()) => future.as_mut().poll(context).map(|done| done.map_err(anyhow::Error::from)),
+            Err(interrupted) => Poll::Ready(Err(interrupted.into())),
+        }))
     }
 
     pub fn threads(&self) -> usize {
@@ -64,10 +70,14 @@ impl<'a> Engine<'a> {
         self.control.progress
     }
 
+    pub fn brake(&self) -> &Brake {
+        self.control.brake
+    }
+
     /// # Errors
     /// When the run was asked to stop.
     pub fn go_on(&self) -> Result<(), Interrupted> {
-        if self.control.interrupted.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+        self.control.brake.go_on()
     }
 }
 

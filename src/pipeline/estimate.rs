@@ -62,7 +62,8 @@ const FIT_RATE: f64 = 2e9;
 /// Of the d³ that finding eigenvectors takes, and inverting a root or whitening twice.
 const FIT_CUBES: f64 = 12.0;
 
-/// Seconds that learning a transform and applying it takes on one thread, and bytes of a row's vector as it was read.
+/// Seconds that learning a transform (twice where it knows labels, see [`crate::mine::nearest_accuracy`]) and applying it takes on
+/// one thread, and bytes of a row's vector as it was read.
 fn fit(plan: &Plan, job: &Job) -> (f64, f64) {
     let (rows, read, d) = (job.rows as f64, job.read_dims as f64, job.dims as f64);
     let operations = match plan.store.fitting.transform {
@@ -70,7 +71,9 @@ fn fit(plan: &Plan, job: &Job) -> (f64, f64) {
         Transform::None => rows * read * 4.0,
         Transform::Matrix(_) => rows * read * d,
         Transform::PcaWhiten | Transform::Rca | Transform::Lda => {
-            rows * read * (read / 2.0 + d) + FIT_CUBES * read * read * read
+            let learn = rows * read * read / 2.0 + FIT_CUBES * read * read * read;
+            let learned = if plan.store.fitting.knows_labels() { 2.0 } else { 1.0 };
+            learned * learn + rows * read * d
         }
     };
     (operations / FIT_RATE, 4.0 * read)

@@ -14,7 +14,8 @@ use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
 use crate::search::Index;
-use crate::store::{self, Census, LinkCensus, ScoredPairs};
+use crate::store::{Census, LinkCensus, ScoredPairs};
+use crate::words::thousands;
 
 /// What `miner plan` says.
 #[derive(Debug, Serialize)]
@@ -33,6 +34,8 @@ pub struct Explanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prepare: Option<String>,
     pub census: Census,
+    /// Rows that ask: those with a positive, but for what `anchors_per_class` leaves out.
+    pub anchors: u64,
     /// Of `output.path`: nothing there, already current, or to be replaced.
     pub output: String,
     pub destination: &'static str,
@@ -52,7 +55,7 @@ pub struct Explanation {
 pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(plan.sources()))?;
+        let survey = stages::survey(plan, &engine)?;
         let Appraisal { census, choice, job } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
         budget::Budget::of(&job).check(plan, job.threads)?;
@@ -77,6 +80,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
             partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
             threads: engine.threads(),
+            anchors: job.anchors,
             census,
             estimates: estimate(plan, &job),
             memory: budget::given(plan),
@@ -96,55 +100,53 @@ impl fmt::Display for Explanation {
         line("pipeline", self.name.clone())?;
         let files = if self.files == 1 { String::new() } else { format!(" ({} files)", self.files) };
         line("store", format!("{}{files}", self.store))?;
-        line("rows", format!("{} of {} kept, {} dimensions", census.kept, census.rows, self.dimensions))?;
+        line(
+            "rows",
+            format!("{} of {} kept, {} dimensions", thousands(census.kept), thousands(census.rows), self.dimensions),
+        )?;
         if let (Some(path), Some(queries)) = (&self.queries, &census.queries) {
-            line("queries", format!("{path}: {} of {} kept", queries.kept, queries.rows))?;
+            line("queries", format!("{path}: {} of {} kept", thousands(queries.kept), thousands(queries.rows)))?;
         }
         match (&self.pairs, &census.pairs) {
-            (Some(path), Some(pairs)) => line(
-                "pairs",
-                format!("{path}: {} of {} queries, the most of one {}", pairs.rows, pairs.anchors, pairs.most),
-            )?,
-            _ => line(
-                "classes",
-                format!(
-                    "{}, the largest {} rows; {} rows alone in theirs, {} without a label",
-                    census.classes, census.largest_class, census.singletons, census.unlabelled
-                ),
-            )?,
+            (Some(path), Some(pairs)) => {
+                let [rows, queries, most] = [pairs.rows, pairs.anchors, pairs.most].map(thousands);
+                line("pairs", format!("{path}: {rows} of {queries} queries, the most of one {most}"))?;
+            }
+            _ => {
+                let Census { classes, largest_class, singletons, unlabelled, .. } = census;
+                let [classes, largest, alone, without] =
+                    [classes, largest_class, singletons, unlabelled].map(|count| thousands(*count));
+                let rest = format!("{alone} rows alone in theirs, {without} without a label");
+                line("classes", format!("{classes}, the largest {largest} rows; {rest}"))?;
+            }
         }
         if let Some(alike) = &census.look_alikes {
             line("look-alikes", alike.to_string())?;
         }
         if let (Some(path), Some(scores)) = (&self.scores, &census.scores) {
-            let LinkCensus { rows, anchors, most } = scores;
+            let LinkCensus { rows, anchors, most } = *scores;
+            let [rows, anchors, most] = [rows, anchors, most].map(thousands);
             line("scores", format!("{path}: {rows} of {anchors} anchors, the most of one {most}"))?;
         }
         if let Some(ScoredPairs { pairs, scored }) = census.scored_pairs {
-            line("", format!("{scored} of {pairs} pairs have one"))?;
+            line("", format!("{} of {} pairs have one", thousands(scored), thousands(pairs)))?;
         }
         if let Some(prepare) = &self.prepare {
             line("prepare", prepare.clone())?;
         }
-        line("anchors", census.anchors.to_string())?;
+        let of = match census.anchors {
+            all if all == self.anchors => String::new(),
+            all => format!(" of {}, by balance.anchors_per_class", thousands(all)),
+        };
+        line("anchors", format!("{}{of}", thousands(self.anchors)))?;
         line("index", format!("{}: {}", self.index.name(), self.reason))?;
-        line("partitions", format!("{} on {} threads", self.partitions, self.threads))?;
-        line("triplets", format!("at most {}", estimates.triplets_at_most))?;
-        let about = if estimates.at_most { "at most" } else { "about" };
-        line("time", format!("{about} {}", duration(estimates.seconds)))?;
+        line("partitions", format!("{} on {} threads", thousands(self.partitions as u64), self.threads))?;
+        line("triplets", format!("at most {}", thousands(estimates.triplets_at_most)))?;
+        line("time", estimates.time())?;
         let bound = self.memory.map(|bytes| format!(", of {} at most", ByteSize(bytes))).unwrap_or_default();
         line("memory", format!("about {}{bound}", ByteSize(estimates.memory_bytes)))?;
         let (scratch, output) = (ByteSize(estimates.scratch_bytes), ByteSize(estimates.output_bytes));
         line("disk", format!("at most {scratch} scratch, {output} output"))?;
         write!(f, "  {:<11} {} ({})", "output", self.output, self.destination)
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    match seconds {
-        s if s < 10.0 => format!("{s:.1} s"),
-        s if s < 600.0 => format!("{s:.0} s"),
-        s if s < 36_000.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3_600.0),
     }
 }

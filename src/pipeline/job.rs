@@ -92,13 +92,14 @@ pub struct Appraisal {
     pub job: Job,
 }
 
-/// Reads labels, no vectors.
+/// Reads labels, and no vectors but the first.
 ///
 /// # Errors
 /// Those of preparing that labels alone can tell; and too little memory even to read the labels.
 pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Result<Appraisal> {
     Budget::check_reading(plan, survey.reading_bytes(), engine.threads() as u64)?;
     let census = engine.wait(store::census(plan.sources(), survey))?;
+    engine.wait(store::check_dimensions(plan.sources(), survey, census.classes))?;
     let fitting = &plan.store.fitting;
     let (read_dims, threads) = (survey.store.dims(), engine.threads() as u64);
     let dims = fitting.dims(read_dims, census.classes, survey.store.matrix());
@@ -134,7 +135,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         reading_bytes: survey.reading_bytes(),
         plain_bytes: tables.map(|table| table.rows() * table.row_bytes()).sum(),
         anchors: match balance.anchors_per_class {
-            Some(most) => census.anchors.min(u64::from(most) * pairing_classes),
+            Some(most) => census.anchors_of_classes(u64::from(most)),
             None => census.anchors,
         },
         negatives: census.kept - if plan.mine.negatives.unlabelled { 0 } else { census.unlabelled.min(census.kept) },

@@ -1,5 +1,6 @@
 //! Floor 6. *What happens, in which order?* The job, stage by stage.
 
+mod brake;
 mod budget;
 mod calibrate;
 mod engine;
@@ -14,9 +15,10 @@ mod scratch;
 mod stages;
 mod verify;
 
+pub use brake::{Brake, Interrupted};
 pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
-pub use engine::{Control, Interrupted};
+pub use engine::Control;
 pub use explain::{Explanation, explain};
 pub use job::TooFewClasses;
 pub use lock::{Holder, LockError};
@@ -29,7 +31,6 @@ use crate::config::Plan;
 use crate::manifest::{self, Destination, Material};
 use crate::mine::Quotas;
 use crate::report::{self, Summary};
-use crate::store;
 use budget::Budget;
 use engine::{Engine, Watch};
 use estimate::estimate;
@@ -58,7 +59,7 @@ pub struct Outcome {
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     let engine = Engine::new(plan.run.threads, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(plan.sources()))?;
+        let survey = stages::survey(plan, &engine)?;
         let inputs = stages::inputs(plan, &survey);
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, program::VERSION);
         let path = plan.output.path.clone();
@@ -88,7 +89,8 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
         survey.check_unchanged(plan.sources())?;
-        let summary = Some(stages::seal(plan, draft, watch, estimates, learned, audit, census.look_alikes)?);
+        let look_alikes = census.look_alikes;
+        let summary = Some(stages::seal(plan, draft, &engine, watch, estimates, learned, audit, look_alikes)?);
         Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
     })
 }

@@ -18,7 +18,27 @@ use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts
 use crate::mine::{self, Audit, Quotas, Recall};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
-use crate::store::{self, LinkSurvey, LookAlikes, Prepared, ScoredPairs, Section, Survey, Surveys};
+use crate::store::{
+    self, ExpressionError, LinkSurvey, LookAlikes, Prepared, ScoredPairs, Section, SelectionError, Survey, SurveyError,
+    Surveys,
+};
+use crate::words::thousands;
+
+/// Looks at the inputs.
+///
+/// # Errors
+/// Those of [`store::survey`]. What a key says of columns that are not there is the pipeline's fault, and not the data's.
+pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
+    engine.wait(store::survey(plan.sources())).map_err(|error| match (&plan.written, error.downcast_ref()) {
+        (Some(written), Some(SurveyError::Selection { path, source })) => match source.as_ref() {
+            SelectionError::Expression(ExpressionError { section, key, text, fault }) => {
+                written.refuted(section.name(), key, text, format!("{}: {fault}", path.display())).into()
+            }
+            SelectionError::Columns(_) => error,
+        },
+        _ => error,
+    })
+}
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
 pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
@@ -84,9 +104,13 @@ pub fn prepare(
         engine.go_on()?;
         manifest::check_columns(&store, &plan.mine, &plan.output)?;
         let (rows, dims, classes) = (store.corpus().len(), store.dims(), store.classes());
-        let mut summary = format!("{rows} rows × {dims} dimensions");
-        summary += &if store.has_pairs() { String::new() } else { format!(", {classes} classes") };
-        summary += &if store.has_queries() { format!(", {} queries", store.anchors().len()) } else { String::new() };
+        let mut summary = format!("{} rows × {dims} dimensions", thousands(rows as u64));
+        summary += &if store.has_pairs() { String::new() } else { format!(", {} classes", thousands(classes as u64)) };
+        summary += &if store.has_queries() {
+            format!(", {} queries", thousands(store.anchors().len() as u64))
+        } else {
+            String::new()
+        };
         Ok((store, summary))
     })
 }
@@ -109,7 +133,7 @@ pub fn fit(
     watch.stage("prepare", Some(u64::from(store.rows())), Unit::Rows, |stage| {
         let store = fitted(plan, survey, store, &|rows| stage.advance(rows))?;
         engine.go_on()?;
-        let nearest = || mine::nearest_accuracy(&store, plan.mine.metric, plan.mine.seed);
+        let nearest = || mine::nearest_accuracy(&store, &plan.store.fitting, plan.mine.metric, plan.mine.seed);
         let nearest = noted(&scratch.notes(), "nearest", nearest)?;
         let line = store.fitted().map(|fitted| PrepareLine {
             transform: fitted.name.clone(),
@@ -139,7 +163,7 @@ pub fn prepare_aside(
     engine: &Engine,
     done: &str,
 ) -> anyhow::Result<(Prepared, tempfile::TempDir)> {
-    let folder = tempfile::tempdir()?;
+    let folder = engine.brake().folder()?;
     let dir = folder.path().join("store");
     let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
     engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
@@ -274,7 +298,7 @@ pub fn mine(
                 Ok(found)
             })
             .sum::<anyhow::Result<u64>>()?;
-        Ok((harvests, format!("{triplets} triplets")))
+        Ok((harvests, format!("{} triplets", thousands(triplets))))
     })
 }
 
@@ -296,7 +320,11 @@ pub fn measure(
             Some(Recall { sample, overall, .. }) => {
                 let missed = if overall.estimate < plan.search.target_recall { "; the target was missed" } else { "" };
                 let (low, high) = (overall.low, overall.high);
-                format!("{:.3} (95 %: {low:.3} … {high:.3}) on {sample} anchors{missed}", overall.estimate)
+                format!(
+                    "{:.3} (95 %: {low:.3} … {high:.3}) on {} anchors{missed}",
+                    overall.estimate,
+                    thousands(u64::from(*sample))
+                )
             }
         };
         Ok((recall, summary))
@@ -376,6 +404,7 @@ pub fn write(
 pub fn seal(
     plan: &Plan,
     draft: Draft,
+    engine: &Engine,
     watch: Watch,
     estimates: Estimates,
     learned: Learned,
@@ -418,6 +447,7 @@ pub fn seal(
         estimates: Some(estimates),
     };
     summary.write(draft.folder())?;
+    engine.brake().seal()?;
     draft.seal()?;
     Ok(summary)
 }

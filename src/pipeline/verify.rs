@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::brake::Interrupted;
 use super::budget::{Budget, Output};
 use super::engine::{Control, Engine};
 use super::job::{Job, appraise};
 use super::stages;
-use crate::config::{self, Places};
+use crate::config::{self, Places, Plan};
 use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
 use crate::mine::{self, Harvest, Quotas};
 use crate::search::{Brute, Index, Search};
-use crate::store::{self, Row, Section, Transform};
+use crate::store::{ListError, Row, Section, SurveyError, Transform};
 
 /// Anchors that are mined again by brute force.
 const SAMPLE: usize = 200;
@@ -39,7 +40,7 @@ pub fn verify(
     plan.run.memory = memory;
     let engine = Engine::new(0, control)?;
     engine.install(|| {
-        let survey = engine.wait(store::survey(plan.sources()))?;
+        let survey = stages::survey(&plan, &engine).map_err(|error| moved.hint(error, &plan))?;
         let job = appraise(&plan, &survey, &engine)?.job;
         Budget::check_output(&job, &extent(&sealed, &job, full), memory, out)?;
         let (prepared, _folder) =
@@ -48,12 +49,16 @@ pub fn verify(
         let unlabelled = plan.mine.negatives.unlabelled;
         let search: Box<dyn Search> =
             if full { Box::new(stages::exact(&prepared, unlabelled)?) } else { Box::new(Brute::new(&prepared)) };
-        let again = |anchors: &[Row]| {
+        let again = |anchors: &[Row]| -> Result<Harvest, String> {
             let mut harvest = Harvest::default();
             let parts: Vec<Harvest> = anchors
                 .par_chunks(if full { 1_024 } else { 8 })
-                .map(|anchors| mine::mine(anchors, &prepared, search.as_ref(), &plan.mine, &quotas))
-                .collect();
+                .map(|anchors| {
+                    engine.go_on()?;
+                    Ok(mine::mine(anchors, &prepared, search.as_ref(), &plan.mine, &quotas))
+                })
+                .collect::<Result<_, Interrupted>>()
+                .map_err(|interrupted| interrupted.to_string())?;
             for part in parts {
                 harvest.triplets.extend(part.triplets);
                 harvest.unmined.extend(part.unmined);
@@ -71,7 +76,9 @@ pub fn verify(
             inputs: &stages::inputs(&plan, &survey),
             completeness,
         };
-        Ok(manifest::verify(out, &sealed, &asked))
+        let verdict = manifest::verify(out, &sealed, &asked);
+        engine.go_on()?;
+        Ok(verdict)
     })
 }
 
@@ -96,6 +103,29 @@ pub struct Moved {
 }
 
 impl Moved {
+    /// Says how to name the place of an input that is not where the manifest says it was.
+    fn hint(&self, error: anyhow::Error, plan: &Plan) -> anyhow::Error {
+        let missing = match error.downcast_ref() {
+            Some(SurveyError::List(ListError::Missing { path } | ListError::NoMatch { path })) => Some(path.clone()),
+            _ => None,
+        };
+        let told = |section| match section {
+            Section::Store => self.store.is_some(),
+            Section::Queries => self.queries.is_some(),
+            Section::Pairs => self.pairs.is_some(),
+            Section::Scores => self.scores.is_some(),
+        };
+        match plan.places().inputs().find(|(section, path)| !told(*section) && missing.as_ref() == Some(*path)) {
+            None => error,
+            Some((section, _)) => {
+                let (name, verb) = (section.name(), if section == Section::Store { "is" } else { "are" });
+                error.context(format!(
+                    "the {name} {verb} not where the manifest says; if moved, name the place with --{name} PATH"
+                ))
+            }
+        }
+    }
+
     /// Where every input is: the manifest names it as seen from the output, unless absolute.
     fn places(&self, sealed: &Sealed, out: &Path) -> Places {
         let named = |section: Section| {

@@ -8,6 +8,4 @@ mod summary;
 pub use estimate::Estimates;
 pub use memory::Watermark;
 pub use progress::{Progress, Silent, Stage, Unit};
-pub use summary::{
-    BandLine, PrepareLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, read, thousands,
-};
+pub use summary::{BandLine, PrepareLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, read};

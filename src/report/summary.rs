@@ -15,6 +15,7 @@ use crate::mine::{
     Ask, Audit, Balanced, Band, Batched, Guard, Interval, NearestAccuracy, Reason, Spread, Tally, Unscored,
 };
 use crate::store::{LookAlikes, ScoredPairs};
+use crate::words::thousands;
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
@@ -114,7 +115,7 @@ pub struct PrepareLine {
     /// Directions in which next to nothing varies: their variance was taken to be a hundred-millionth of the largest, or
     /// (when standardizing alone) they were left as they are.
     pub floored: u64,
-    /// Leave-one-out, on a sample.
+    /// On a sample.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest: Option<NearestAccuracy>,
 }
@@ -210,11 +211,12 @@ impl fmt::Display for Summary {
         line(f, "rows", format_args!("{rows} read, {anchors} anchors"))?;
         if let Some(prepare) = &self.prepare {
             line(f, "prepare", prepare)?;
-            if let Some(NearestAccuracy { queries, rows, apart, before, after }) = &prepare.nearest {
+            if let Some(NearestAccuracy { queries, rows, apart, held_out, before, after }) = &prepare.nearest {
                 let (queries, rows) = (thousands(*queries), thousands(*rows));
-                let sample = match apart {
-                    true => format!("{queries} queries in {rows} rows of the store"),
-                    false => format!("{queries} of {rows} rows, each left out"),
+                let sample = match (apart, held_out) {
+                    (true, _) => format!("{queries} queries in {rows} rows of the store"),
+                    (false, true) => format!("{queries} of {rows} rows, held out when it was learned once more"),
+                    (false, false) => format!("{queries} of {rows} rows, each left out"),
                 };
                 line(f, "", format_args!("1-NN accuracy {before:.3} → {after:.3} ({sample})"))?;
             }
@@ -237,13 +239,8 @@ impl fmt::Display for Summary {
         if let Some(rows) = self.rows_written.filter(|_| self.layout != "triplet") {
             line(f, "written as", format_args!("{}: {} rows", self.layout, thousands(rows)))?;
         }
-        if self.guarded + self.exhausted + self.missed > 0 {
-            let (exhausted, missed) = (thousands(self.exhausted), thousands(self.missed));
-            let guarded = match self.guarded {
-                0 => String::new(),
-                guarded => format!("{}: kept away by guards; ", thousands(guarded)),
-            };
-            line(f, "left empty", format_args!("{exhausted} slots: no such negative; {guarded}{missed}: none found"))?;
+        if let Some(text) = self.empty_text() {
+            line(f, "left empty", text)?;
         }
         if let Some(audit) = &self.guards {
             line(f, "guards", guards_text(audit))?;
@@ -295,16 +292,28 @@ impl fmt::Display for Summary {
         if !space.is_empty() {
             line(f, "space", space.join(", "))?;
         }
-        if let Some(Estimates { seconds, at_most, memory_bytes, output_bytes, .. }) = self.estimates {
-            let upper = if at_most { "at most " } else { "" };
-            let (seconds, memory, output) = (duration(seconds), ByteSize(memory_bytes), ByteSize(output_bytes));
-            line(f, "expected", format_args!("{upper}{seconds}, {memory} memory, {output} of triplets"))?;
+        if let Some(estimates) = &self.estimates {
+            let (memory, output) = (ByteSize(estimates.memory_bytes), ByteSize(estimates.output_bytes));
+            line(f, "expected", format_args!("{}, {memory} memory, {output} of triplets", estimates.time()))?;
         }
         write!(f, "  {:<11} {} anchors/s", "rate", thousands(self.rate() as u64))
     }
 }
 
 impl Summary {
+    /// Slots that nothing filled, by cause.
+    fn empty_text(&self) -> Option<String> {
+        let causes = [
+            (self.exhausted, "no such negative"),
+            (self.guarded, "kept away by guards"),
+            (self.missed, "none found, and approximate search cannot tell whether there is one"),
+        ];
+        let mut causes = causes.iter().filter(|(count, _)| *count > 0);
+        let (count, cause) = causes.next()?;
+        let first = format!("{} slots: {cause}", thousands(*count));
+        Some(causes.fold(first, |text, (count, cause)| format!("{text}; {}: {cause}", thousands(*count))))
+    }
+
     fn unmined_text(&self) -> String {
         let total = thousands(self.unmined.values().sum());
         let reasons: Vec<String> = (self.unmined.iter().filter(|&(_, &count)| count > 0))
@@ -366,19 +375,6 @@ fn share(part: u64, whole: u64) -> String {
     format!(" of {} asked ({}.{} %)", thousands(whole), permille / 10, permille % 10)
 }
 
-/// Digits in groups of three.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
@@ -424,7 +420,14 @@ mod tests {
                 from: 96,
                 dimensions: 32,
                 floored: 2,
-                nearest: Some(NearestAccuracy { queries: 500, rows: 1_320, apart: false, before: 0.5, after: 0.75 }),
+                nearest: Some(NearestAccuracy {
+                    queries: 500,
+                    rows: 1_320,
+                    apart: false,
+                    held_out: false,
+                    before: 0.5,
+                    after: 0.75,
+                }),
             }),
             anchors: 1_320,
             triplets: 3_520,
@@ -477,7 +480,7 @@ glosses → /out/glosses
   semi-hard   2,640 of 2,640 asked (100.0 %)
   easy        10
   fallback    10 of them
-  left empty  440 slots: no such negative; 0: none found
+  left empty  440 slots: no such negative
   unmined     12: 12 singleton
   suspects    3 near-duplicates across classes
   search      hnsw
@@ -485,7 +488,7 @@ glosses → /out/glosses
               hard 0.991 (0.985 … 0.995), semi-hard 0.945 (0.930 … 0.957)
   time        1 min 01 s (read 0.10 s, mine 1 min 01 s)
   space       123.0 MiB anonymous memory at most, 58.6 KiB of triplets
-  expected    at most 50.00 s, 130.0 MiB memory, 78.1 KiB of triplets
+  expected    at most 50 s, 130.0 MiB memory, 78.1 KiB of triplets
   rate        21 anchors/s";
         assert_eq!(summary().to_string(), expected);
     }

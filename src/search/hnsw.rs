@@ -32,6 +32,7 @@ pub struct Hnsw<'s> {
     /// Candidates of the first look: as the pipeline says, and as tuned.
     floor: u16,
     ef_search: usize,
+    few: bool,
 }
 
 impl<'s> Hnsw<'s> {
@@ -50,7 +51,7 @@ impl<'s> Hnsw<'s> {
     ) -> Result<Self, GraphError> {
         let graphs = graphs::open(store, params, dir, key, on_rows)?;
         let exact = Exact::new(store, unlabelled).map_err(|source| GraphError::Keep { path: dir.into(), source })?;
-        Ok(Self { exact, graphs, floor: params.ef_search, ef_search: usize::from(params.ef_search) })
+        Ok(Self { exact, graphs, floor: params.ef_search, ef_search: usize::from(params.ef_search), few: false })
     }
 
     /// Candidates of the first look.
@@ -182,6 +183,10 @@ impl Search for Hnsw<'_> {
         }
         corpus::settled(found)
     }
+
+    fn settles(&self) -> Option<&dyn Search> {
+        if self.few { Some(&self.exact) } else { None }
+    }
 }
 
 impl Tunable for Hnsw<'_> {
@@ -191,6 +196,10 @@ impl Tunable for Hnsw<'_> {
 
     fn set_effort(&mut self, effort: u32) {
         self.ef_search = (usize::from(self.floor) << effort).min(DEEPEST);
+    }
+
+    fn set_few(&mut self, few: bool) {
+        self.few = few;
     }
 
     fn exact(&self) -> &dyn Search {

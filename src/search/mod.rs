@@ -177,6 +177,12 @@ pub type Found = Vec<Fill>;
 /// The answer to a quest does not depend on the quests beside it, nor on how many threads ask.
 pub trait Search: Send + Sync {
     fn find(&self, quests: &[Quest]) -> Vec<Found>;
+
+    /// The exact search that is asked, too, about an anchor for which this one found nothing; none where this one is exact, or
+    /// too many anchors would ask.
+    fn settles(&self) -> Option<&dyn Search> {
+        None
+    }
 }
 
 /// A search that trades time for recall.
@@ -186,6 +192,9 @@ pub trait Tunable: Search {
 
     /// Takes a step, `0 … efforts − 1`.
     fn set_effort(&mut self, effort: u32);
+
+    /// Says whether anchors for which nothing is found are few.
+    fn set_few(&mut self, few: bool);
 
     /// The search that the same rows are measured against.
     fn exact(&self) -> &dyn Search;

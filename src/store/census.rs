@@ -1,6 +1,6 @@
 //! How many anchors and positives there are: what can be said of tables without reading their vectors.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
@@ -32,6 +32,9 @@ pub struct Census {
     pub classes: u64,
     pub largest_class: u64,
     pub singletons: u64,
+    /// Of each number of anchors, how many classes have so many; empty where pairs tell.
+    #[serde(skip)]
+    pub class_anchors: BTreeMap<u64, u64>,
     /// Rows kept whose label is null.
     pub unlabelled: u64,
     /// Of all distinct labels together.
@@ -53,6 +56,13 @@ pub struct Census {
     pub most_positives: u64,
     /// Of all anchors together, the rows that are looked at as positives.
     pub relatives: u64,
+}
+
+impl Census {
+    /// Anchors, so many of each class at most.
+    pub fn anchors_of_classes(&self, most: u64) -> u64 {
+        self.class_anchors.iter().map(|(&anchors, &classes)| anchors.min(most) * classes).sum()
+    }
 }
 
 /// The queries of a census.
@@ -98,6 +108,7 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
         classes,
         largest_class: count.largest(),
         singletons,
+        class_anchors: histogram(count.rows.iter().copied().filter(|&rows| rows > 1)),
         unlabelled: if sources.store.label.is_some() { count.nulls } else { 0 },
         label_bytes: count.coder.bytes() as u64,
         look_alikes: count.look_alikes().map_err(unfit(&sources.store.path))?,
@@ -111,18 +122,22 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
     };
     let mut matched = None;
     if let (Some(params), Some(survey)) = (sources.queries, &surveys.queries) {
-        let (mut anchors, mut relatives) = (0, 0);
+        let (mut asking, mut relatives) = (vec![0; count.rows.len()], 0);
         let mut add = |labels: &ArrayRef| {
             for code in count.coder.encode(labels)? {
-                let class = if code.is_null() { 0 } else { count.rows.get(code.index()).copied().unwrap_or(0) };
-                anchors += u64::from(class > 0);
-                relatives += class;
+                // Null, and what no row of the store has, lie beyond.
+                if let Some(rows) = count.rows.get(code.index()) {
+                    asking[code.index()] += 1;
+                    relatives += rows;
+                }
             }
             Ok(())
         };
         let kept = read_labels(params, survey, &mut add).await?;
         census.queries = Some(QueryCensus { rows: survey.rows(), kept });
+        let anchors = asking.iter().sum();
         (census.anchors, census.relatives, census.most_positives) = (anchors, relatives, census.largest_class);
+        census.class_anchors = histogram(asking.into_iter().filter(|&anchors| anchors > 0));
         matched = Some(anchors);
     }
     usable::check_labels(&sources, &Labels { rows: kept, labelled, classes: count.classes(), matched })?;
@@ -132,6 +147,7 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
         (census.anchors, census.relatives) = (pairs.anchors.min(asking), pairs.rows);
         census.most_positives = pairs.most.min(kept);
         census.pairs = Some(pairs);
+        census.class_anchors = BTreeMap::new();
     }
     if let (Some(params), Some(survey)) = (sources.scores, &surveys.scores) {
         census.scores = Some(count_links(survey, &unfit(&params.path)).await?);
@@ -140,6 +156,13 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
         census.scored_pairs = Some(count_scored(pairs, scores, &unfit(&sources.store.path)).await?);
     }
     Ok(census)
+}
+
+/// Of each value, how often it is there.
+fn histogram(values: impl Iterator<Item = u64>) -> BTreeMap<u64, u64> {
+    let mut histogram = BTreeMap::new();
+    values.for_each(|value| *histogram.entry(value).or_default() += 1);
+    histogram
 }
 
 fn unfit(path: &Path) -> impl Fn(ArrowError) -> PrepareError {

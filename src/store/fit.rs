@@ -3,6 +3,7 @@
 //! Rows are summed in fixed chunks in a fixed order, so neither threads nor machines change a bit of it. Nothing here grows
 //! with the rows: vectors are read where they are mapped and written as they come.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ use super::survey::Surveys;
 use super::vectors::finish;
 use super::{Code, Params, Row, Section};
 use crate::disk;
+use crate::kernel::Metric;
 use crate::kernel::linear::{CHUNK, Gram, LearnError, Learned, Map, discriminants, relevant, whitening};
 
 /// Why vectors cannot be transformed as asked.
@@ -56,7 +58,7 @@ pub(super) const CHUNK_VALUES: u64 = 2 * CHUNK as u64 + SUMMED_AT_ONCE as u64 + 
 pub(super) const TASK_ROWS: u64 = 64;
 pub(super) const WAVE_ROWS: u64 = 2_048;
 /// Rows that are summed together before they join the whole: part of the definition of the sum.
-const SUMMED: usize = 1_024;
+const SUMMED: u32 = 1_024;
 /// Such sums that are made at once.
 const SUMMED_AT_ONCE: usize = 64;
 /// Of a dimension's mean, or of the widest dimension's deviation, a deviation that is no more than the noise of f32: the
@@ -94,7 +96,8 @@ fn write(
     learned: Range<u32>,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<(), FitError> {
-    let (map, floored) = learn(raw, &params.fitting, surveys.store.matrix(), learned)?;
+    let sample = Sample { raw, rows: learned, without: &[] };
+    let (map, floored) = learn(&sample, &params.fitting, surveys.store.matrix())?;
     let (d, k) = (raw.dims(), map.dims());
     let mut draft = FitDraft::create(raw.dir())?;
     let mut max_squared_norm = 0.0f64;
@@ -110,6 +113,38 @@ fn write(
     }
     let (name, metric, max_norm) = (params.fitting.name(), params.metric, max_squared_norm.sqrt());
     Ok(draft.finish(&map, FittedHeader { name, dims: k, metric, max_norm, floored, files: Files::new() })?)
+}
+
+/// What [`fit`] would have learned without some rows, to be tried on these: what was learned from a row flatters it.
+pub struct Without<'a> {
+    store: &'a Prepared,
+    metric: Metric,
+    map: Map,
+}
+
+impl<'a> Without<'a> {
+    /// Learns what `fitting` asks for, but for a matrix from a file, from all rows of the corpus but `rows`, which ascend. Takes as
+    /// long as learning did.
+    ///
+    /// # Errors
+    /// When the other rows vary too little.
+    pub fn new(store: &'a Prepared, fitting: &Fitting, metric: Metric, rows: &[Row]) -> Result<Self, FitError> {
+        let sample = Sample { raw: store, rows: store.corpus(), without: rows };
+        Ok(Self { store, metric, map: learn(&sample, fitting, None)?.0 })
+    }
+
+    /// The vectors of some rows under it, on one thread. One that cannot be used lies at the origin.
+    pub fn vectors(&self, rows: &[Row]) -> Vec<Vec<f32>> {
+        let raw: Vec<f32> = rows.iter().flat_map(|row| self.store.raw(*row)).copied().collect();
+        let finished = |mapped: &[f64]| {
+            let mut vector: Vec<f32> = mapped.iter().map(|&value| value as f32).collect();
+            if vector.iter().any(|value| !value.is_finite()) || finish(&mut vector, self.metric).is_err() {
+                vector.fill(0.0);
+            }
+            vector
+        };
+        self.map.apply(&raw).chunks_exact(self.map.dims()).map(finished).collect()
+    }
 }
 
 /// Mapped rows with their largest squared norm, or the first row that cannot be used.
@@ -149,17 +184,11 @@ pub(super) fn check_dims(fitting: &Fitting, matrix: Option<&Matrix>, dims: usize
 }
 
 /// What is asked for, learned from some rows, and how many of its directions were lifted.
-fn learn(
-    raw: &Prepared,
-    fitting: &Fitting,
-    matrix: Option<&Matrix>,
-    rows: Range<u32>,
-) -> Result<(Map, usize), FitError> {
-    let d = raw.dims();
+fn learn(sample: &Sample, fitting: &Fitting, matrix: Option<&Matrix>) -> Result<(Map, usize), FitError> {
+    let d = sample.raw.raw_dims();
     check_dims(fitting, matrix, d)?;
     let name = fitting.transform.name();
     let failed = |found| move |source| FitError::Learn { name, found, source };
-    let sample = Sample { raw, rows };
     let mean =
         if fitting.standardize || fitting.transform == Transform::PcaWhiten { sample.mean() } else { vec![0.0; d] };
     let (scales, constant) = if fitting.standardize { sample.scales(&mean) } else { (vec![1.0; d], 0) };
@@ -195,7 +224,8 @@ fn learn(
     Ok((Map::new(centre, matrix), floored))
 }
 
-fn discriminant_dims(fitting: &Fitting, classes: usize, dims: usize) -> Result<usize, FitError> {
+/// Directions that lda gives, in a store of `classes` classes.
+pub(super) fn discriminant_dims(fitting: &Fitting, classes: usize, dims: usize) -> Result<usize, FitError> {
     let most = dims.min(classes.saturating_sub(1));
     match fitting.dimensions {
         _ if most == 0 => Err(FitError::OneClass),
@@ -208,24 +238,36 @@ fn discriminant_dims(fitting: &Fitting, classes: usize, dims: usize) -> Result<u
 struct Sample<'a> {
     raw: &'a Prepared,
     rows: Range<u32>,
+    /// But for these, ascending.
+    without: &'a [Row],
 }
 
 impl<'a> Sample<'a> {
-    fn vectors(&self) -> &'a [f32] {
-        let d = self.raw.dims();
-        &self.raw.vectors()[self.rows.start as usize * d..self.rows.end as usize * d]
+    fn has(&self, row: Row) -> bool {
+        self.without.is_empty() || self.without.binary_search(&row).is_err()
+    }
+
+    /// Those of a stretch of the store.
+    fn vectors(&self, rows: Range<u32>) -> impl Iterator<Item = &'a [f32]> {
+        rows.map(Row).filter(|row| self.has(*row)).map(|row| self.raw.raw(row))
+    }
+
+    fn count(&self) -> f64 {
+        f64::from(self.rows.end - self.rows.start - self.without.len() as u32)
     }
 
     /// The mean over all rows of `term` of each value and its dimension.
     fn mean_of(&self, term: impl Fn(usize, f64) -> f64 + Sync) -> Vec<f64> {
-        let d = self.raw.dims();
+        let d = self.raw.raw_dims();
         let mut sums = vec![0.0; d];
-        for wave in self.vectors().chunks(SUMMED * SUMMED_AT_ONCE * d) {
+        let stretch = |first: u32| first..self.rows.end.min(first.saturating_add(SUMMED));
+        let firsts: Vec<u32> = self.rows.clone().step_by(SUMMED as usize).collect();
+        for wave in firsts.chunks(SUMMED_AT_ONCE) {
             let parts: Vec<Vec<f64>> = wave
-                .par_chunks(SUMMED * d)
-                .map(|some| {
+                .par_iter()
+                .map(|first| {
                     let mut part = vec![0.0; d];
-                    for vector in some.chunks_exact(d) {
+                    for vector in self.vectors(stretch(*first)) {
                         for (i, (sum, &value)) in part.iter_mut().zip(vector).enumerate() {
                             *sum += term(i, f64::from(value));
                         }
@@ -237,7 +279,7 @@ impl<'a> Sample<'a> {
                 sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             }
         }
-        let n = self.rows.len() as f64;
+        let n = self.count();
         sums.iter().map(|sum| sum / n).collect()
     }
 
@@ -257,25 +299,27 @@ impl<'a> Sample<'a> {
     /// Of the scaled vectors: divided by the number of rows, as the variances are.
     fn covariance(&self, mean: &[f64], scales: &[f64]) -> Vec<f64> {
         let mut gram = Gram::new(mean.len());
-        for vector in self.vectors().chunks_exact(mean.len()) {
-            gram.add(scaled(vector, mean, scales));
-        }
-        gram.finish(1.0 / self.rows.len() as f64)
+        self.vectors(self.rows.clone()).for_each(|vector| gram.add(scaled(vector, mean, scales)));
+        gram.finish(1.0 / self.count())
     }
 
     /// Rows of each class that has any among those learned from, with their mean. The means are made as they are asked for:
     /// those of a million classes would not fit.
-    fn classes(&self) -> impl Iterator<Item = (&'a [Row], Vec<f64>)> {
+    fn classes(&self) -> impl Iterator<Item = (Cow<'a, [Row]>, Vec<f64>)> {
         let (raw, rows) = (self.raw, self.rows.clone());
         let members = (0..raw.classes() as u32).map(move |code| {
             let members = raw.members(Code(code));
             let from = members.partition_point(|row| row.0 < rows.start);
-            &members[from..members.partition_point(|row| row.0 < rows.end)]
+            let members = &members[from..members.partition_point(|row| row.0 < rows.end)];
+            match self.without {
+                [] => Cow::Borrowed(members),
+                _ => members.iter().copied().filter(|row| self.has(*row)).collect(),
+            }
         });
         members.filter(|members| !members.is_empty()).map(|members| {
-            let mut mean = vec![0.0; raw.dims()];
-            for row in members {
-                mean.iter_mut().zip(raw.vector(*row)).for_each(|(sum, &value)| *sum += f64::from(value));
+            let mut mean = vec![0.0; raw.raw_dims()];
+            for row in members.iter() {
+                mean.iter_mut().zip(raw.raw(*row)).for_each(|(sum, &value)| *sum += f64::from(value));
             }
             mean.iter_mut().for_each(|sum| *sum /= members.len() as f64);
             (members, mean)
@@ -287,14 +331,14 @@ impl<'a> Sample<'a> {
         let (mut gram, mut rows) = (Gram::new(scales.len()), 0);
         for (members, mean) in self.classes().filter(|(members, _)| members.len() >= least) {
             rows += members.len();
-            members.iter().for_each(|row| gram.add(scaled(self.raw.vector(*row), &mean, scales)));
+            members.iter().for_each(|row| gram.add(scaled(self.raw.raw(*row), &mean, scales)));
         }
         gram.finish(1.0 / rows.max(1) as f64)
     }
 
     /// How many classes there are, and the mean of their rows.
     fn labelled(&self) -> (usize, Vec<f64>) {
-        let (mut classes, mut rows, mut sum) = (0, 0, vec![0.0; self.raw.dims()]);
+        let (mut classes, mut rows, mut sum) = (0, 0, vec![0.0; self.raw.raw_dims()]);
         for (members, mean) in self.classes() {
             classes += 1;
             rows += members.len();

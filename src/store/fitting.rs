@@ -54,6 +54,11 @@ impl Fitting {
         self.standardize || self.transform != Transform::None
     }
 
+    /// Whether it knows the labels of the rows that it is learned from.
+    pub fn knows_labels(&self) -> bool {
+        matches!(self.transform, Transform::Rca | Transform::Lda)
+    }
+
     /// `standardize, pca-whiten`.
     pub fn name(&self) -> String {
         match (self.standardize, &self.transform) {

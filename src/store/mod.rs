@@ -8,6 +8,7 @@
 mod census;
 mod classes;
 mod codes;
+mod dimensions;
 mod draft;
 mod embedding_facts;
 mod expression;
@@ -47,11 +48,12 @@ pub(crate) mod vet;
 
 pub use census::{Census, LinkCensus, QueryCensus, ScoredPairs, census};
 pub use classes::Classes;
+pub use dimensions::check_dimensions;
 pub use draft::WriteError;
 pub use embedding_facts::EmbeddingFacts;
 pub use expression::{ExpressionError, Fault};
 pub use files::ListError;
-pub use fit::{FitError, fit};
+pub use fit::{FitError, Without, fit};
 pub use fitting::{Fitted, Fitting, Transform};
 pub use guess::Guess;
 pub use inspect::{ColumnFacts, InspectError, Inspection, ValueFacts, inspect};

@@ -239,6 +239,11 @@ impl Prepared {
         self.fit.as_ref().map(|fit| &fit.fitted)
     }
 
+    /// The dimensions of vectors as they were read.
+    pub(super) fn raw_dims(&self) -> usize {
+        self.header.dims
+    }
+
     /// A vector as it was read, where a fit made others of them; not normalised.
     pub fn raw(&self, row: Row) -> &[f32] {
         let d = self.header.dims;

@@ -223,7 +223,7 @@ fn useless_stores_are_refused_with_the_reason() {
     }
     fs::write(&path, b"PAR1 no Parquet PAR1").unwrap();
     let refusal = refusal(&|_| ());
-    assert!(refusal.contains("x.parquet: not a complete Parquet file"), "{refusal}");
+    assert!(refusal.contains("x.parquet: not a Parquet file: found a footer"), "{refusal}");
 }
 
 #[test]
@@ -293,6 +293,7 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         classes: 3,
         largest_class: 5_000,
         singletons: 0,
+        class_anchors: [(5_000, 3)].into(),
         unlabelled: 0,
         label_bytes: 3 * 10,
         look_alikes: None,

@@ -164,6 +164,13 @@ impl<'a> Vectors<'a> {
         Ok(range.len())
     }
 
+    /// Values of each of the first `rows` vectors, nulls aside; `None` where they differ, or there are none.
+    pub fn common_length(&self, rows: usize) -> Option<usize> {
+        let mut lengths = (0..rows).filter_map(|row| Some(self.range(row).ok()?.len()));
+        let first = lengths.next()?;
+        lengths.all(|length| length == first).then_some(first)
+    }
+
     fn range(&self, row: usize) -> Result<std::ops::Range<usize>, Flaw> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {
             return Err(Flaw::NullVector);

@@ -91,9 +91,60 @@ fn a_wrong_pipeline_has_status_2_and_the_cure() {
 #[test]
 fn refused_data_has_status_3_and_leaves_nothing() {
     let room = room();
-    let refused = room.miner(&["run", "p.toml", "--set", "store.label=lable"]).exits(3);
-    assert!(refused.stderr.contains("`label`") && refused.stderr.contains("digits.parquet"), "{}", refused.stderr);
+    let refused = room.miner(&["run", "p.toml", "--set", "store.where=1 > 2"]).exits(3);
+    assert!(refused.stderr.contains("digits.parquet: no row is left of 1797"), "{}", refused.stderr);
     assert!(!room.path("out").exists());
+}
+
+#[test]
+fn what_a_key_says_of_columns_is_the_pipeline_s_fault_with_its_place() {
+    let room = Room::new();
+    let text = pipeline();
+    let line = 1 + text.lines().position(|line| line.contains("label")).unwrap();
+    for (from, to, told) in [
+        ("'label'", "'lable'", "= \"lable\": "),
+        ("'label'", "'lower(lable)'", "= \"lower(lable)\": "),
+        ("'label'", "'label ||'", "not a valid SQL expression"),
+    ] {
+        room.write("p.toml", &text.replace(from, to));
+        for command in ["run", "plan"] {
+            let wrong = room.miner(&[command, "p.toml"]).exits(2).stderr;
+            let place = format!("error: p.toml:{line}:1: store.label = ");
+            assert!(wrong.starts_with(&place) && wrong.contains(told), "{wrong}");
+            assert!(wrong.contains("digits.parquet: "), "{wrong}");
+            assert!(!to.contains("lable") || wrong.contains("nearest: `label`"), "{wrong}");
+        }
+    }
+    room.write("p.toml", &text);
+    let wrong = room.miner(&["plan", "p.toml", "--set", "store.where=lable > 1"]).exits(2).stderr;
+    assert!(wrong.starts_with("error: p.toml: store.where = \"lable > 1\": "), "{wrong}");
+}
+
+#[test]
+fn plan_sees_what_would_stop_a_run_and_who_asks() {
+    let room = room();
+    let numbers = |rows: usize, width: usize| {
+        let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, {width}), }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend((0..rows * width).flat_map(|at| (at as f64).to_le_bytes()));
+        fs::write(room.path("m.npy"), bytes).unwrap();
+    };
+    let plan = |set: &str| room.miner(&["plan", "p.toml", "--set", set]);
+    numbers(3, 63);
+    let told = plan("prepare.transform='m.npy'").exits(3).stderr;
+    assert!(told.contains("found a matrix of 3 × 63, expected one with 64 columns"), "{told}");
+    numbers(3, 64);
+    let told = plan("prepare.transform='m.npy'").exits(0).stdout;
+    assert!(told.contains("64 → 3 dimensions"), "{told}");
+    let told = plan("prepare={ transform = 'lda', dimensions = 10 }").exits(3).stderr;
+    assert!(told.contains("10 classes in 64 dimensions give lda at most 9"), "{told}");
+    let told = plan("balance={ anchors_per_class = 177 }").exits(0).stdout;
+    // Of the digits, 8 has 174 rows; the other nine have 177 or more.
+    assert!(told.contains("anchors     1,767 of 1,797, by balance.anchors_per_class"), "{told}");
+    let run = room.miner(&["run", "p.toml", "--quiet", "--json", "--set", "balance={ anchors_per_class = 177 }"]);
+    assert_eq!(serde_json::from_str::<Value>(&run.exits(0).stdout).unwrap()["anchors"], 1_767);
 }
 
 #[test]
@@ -112,7 +163,7 @@ fn plan_tells_and_writes_nothing() {
     let room = room();
     let names = || fs::read_dir(room.path(".")).unwrap().count();
     let told = room.miner(&["plan", "p.toml"]).exits(0);
-    for word in ["1797", "exact", "partitions", "memory", "out"] {
+    for word in ["1,797", "exact", "partitions", "memory", "out"] {
         assert!(told.stdout.contains(word), "`{word}` is not in\n{}", told.stdout);
     }
     let json: Value = serde_json::from_str(&room.miner(&["plan", "p.toml", "--json"]).exits(0).stdout).unwrap();
@@ -157,7 +208,10 @@ fn verify_reads_a_moved_output_and_a_moved_store() {
     assert_eq!(serde_json::from_str::<Value>(&verdict.stdout).unwrap()["total"], 0);
     fs::rename(room.path("digits.parquet"), room.path("moved.parquet")).unwrap();
     let lost = room.miner(&["verify", "out"]).exits(3);
-    assert!(lost.stderr.contains("digits.parquet"), "{}", lost.stderr);
+    let hint = "the store is not where the manifest says; if moved, name the place with --store PATH: ";
+    assert!(lost.stderr.contains(hint) && lost.stderr.contains("digits.parquet: no such file"), "{}", lost.stderr);
+    let lost = room.miner(&["verify", "out", "--store", "nowhere.parquet"]).exits(3);
+    assert!(!lost.stderr.contains("--store"), "{}", lost.stderr);
     room.miner(&["verify", "out", "--store", "moved.parquet"]).exits(0);
     room.miner(&["verify", "nowhere"]).exits(1);
 }

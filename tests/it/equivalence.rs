@@ -62,6 +62,61 @@ fn exact_mining_is_what_the_definitions_say() {
     }
 }
 
+/// Every guard, constraint and metric. So few anchors are all in the sample that recall is measured on.
+#[test]
+fn approximate_mining_emits_nothing_wrong_and_says_what_it_missed() {
+    for seed in 200..220 {
+        let mut draw = Draw(seed);
+        let rows = awkward(&mut draw);
+        let asked = Asked::draw(&mut draw, &rows);
+        let room = Room::new();
+        rows.write(&room.path("store.parquet"));
+        let (n, scores) = (rows.vectors.len(), Scores::draw(&mut draw, rows.vectors.len(), rows.vectors.len()));
+        scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
+        let twin = Twin::new(&rows, asked.metric()).scored(scores);
+        let exact = room.run("exact", &asked.pipeline());
+        assert_eq!(
+            twin.check(&asked, &triplets(&exact), &unmined(&exact)),
+            Ok(()),
+            "seed {seed}\n{}",
+            asked.pipeline()
+        );
+        let named = |out: &std::path::Path| -> BTreeSet<_> {
+            triplets(out).iter().map(|line| (line.anchor, line.positive, line.negative)).collect()
+        };
+        let wanted = named(&exact);
+        for (index, thin) in [
+            ("cells", "cells.cells = 5"),
+            ("hnsw", "hnsw = { max_connections = 2, ef_construction = 8, ef_search = 8 }"),
+        ] {
+            let target = draw.one_of(&["0.2", "0.9"]).to_string();
+            let pipeline = asked.pipeline().replace("'exact'", &format!("'{index}'"));
+            let pipeline = format!("{pipeline}\nsearch.{thin}\nsearch.target_recall = {target}");
+            let out = room.run(index, &pipeline);
+            let verdict = twin.admits(&asked, &triplets(&out), &unmined(&out));
+            assert_eq!(verdict, Ok(()), "seed {seed}\n{pipeline}");
+            // So few are asked about exactly.
+            assert!(unmined(&out).values().all(|reason| reason != "search-missed"), "seed {seed}\n{pipeline}");
+            let search = &manifest(&out)["search"];
+            assert_eq!(search["index"], index);
+            let found = named(&out).intersection(&wanted).count() as f64 / wanted.len() as f64;
+            match wanted.is_empty() {
+                true => assert!(search["recall"].is_null(), "seed {seed}, {index}: {search}"),
+                false => {
+                    let told = search["recall"]["estimate"].as_f64().unwrap();
+                    assert!(
+                        (told - found).abs() < 1e-9,
+                        "seed {seed}, {index}: {found} found, {told} told\n{pipeline}"
+                    );
+                }
+            }
+            if seed % 10 == 0 {
+                room.miner(&["verify", index, "--full"]).exits(0);
+            }
+        }
+    }
+}
+
 #[test]
 fn threads_and_repetition_change_no_byte() {
     for (seed, index) in [(1, "exact"), (2, "hnsw"), (3, "cells")] {
@@ -226,6 +281,25 @@ fn approximate_search_measures_its_own_recall() {
             room.miner(&["verify", &name, "--full"]).exits(0);
         }
         assert!(efforts[0] <= efforts[1], "{index}: more recall takes no less effort: {efforts:?}");
+    }
+}
+
+/// Only windows that want the nearest rows have cells to begin with; the others need theirs, too.
+#[test]
+fn cells_reach_the_recall_asked_for_with_every_pick() {
+    let room = Room::new();
+    for pick in ["nearest", "random", "distance-weighted"] {
+        let pipeline = |index: &str| {
+            let store = format!("store.path = '{}'\nstore.id = 'id'\n", sample("digits.parquet"));
+            let asked = format!("mine.bands = {{ hard = 5 }}\nmine.pick = '{pick}'\nsearch.index = '{index}'\n");
+            format!("{store}store.embedding = 'embedding'\nstore.label = 'label'\n{asked}search.target_recall = 0.9\n")
+        };
+        let named = |index: &str| -> BTreeSet<Line> {
+            triplets(&room.run(&format!("{pick}-{index}"), &pipeline(index))).into_iter().collect()
+        };
+        let (exact, found) = (named("exact"), named("cells"));
+        let share = exact.intersection(&found).count() as f64 / exact.len() as f64;
+        assert!(share > 0.88, "{pick}: {share} of what exact search finds");
     }
 }
 

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// Rooms and their floors. A room may use what is below it, and what stands beside it only where [`BESIDE`] says so.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("disk", 0),
     ("kernel", 0),
+    ("words", 0),
     ("store", 1),
     ("search", 2),
     ("mine", 3),

@@ -252,11 +252,42 @@ fn the_report_says_what_it_did_to_the_nearest_neighbours() {
     assert!(told.contains("prepare     lda: 64 → 9 dimensions, ") && told.contains("1-NN accuracy 0."), "{told}");
     let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
     let nearest = &report["prepare"]["nearest"];
-    assert_eq!((nearest["queries"].as_u64(), nearest["rows"].as_u64()), (Some(500), Some(1_797)));
+    assert_eq!((nearest["queries"].as_u64(), nearest["rows"].as_u64()), (Some(180), Some(1_797)));
+    assert!(told.contains("(180 of 1,797 rows, held out when it was learned once more)"), "{told}");
     // Pixels of digits are told apart well before, too; a transform learned with labels does not lose that.
     assert!(nearest["before"].as_f64() > Some(0.95) && nearest["after"].as_f64() > Some(0.95), "{nearest}");
     let plain = room.run("plain", &pipeline(""));
     assert!(!fs::read_to_string(plain.join("report.json")).unwrap().contains("prepare"));
+}
+
+/// Labels that mean nothing: learned from, they are told apart; of rows that were not learned from, they are not.
+#[test]
+fn the_accuracy_of_a_learned_transform_is_that_of_rows_held_out() {
+    let (mut draw, n, d) = (Draw(8), 300, 200);
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..d).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|_| Some(format!("c{}", draw.below(4)))).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    for (transform, flatters) in [("lda", true), ("rca", true), ("pca-whiten", false)] {
+        let asked = format!("{STORE}mine.metric = 'euclidean'\nprepare.transform = '{transform}'\n");
+        let report = room.run(transform, &asked).join("report.json");
+        let report: serde_json::Value = serde_json::from_slice(&fs::read(report).unwrap()).unwrap();
+        let nearest = &report["prepare"]["nearest"];
+        assert_eq!(nearest["held_out"], flatters, "{transform}");
+        assert_eq!(nearest["queries"].as_u64(), Some(if flatters { 30 } else { 300 }), "{transform}");
+        let after = nearest["after"].as_f64().unwrap();
+        assert!(after < 0.5, "{transform}: {after} of labels that mean nothing, 0.25 by chance");
+    }
+    // What is learned from all rows tells their labels apart, so that there was something to flatter with.
+    let learned = Transform::read(&room.path("lda"));
+    let mapped: Vec<Vec<f64>> = rows.vectors.iter().map(|vector| learned.apply(vector)).collect();
+    let away = |a: usize, b: usize| mapped[a].iter().zip(&mapped[b]).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+    let nearest = |a: usize| (0..n).filter(|b| *b != a).min_by(|x, y| away(a, *x).total_cmp(&away(a, *y))).unwrap();
+    let right = (0..n).filter(|a| rows.labels[nearest(*a)] == rows.labels[*a]).count() as f64 / n as f64;
+    assert!(right > 0.6, "{right} of rows learned from: nothing flatters, which proves nothing");
 }
 
 /// Writes a random matrix.

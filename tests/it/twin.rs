@@ -1,5 +1,6 @@
 //! Brute force in plain loops: what a pipeline must yield on a small store, from the definitions alone.
 
+mod admits;
 mod guards;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -357,17 +358,8 @@ impl<'a> Twin<'a> {
                 answer.check(asked, anchor, &lines)?;
             }
             let guarded = || pairs.iter().any(|&pair| !self.wanted(asked, anchor, pair, &pairs, false).is_empty());
-            let by_label = self.pairs.is_none();
-            let reason = match &self.anchors.labels[anchor] {
-                None if by_label => Some("unlabelled"),
-                label
-                    if by_label
-                        && !self.has_queries()
-                        && self.rows.labels.iter().filter(|other| *other == label).count() < 2 =>
-                {
-                    Some("singleton")
-                }
-                _ if positives.is_empty() => Some("no-positive"),
+            let reason = match self.barred(anchor, &positives) {
+                Some(reason) => Some(reason),
                 // Of a random pair that left no trace it is not known what guards kept away from it.
                 _ if found == 0 && asked.positive_pick == "random" => match unmined.get(&(anchor as u64)) {
                     Some(listed) if listed == "guarded" && asked.guards.any() => Some("guarded"),
@@ -388,30 +380,16 @@ impl<'a> Twin<'a> {
         }
     }
 
-    /// Whether each triplet is one that may be mined: what holds of approximate search, too.
-    pub fn admits(&self, asked: &Asked, mined: &[Line]) -> Result<(), String> {
-        for line in mined {
-            let (anchor, positive) = (line.anchor as usize, line.positive as usize);
-            let positives = self.positives(asked, anchor);
-            let Some(&(d_ap, _)) = positives.iter().find(|(_, row)| *row == positive) else {
-                return Err(format!("{line:?}: no such positive"));
-            };
-            let mut negatives = self.negatives(asked, anchor, (d_ap, positive), &[], false).into_iter();
-            let Some(((d_an, _), band)) = negatives.find(|((_, row), _)| *row as u64 == line.negative) else {
-                return Err(format!("{line:?}: no such negative"));
-            };
-            if line.band != band || line.d_an != d_an.get().to_bits() || line.d_ap != d_ap.get().to_bits() {
-                return Err(format!("{line:?}: expected {d_an:?} {band}"));
-            }
-            // Ranks are as approximate as the search, and other positives of the anchor are not known.
-            let alone = asked.guards.reference == "each" && asked.guards.near_positive.is_none();
-            let negative = (d_an, line.negative as usize);
-            let positive = (d_ap, positive);
-            if alone && !self.kept(asked, anchor, positive, negative, &[positive]) {
-                return Err(format!("{line:?}: guards refuse it"));
-            }
+    /// Why an anchor is not searched for.
+    fn barred(&self, anchor: usize, positives: &[Candidate]) -> Option<&'static str> {
+        let (label, by_label) = (&self.anchors.labels[anchor], self.pairs.is_none());
+        let members = || self.rows.labels.iter().filter(|other| *other == label).count();
+        match label {
+            None if by_label => Some("unlabelled"),
+            _ if by_label && !self.has_queries() && members() < 2 => Some("singleton"),
+            _ if positives.is_empty() => Some("no-positive"),
+            _ => None,
         }
-        Ok(())
     }
 
     /// The pairs of an anchor. A random choice is taken from what was mined, where it left a trace, and must be legal;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::words::thousands;
+
 /// More than this many are counted, not kept: one forged column is found in every row.
 const KEPT: usize = 20;
 
@@ -163,22 +165,24 @@ impl fmt::Display for Verdict {
             f.write_str("sound")?;
         } else {
             let s = if self.total == 1 { "" } else { "s" };
-            writeln!(f, "NOT SOUND: {} finding{s}", self.total)?;
+            writeln!(f, "NOT SOUND: {} finding{s}", thousands(self.total))?;
             for finding in &self.findings {
                 writeln!(f, "  {finding}")?;
             }
             let more = self.total - self.findings.len() as u64;
             if more > 0 {
-                writeln!(f, "  and {more} more")?;
+                writeln!(f, "  and {} more", thousands(more))?;
             }
             f.write_str("looked at")?;
         }
+        let [files, bytes, rows, triplets] = [files, bytes, rows, triplets].map(thousands);
+        let [distances, unmined, suspects, again] = [distances, unmined, suspects, mined_again].map(thousands);
         write!(
             f,
             ": {files} files, {bytes} bytes; {rows} rows, {triplets} triplets, {distances} distances recomputed; "
         )?;
-        let batches = if batches > 0 { format!(", {batches} batches") } else { String::new() };
-        write!(f, "{unmined} unmined rows, {suspects} suspects{batches}; {mined_again} anchors mined again")?;
+        let batches = if batches > 0 { format!(", {} batches", thousands(batches)) } else { String::new() };
+        write!(f, "{unmined} unmined rows, {suspects} suspects{batches}; {again} anchors mined again")?;
         self.unchecked.iter().try_for_each(|what| write!(f, "\n  not checked: {what}"))
     }
 }

@@ -40,6 +40,7 @@ pub struct Cells<'s> {
     cells: Vec<Cell>,
     outlook: Outlook,
     effort: u32,
+    few: bool,
 }
 
 impl<'s> Cells<'s> {
@@ -87,7 +88,7 @@ impl<'s> Cells<'s> {
         let outlook = Outlook::new(store, &space, &candidates, codes, &mut cells, Centres::new(means));
         let runs = (0..cells.len()).map(|cell| members.members(Code(cell as u32)));
         let tiles = Tiles::new(store, space, runs, true)?;
-        Ok(Self { exact: Exact::over(corpus, tiles), cells, outlook, effort: 0 })
+        Ok(Self { exact: Exact::over(corpus, tiles), cells, outlook, effort: 0, few: false })
     }
 
     /// How many cells there are.
@@ -132,7 +133,8 @@ impl<'s> Cells<'s> {
                     visitors[cell as usize].push(index as u32);
                 }
             }
-            if visitors.iter().all(Vec::is_empty) {
+            // In the first round only windows that want the nearest rows have anything to begin with.
+            if round > 0 && visitors.iter().all(Vec::is_empty) {
                 break;
             }
             for (cell, visitors) in visitors.iter().enumerate().filter(|(_, visitors)| !visitors.is_empty()) {
@@ -174,6 +176,10 @@ impl Search for Cells<'_> {
         }
         corpus::settled(found)
     }
+
+    fn settles(&self) -> Option<&dyn Search> {
+        if self.few { Some(&self.exact) } else { None }
+    }
 }
 
 impl Tunable for Cells<'_> {
@@ -183,6 +189,10 @@ impl Tunable for Cells<'_> {
 
     fn set_effort(&mut self, effort: u32) {
         self.effort = effort;
+    }
+
+    fn set_few(&mut self, few: bool) {
+        self.few = few;
     }
 
     fn exact(&self) -> &dyn Search {

@@ -1,0 +1,94 @@
+//! How a run is stopped in the middle of anything.
+//!
+//! A file of a run is whole under its name or not there, so that a run may end anywhere and the same command goes on from
+//! there. It is asked to stop first, and does so where the next partition or the next rows would begin. Where that takes too
+//! long (eigenvectors of thousands of dimensions, a graph, a sort), the process may end; but not while an output takes its place.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use tempfile::TempDir;
+
+/// The run was asked to stop. What is committed stays, and the same command goes on from there.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; finished partitions are kept, and the same command goes on from there")]
+pub struct Interrupted;
+
+/// Stops a run from outside.
+#[derive(Debug, Default)]
+pub struct Brake {
+    /// Set from a signal handler.
+    pub asked: AtomicBool,
+    /// Who was first: the output taking its place, or the process about to end.
+    state: AtomicU8,
+    folders: Mutex<Vec<PathBuf>>,
+}
+
+const RUNNING: u8 = 0;
+const SEALING: u8 = 1;
+const ENDING: u8 = 2;
+
+impl Brake {
+    pub const fn new() -> Self {
+        Self { asked: AtomicBool::new(false), state: AtomicU8::new(RUNNING), folders: Mutex::new(Vec::new()) }
+    }
+
+    /// # Errors
+    /// When the run was asked to stop.
+    pub fn go_on(&self) -> Result<(), Interrupted> {
+        if self.asked.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// Whether the process may end now, whatever a run is doing; the temporary folders of the run are gone then. Not once its
+    /// output takes its place.
+    pub fn may_end(&self) -> bool {
+        let first = self.state.compare_exchange(RUNNING, ENDING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if first && let Ok(folders) = self.folders.lock() {
+            // What cannot be removed lies in the system's folder for such things.
+            folders.iter().for_each(|folder| drop(fs::remove_dir_all(folder)));
+        }
+        first
+    }
+
+    /// From here on nothing stops the run.
+    pub(super) fn seal(&self) -> Result<(), Interrupted> {
+        self.go_on()?;
+        let running = self.state.compare_exchange(RUNNING, SEALING, Ordering::SeqCst, Ordering::SeqCst);
+        running.map(|_| ()).map_err(|_| Interrupted)
+    }
+
+    /// A folder that goes when it is dropped, or with the process.
+    pub(super) fn folder(&self) -> std::io::Result<TempDir> {
+        let folder = tempfile::tempdir()?;
+        if let Ok(mut folders) = self.folders.lock() {
+            folders.push(folder.path().to_owned());
+        }
+        Ok(folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_ends_or_the_output_takes_its_place() {
+        let brake = Brake::new();
+        let folder = brake.folder().unwrap();
+        fs::write(folder.path().join("rows"), "1").unwrap();
+        assert!(brake.go_on().is_ok() && brake.may_end());
+        assert!(!folder.path().exists());
+        assert!(brake.seal().is_err(), "the process is about to end");
+
+        let brake = Brake::new();
+        brake.seal().unwrap();
+        brake.asked.store(true, Ordering::Relaxed);
+        assert!(!brake.may_end(), "the output takes its place");
+
+        let brake = Brake::new();
+        brake.asked.store(true, Ordering::Relaxed);
+        assert!(brake.go_on().is_err() && brake.seal().is_err());
+    }
+}
