@@ -31,7 +31,7 @@ fn describe(path: &Path, inspection: &Inspection) -> String {
     let mut all = table(&["column", "type", "nulls", "distinct", "serves as"]);
     for column in columns {
         let ColumnFacts { name, data_type, nulls, values, .. } = column;
-        let (distinct, role) = (distinct(values), role(guess, name));
+        let (distinct, role) = (distinct(values), role(guess, column));
         all.add_row([name.clone(), data_type.to_string(), nulls.to_string(), distinct, role]);
     }
     section(&mut text, "Columns", all);
@@ -49,12 +49,14 @@ fn describe(path: &Path, inspection: &Inspection) -> String {
     }
     section(&mut text, "Vectors", vectors);
 
-    let mut labels = table(&["column", "classes", "of one row", "largest class"]);
+    let mut labels = table(&["column", "classes", "of one row", "largest class", "labels a row"]);
     for column in columns {
         if let Some(ValueFacts::Counted { distinct, single, largest }) = column.values
             && largest > 1
         {
-            labels.add_row([column.name.clone(), distinct.to_string(), single.to_string(), largest.to_string()]);
+            let several = column.several.map_or("1".to_owned(), |several| format!("{several:.1}"));
+            let counts = [distinct, single, largest].map(|count| count.to_string());
+            labels.add_row([column.name.clone()].into_iter().chain(counts).chain([several]));
         }
     }
     section(&mut text, "As labels", labels);
@@ -81,11 +83,13 @@ fn distinct(values: &Option<ValueFacts>) -> String {
     }
 }
 
-fn role(guess: &Guess, name: &String) -> String {
+fn role(guess: &Guess, ColumnFacts { name, several, .. }: &ColumnFacts) -> String {
+    let label = guess.label.as_ref() == Some(name);
     let roles = [
         (guess.id.as_ref() == Some(name), "id"),
         (guess.embedding.as_ref() == Some(name), "embedding"),
-        (guess.label.as_ref() == Some(name), "label"),
+        (label && several.is_none(), "label"),
+        (label && several.is_some(), "several labels a row"),
         (guess.carry.contains(name), "text"),
     ];
     roles.iter().filter(|(serves, _)| *serves).map(|(_, role)| *role).collect::<Vec<_>>().join(", ")
@@ -108,7 +112,10 @@ fn pipeline(file: &Path, store: &Path, inspection: &Inspection) -> anyhow::Resul
         bail!("{}: no column holds vectors (lists of f16, f32 or f64), so there is nothing to mine", store.display());
     };
     let Some(label) = guess.label.as_ref().and_then(facts) else {
-        bail!("{}: no column can be a label: strings, integers or booleans that repeat", store.display());
+        bail!(
+            "{}: no column can be a label: strings, integers or booleans that repeat, or lists of them",
+            store.display()
+        );
     };
     let mut lines = vec![
         format!(
@@ -126,8 +133,13 @@ fn pipeline(file: &Path, store: &Path, inspection: &Inspection) -> anyhow::Resul
     let vectors = embedding.embedding.as_ref();
     let dims = vectors.and_then(|facts| facts.dims).unwrap_or_default();
     lines.push(format!("embedding = {}  # {dims} dimensions", quoted(&embedding.name)));
-    let classes = match label.values {
-        Some(ValueFacts::Counted { distinct, single, .. }) => format!("  # {distinct} classes, {single} of one row"),
+    let classes = match (label.values, label.several) {
+        (Some(ValueFacts::Counted { distinct, single, .. }), None) => {
+            format!("  # {distinct} classes, {single} of one row")
+        }
+        (Some(ValueFacts::Counted { distinct, .. }), Some(several)) => {
+            format!("  # several labels a row: {several:.1} of {distinct}; sharing one makes a positive")
+        }
         _ => String::new(),
     };
     lines.push(format!("label = {}{classes}", quoted(&label.name)));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
 use triplet_miner::manifest::LoadError;
-use triplet_miner::pipeline::{Interrupted, TooFewClasses, TooLittleMemory};
+use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory};
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 
@@ -29,7 +29,8 @@ impl Status {
     pub fn of(error: &anyhow::Error) -> Self {
         let known = |cause: &(dyn Error + 'static)| match cause {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
-            c if c.is::<ConfigError>() || c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
+            c if c.is::<ConfigError>() || c.is::<SeveralLabels>() => Some(Self::Wrong),
+            c if c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
             c if matches!(c.downcast_ref(), Some(LoadError::Malformed { .. } | LoadError::Unknown { .. })) => {
                 Some(Self::Refused)

@@ -56,8 +56,8 @@ pub struct StoreSpec {
     pub id: Option<String>,
     /// Column of lists of f16, f32 or f64, all of one length.
     pub embedding: String,
-    /// SQL expression of the class: string, integer or boolean. Rows where it is null are unlabelled. Left out where
-    /// [pairs] says which rows are positives.
+    /// SQL expression of the class: string, integer or boolean; or of a list of these, of which positives share one and negatives
+    /// none. Rows where it is null are unlabelled. Left out where [pairs] says which rows are positives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// SQL condition: rows to keep.
@@ -88,7 +88,7 @@ pub struct QueriesSpec {
     /// Column of lists of f16, f32 or f64, as long as the store's. Default: the store's.
     #[serde(default)]
     pub embedding: Option<String>,
-    /// SQL expression of the class; positives are the store's rows with the same one. Default: the store's.
+    /// SQL expression of the class, or of a list of labels; positives are the store's rows that share one. Default: the store's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// SQL condition: rows to keep.
@@ -305,7 +305,7 @@ pub struct NegativesSpec {
     pub near_positive: Option<f64>,
     /// Its score in [scores] must be less than the positive's by at least this; without both scores it is left out.
     pub score_gap: Option<f64>,
-    /// Negatives of one class for one anchor, at most.
+    /// Negatives of one class for one anchor, at most; of several labels a row, with any one of them.
     #[schemars(range(min = 1))]
     pub max_per_class: Option<u32>,
 }

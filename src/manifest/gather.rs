@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, UInt32Array, UInt64Array};
+use arrow::array::{ArrayRef, ListArray, UInt32Array, UInt64Array};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use thiserror::Error;
 
@@ -31,8 +32,13 @@ pub(super) fn id_type(store: &Prepared) -> DataType {
     plain(store.schema().field(0).data_type())
 }
 
+/// Lists, where a row may have several.
 pub(super) fn label_type(store: &Prepared) -> DataType {
-    plain(store.label_values().data_type())
+    let label = plain(store.label_values().data_type());
+    match store.has_several_labels() {
+        true => DataType::List(Arc::new(Field::new_list_field(label, true))),
+        false => label,
+    }
 }
 
 /// The carried columns of [`Prepared::schema`] or [`Prepared::anchor_schema`], each with its index there.
@@ -51,12 +57,22 @@ pub(super) fn values(store: &Prepared, column: usize, rows: &[Row]) -> Result<Ar
     Ok(cast(&values, &plain(values.data_type()))?)
 }
 
-/// Null where a row has no label.
+/// Null where a row has no label; of several each once, by their order.
 pub(super) fn labels(store: &Prepared, rows: &[Row]) -> Result<ArrayRef, GatherError> {
-    let code = |row: &Row| Some(store.labels()[row.index()]).filter(|code| !code.is_null()).map(|Code(code)| code);
-    let codes: UInt32Array = rows.iter().map(code).collect();
-    let labels = take(store.label_values(), &codes, None)?;
-    Ok(cast(&labels, &label_type(store))?)
+    let classes = || rows.iter().map(|row| &store.labels()[row.index()]);
+    let values = |codes: UInt32Array| {
+        let labels = take(store.label_values(), &codes, None)?;
+        cast(&labels, &plain(labels.data_type()))
+    };
+    let DataType::List(item) = label_type(store) else {
+        return Ok(values(classes().map(|class| (!class.is_null()).then_some(class.0)).collect())?);
+    };
+    let lists = || classes().map(|class| store.labels_in(class));
+    let labels = values(lists().flatten().map(|&Code(code)| Some(code)).collect())?;
+    let valid = NullBuffer::from_iter(classes().map(|class| !class.is_null()));
+    i32::try_from(labels.len()).map_err(|_| ArrowError::OffsetOverflowError(labels.len()))?;
+    let ends = OffsetBuffer::from_lengths(lists().map(<[Code]>::len));
+    Ok(Arc::new(ListArray::try_new(item, ends, labels, Some(valid).filter(|valid| valid.null_count() > 0))?))
 }
 
 /// Positions in the scan of their table, before `where`.

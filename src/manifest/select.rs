@@ -14,7 +14,7 @@ use super::cut::cut;
 use super::harvest::{HarvestError, Harvests};
 use super::layout::{Grain, Sheet};
 use super::order::OrderError;
-use crate::mine::{self, Balanced, Claim, Claimant, Quotas, Ration, Reason, Spread, Tally, Triplet};
+use crate::mine::{self, Balanced, Claim, Claimant, LabelCounts, Quotas, Ration, Reason, Spread, Tally, Triplet};
 use crate::store::{Prepared, Row};
 
 /// The triplets of a run: all that was mined, or what balance left of it.
@@ -114,7 +114,7 @@ pub(super) async fn select(
     let bits = bits.finish();
 
     let (mut keeps, mut emptied) = (vec![false; store.rows() as usize], Vec::new());
-    let mut counts = vec![0; store.classes()];
+    let mut counts = LabelCounts::new(store);
     candidates.anchors(|first, triplets| {
         let kept: Vec<Triplet> =
             (first..).zip(triplets).filter(|(place, _)| bits.value(*place as usize)).map(|(_, t)| *t).collect();
@@ -123,13 +123,11 @@ pub(super) async fn select(
             0 => emptied.push((anchor, why_empty(triplets, sheet, store, params))),
             lines => {
                 keeps[anchor.index()] = true;
-                if let Some(count) = counts.get_mut(store.labels()[anchor.index()].index()) {
-                    *count += lines;
-                }
+                counts.add(anchor, lines);
             }
         }
     })?;
-    balanced.lines = Spread::of(&counts);
+    balanced.lines = counts.spread();
     (balanced.anchors_before, balanced.left_out) = before(store, params);
     balanced.anchors_after = after(store, |row| keeps[row.index()]);
     let kept = balance.selects().then(|| Arc::new(Kept { starts: candidates.starts, bits }));
@@ -139,7 +137,7 @@ pub(super) async fn select(
     }
     Ok(Selected {
         chosen: Chosen { harvests: candidates.harvests, kept },
-        weights: mine::weights(balance.weights, &counts),
+        weights: mine::weights(balance.weights, counts.by_label()),
         emptied,
         balanced: Some(balanced),
     })
@@ -172,12 +170,11 @@ pub(super) fn before(store: &Prepared, params: &mine::Params) -> (Spread, u64) {
 
 /// The rows that ask, have a label, and are such as `counts`, by class.
 pub(super) fn after(store: &Prepared, mut counts: impl FnMut(Row) -> bool) -> Spread {
-    let mut of_class = vec![0; store.classes()];
+    let mut of_class = LabelCounts::new(store);
     for row in store.anchors().map(Row) {
-        let label = store.labels()[row.index()];
-        if !label.is_null() && counts(row) {
-            of_class[label.index()] += 1;
+        if !store.labels()[row.index()].is_null() && counts(row) {
+            of_class.add(row, 1);
         }
     }
-    Spread::of(&of_class)
+    of_class.spread()
 }

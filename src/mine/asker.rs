@@ -4,7 +4,7 @@ use super::balance::preference;
 use super::negatives::Ground;
 use super::{Guards, Params, positives};
 use crate::kernel::Distance;
-use crate::search::{Admits, Away, Fill, Hit, Quest, Quota, Rule, Window};
+use crate::search::{Admits, Away, Fill, Quest, Quota, Rule, Window};
 use crate::store::{Code, Prepared, Row};
 
 /// An anchor with its chosen positives and their distances.
@@ -51,7 +51,19 @@ pub(super) struct Asker {
     /// The only negatives that count, ascending by row.
     only: Option<Vec<Row>>,
     per_class: Option<u32>,
-    /// Of each class, how many negatives it has given.
+    /// Of each label, how many negatives with it there are.
+    used: Vec<(Code, u32)>,
+    /// While a window is asked for again.
+    again: Option<Again>,
+}
+
+/// A window that received less than there may be, see [`Fill::passed_over`].
+struct Again {
+    /// Of its hits, the first in those of the pair.
+    begin: usize,
+    /// The exceptions, with what it has received, ascending.
+    except: Vec<Row>,
+    /// What other windows have received, and this one.
     used: Vec<(Code, u32)>,
 }
 
@@ -75,6 +87,7 @@ impl Asker {
             only: None,
             per_class: params.negatives.max_per_class,
             used: Vec::new(),
+            again: None,
         }
     }
 
@@ -113,12 +126,14 @@ impl Asker {
     /// A question for a pair, and those like it, to which only negatives that its guards admit are answers.
     pub fn guarded_quest<'a>(&'a self, owner: usize, ground: Ground<'a>, windows: &'a [Window]) -> Quest<'a> {
         let mut quest = self.quest(ground, windows);
-        if let Some(except) = &self.except {
+        let again = self.again.as_ref();
+        if let Some(except) = again.map(|again| &again.except).or(self.except.as_ref()) {
             quest.admits.except = except;
         }
+        let used = again.map_or(&self.used, |again| &again.used);
         quest.admits.only = self.pairs[owner].only.as_deref().or(self.only.as_deref());
         quest.admits.away = self.near_positive.map(|above| Away { from: &self.positives, above });
-        quest.quota = self.per_class.map(|per_class| Quota { per_class, used: &self.used });
+        quest.quota = self.per_class.map(|per_class| Quota { per_class, used });
         quest
     }
 
@@ -152,25 +167,42 @@ impl Asker {
 
     /// Takes what a window of a pair received that has so many slots: there may be spare rows among it.
     pub fn receive(&mut self, owner: usize, slots: u32, fill: Fill, fallback: bool, ground: Ground) {
-        let Ground { store, params, .. } = ground;
-        if self.per_class.is_some() {
-            // Spare rows are counted when they take a slot.
-            let mut first: Vec<&Hit> = fill.hits.iter().collect();
-            if fill.hits.len() > slots as usize {
-                let pair = (self.anchor, self.pairs[owner].positive);
-                first.sort_by_cached_key(|hit| preference(pair, hit.row, hit.distance, store, params));
-                first.truncate(slots as usize);
-            }
-            for class in first.iter().map(|hit| store.labels()[hit.row.index()]).filter(|class| !class.is_null()) {
-                match self.used.iter_mut().find(|(used, _)| *used == class) {
-                    Some((_, count)) => *count += 1,
-                    None => self.used.push((class, 1)),
-                }
-            }
-        }
+        let store = ground.store;
         let pair = &mut self.pairs[owner];
         pair.exhaustive &= fill.exhaustive;
-        pair.short -= (fill.hits.len() as u32).min(slots);
+        let begin = self.again.take().map_or(pair.hits.len(), |again| again.begin);
         pair.hits.extend(fill.hits.into_iter().map(|hit| (hit.row, hit.distance, fallback)));
+        let received = &mut pair.hits[begin..];
+        if fill.passed_over {
+            let mut except = self.except.clone().unwrap_or_else(|| store.paired(self.anchor).to_vec());
+            except.extend(received.iter().map(|&(row, ..)| row));
+            except.sort_unstable();
+            let mut used = self.used.clone();
+            received.iter().for_each(|&(row, ..)| count(&mut used, store, row));
+            self.again = Some(Again { begin, except, used });
+            return;
+        }
+        received.sort_unstable_by_key(|&(row, distance, _)| (distance, row));
+        pair.short -= (received.len() as u32).min(slots);
+        if self.per_class.is_some() {
+            // Spare rows are counted when they take a slot.
+            let mut first: Vec<(Row, Distance)> = received.iter().map(|&(row, distance, _)| (row, distance)).collect();
+            if first.len() > slots as usize {
+                let pair = (self.anchor, pair.positive);
+                first.sort_by_cached_key(|&(row, distance)| preference(pair, row, distance, store, ground.params));
+                first.truncate(slots as usize);
+            }
+            first.into_iter().for_each(|(row, _)| count(&mut self.used, store, row));
+        }
+    }
+}
+
+/// Counts a negative for each of its labels.
+fn count(used: &mut Vec<(Code, u32)>, store: &Prepared, negative: Row) {
+    for &label in store.labels_in(&store.labels()[negative.index()]) {
+        match used.iter_mut().find(|(of, _)| *of == label) {
+            Some((_, count)) => *count += 1,
+            None => used.push((label, 1)),
+        }
     }
 }

@@ -19,7 +19,9 @@ mod spectrum;
 mod suspects;
 
 pub use audit::{Audit, Unscored, audit};
-pub use balance::{Balance, Balanced, Claim, Claimant, Quotas, Ration, Spread, Weighting, is_anchor, ticket, weights};
+pub use balance::{
+    Balance, Balanced, Claim, Claimant, LabelCounts, Quotas, Ration, Spread, Weighting, is_anchor, ticket, weights,
+};
 pub use band::Band;
 pub use batches::{Batched, Batches, Entries, Hardness, Pk, clash, pk, without_false_negatives};
 pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};

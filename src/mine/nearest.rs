@@ -97,18 +97,20 @@ fn sample(store: &Prepared, metric: Metric, seed: u64, held_out: bool) -> (Vec<R
     };
     let key = |row: Row| (combine(&[seed, SALT, store.keys()[row.index()]]), row);
     let keyed = |rows: Range<u32>| rows.map(Row).filter(usable).map(key).collect::<Vec<(u64, Row)>>();
-    let others = |anchor: Row| {
+    let others = |anchor: Row, admits: &dyn Fn(&Row) -> bool, most: usize| {
         let own = store.own(anchor);
-        store.relatives(anchor).iter().copied().filter(move |row| Some(*row) != own)
+        let kin = store.relatives(anchor);
+        kin.iter().copied().filter(|row| Some(*row) != own && admits(row)).take(most).collect::<Vec<Row>>()
     };
+    let has_other = |anchor: Row, admits: &dyn Fn(&Row) -> bool| !others(anchor, admits, 1).is_empty();
     let mut asking = keyed(store.anchors());
     asking.sort_unstable();
     let asking = || asking.iter().map(|&(_, anchor)| anchor);
 
     // Pairs name few rows of many: of these a sample would hold none, so they come first.
     let named: BTreeSet<Row> = if store.has_pairs() {
-        let named = asking().filter(|&anchor| others(anchor).any(|row| usable(&row))).take(QUERIES);
-        named.flat_map(|anchor| others(anchor).filter(usable).take(ROWS / QUERIES)).collect()
+        let named = asking().filter(|&anchor| has_other(anchor, &usable)).take(QUERIES);
+        named.flat_map(|anchor| others(anchor, &usable, ROWS / QUERIES)).collect()
     } else {
         BTreeSet::new()
     };
@@ -118,7 +120,7 @@ fn sample(store: &Prepared, metric: Metric, seed: u64, held_out: bool) -> (Vec<R
     let mut there = vec![false; store.corpus().len()];
     rows.iter().for_each(|(_, row)| there[row.index()] = true);
     let most = if held_out { QUERIES.min(rows.len().div_ceil(HELD_OUT)) } else { QUERIES };
-    let queries = asking().filter(|&anchor| others(anchor).any(|row| there[row.index()])).take(most).collect();
+    let queries = asking().filter(|&anchor| has_other(anchor, &|row| there[row.index()])).take(most).collect();
     (queries, rows.into_iter().map(|(_, row)| row).collect())
 }
 

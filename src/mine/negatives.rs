@@ -82,7 +82,7 @@ fn rank(askers: &mut [Asker], guards: &Guards, ground: Ground) {
     }
 }
 
-/// A window of one of an asker's pairs: the pair's index, `(above, upto]`, how many rows are wanted.
+/// A window of one of an asker's pairs: the pair's index, `(above, upto]`, its slots.
 type Want = (usize, (Distance, Distance), u32);
 
 /// Asks the search for what every asker wants: all of it at once, or window by window where what one window receives
@@ -92,35 +92,56 @@ fn round(askers: &mut [Asker], ground: Ground, fallback: bool, wants: impl Fn(&A
     let most = wanted.iter().map(Vec::len).max().unwrap_or(0);
     let step = if ground.params.negatives.max_per_class.is_some() { 1 } else { most.max(1) };
     for first in (0..most).step_by(step) {
-        let asked: Vec<(usize, &[Want], Vec<Window>)> = askers
-            .iter()
-            .zip(&wanted)
-            .enumerate()
-            .filter(|(_, (_, wants))| first < wants.len())
-            .flat_map(|(index, (asker, wants))| {
-                let wants = wants[first..wants.len().min(first + step)].chunk_by(move |a, b| asker.alike(a.0, b.0));
-                wants.map(move |wants| (index, wants, wants.iter().map(|want| window(asker, want, ground)).collect()))
-            })
-            .collect();
-        let quests: Vec<Quest> = asked
-            .iter()
-            .map(|(index, wants, windows)| askers[*index].guarded_quest(wants[0].0, ground, windows))
-            .collect();
-        let found = ground.search.find(&quests);
-        drop(quests);
-        for ((index, wants, _), fills) in asked.into_iter().zip(found) {
-            for (&(owner, _, slots), fill) in wants.iter().zip(fills) {
-                askers[index].receive(owner, slots, fill, fallback, ground);
-            }
+        let asked = askers.iter().zip(&wanted).enumerate().flat_map(|(index, (asker, wants))| {
+            let wants = wants.get(first..wants.len().min(first + step)).unwrap_or_default();
+            let candidates = |&want: &Want| (want, ground.params.balance.candidates(want.2));
+            wants
+                .chunk_by(move |a, b| asker.alike(a.0, b.0))
+                .map(move |wants| (index, wants.iter().map(candidates).collect()))
+        });
+        let mut asked: Vec<Asked> = asked.collect();
+        while !asked.is_empty() {
+            asked = ask(askers, asked, ground, fallback);
         }
     }
 }
 
+/// Windows of one of the askers that admit the same negatives, each with the rows that are wanted of it, spare ones among them.
+type Asked = (usize, Vec<(Want, u32)>);
+
+/// Asks for some windows of some askers; gives those that are to be asked for again.
+fn ask(askers: &mut [Asker], asked: Vec<Asked>, ground: Ground, fallback: bool) -> Vec<Asked> {
+    let windows: Vec<Vec<Window>> = asked
+        .iter()
+        .map(|(index, wants)| wants.iter().map(|(want, count)| window(&askers[*index], want, *count, ground)).collect())
+        .collect();
+    let quests: Vec<Quest> = asked
+        .iter()
+        .zip(&windows)
+        .map(|((index, wants), windows)| askers[*index].guarded_quest(wants[0].0.0, ground, windows))
+        .collect();
+    let found = ground.search.find(&quests);
+    drop(quests);
+    let mut again = Vec::new();
+    for ((index, wants), fills) in asked.into_iter().zip(found) {
+        let mut short = Vec::new();
+        for ((want, count), fill) in wants.into_iter().zip(fills) {
+            if fill.passed_over {
+                short.push((want, count.saturating_sub(fill.hits.len() as u32)));
+            }
+            askers[index].receive(want.0, want.2, fill, fallback, ground);
+        }
+        if !short.is_empty() {
+            again.push((index, short));
+        }
+    }
+    again
+}
+
 /// A band's window, as far as the pair's guards leave it open.
-fn window(asker: &Asker, &(owner, (above, upto), count): &Want, ground: Ground) -> Window {
+fn window(asker: &Asker, &(owner, (above, upto), _): &Want, count: u32, ground: Ground) -> Window {
     let pair = &asker.pairs[owner];
     let pick = pick((asker.anchor, pair.positive), ground.store, ground.params);
-    let count = ground.params.balance.candidates(count);
     Window { above: above.max(pair.span.0), upto: upto.min(pair.span.1), count, pick }
 }
 

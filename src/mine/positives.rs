@@ -15,7 +15,9 @@ pub(super) fn choose(
     params: &Params,
     most: u32,
 ) -> Result<Vec<(Row, Distance)>, Reason> {
-    let kin = kin(anchor, store)?;
+    if let Some(reason) = none_at_all(anchor, store) {
+        return Err(reason);
+    }
     if !is_anchor(anchor, store, params) {
         return Err(Reason::BalancedAway);
     }
@@ -27,6 +29,7 @@ pub(super) fn choose(
     let mut chosen = match asked.pick {
         PositivePick::Random => random(anchor, store, params, most, admits, fits),
         pick => {
+            let kin = store.relatives(anchor);
             let admitted: Vec<u32> = kin.iter().filter(|&&row| admits(row)).map(|row| row.0).collect();
             let fitting = measured(anchor, store, &admitted).filter(|&(_, distance)| fits(distance));
             match pick {
@@ -62,20 +65,19 @@ fn extreme(fitting: impl Iterator<Item = (Row, Distance)>, pick: PositivePick, c
     keys.map(|key| (Row(key as u32), Distance::from_ordinal(distance(key)))).collect()
 }
 
-/// The rows that an anchor may have as positives, itself perhaps among them; or why there are none.
-pub(super) fn kin(anchor: Row, store: &Prepared) -> Result<&[Row], Reason> {
-    let kin = store.relatives(anchor);
+/// Why there are no rows that an anchor may have as positives, as far as labels and pairs tell.
+fn none_at_all(anchor: Row, store: &Prepared) -> Option<Reason> {
     match () {
-        () if !store.has_pairs() && store.labels()[anchor.index()].is_null() => Err(Reason::Unlabelled),
-        () if !store.has_pairs() && !store.has_queries() && kin.len() < 2 => Err(Reason::Singleton),
-        () if kin.is_empty() => Err(Reason::NoPositive),
-        () => Ok(kin),
+        () if !store.has_pairs() && store.labels()[anchor.index()].is_null() => Some(Reason::Unlabelled),
+        () if store.has_relatives(anchor) => None,
+        () if !store.has_pairs() && !store.has_queries() => Some(Reason::Singleton),
+        () => Some(Reason::NoPositive),
     }
 }
 
 /// Whether a row has anything to be paired with, as far as labels and pairs tell.
 pub fn has_kin(anchor: Row, store: &Prepared) -> bool {
-    kin(anchor, store).is_ok()
+    none_at_all(anchor, store).is_none()
 }
 
 /// How many positives an anchor could have, counted no further than `most`.
@@ -91,7 +93,7 @@ pub(super) fn available(anchor: Row, store: &Prepared, params: &Params, most: u3
     admitted.filter(|&&row| asked.fits(measure(row))).take(most as usize).count() as u32
 }
 
-/// The first admissible relatives in a keyed order that only (seed, ids) decide: a few steps, however large the class.
+/// The first admissible relatives in a keyed order that only (seed, ids) and labels decide: a few steps, however large the class.
 fn random(
     anchor: Row,
     store: &Prepared,
@@ -101,16 +103,33 @@ fn random(
     fits: impl Fn(Distance) -> bool,
 ) -> Vec<(Row, Distance)> {
     // By their ids: the order of rows in the files is irrelevant to what is drawn.
-    let mut ranked: Vec<Row>;
-    let members = if store.has_pairs() {
-        ranked = store.paired(anchor).to_vec();
-        ranked.sort_unstable_by_key(|&row| (store.keys()[row.index()], row));
-        ranked.as_slice()
-    } else {
-        store.ranked_members(store.labels()[anchor.index()])
+    let class = store.labels()[anchor.index()];
+    let labels = store.labels_in(&class);
+    let places = labels.iter().map(|&label| store.members(label).len() as u64).sum::<u64>();
+    let ranked: Vec<Row>;
+    // All labels' rows one after the other, or where these are too many to count, or pairs tell, all relatives once.
+    let (lists, places): (Vec<&[Row]>, u32) = match u32::try_from(places) {
+        Ok(places) if !store.has_pairs() => (labels.iter().map(|&label| store.ranked_members(label)).collect(), places),
+        _ => {
+            let mut rows = store.relatives(anchor).into_owned();
+            rows.sort_unstable_by_key(|&row| (store.keys()[row.index()], row));
+            ranked = rows;
+            (vec![ranked.as_slice()], ranked.len() as u32)
+        }
     };
-    let order = Shuffle::new(combine(&[params.seed, store.keys()[anchor.index()]]), members.len() as u32);
-    let drawn = (0..members.len() as u32).map(|place| members[order.forward(place) as usize]);
+    let order = Shuffle::new(combine(&[params.seed, store.keys()[anchor.index()]]), places);
+    let drawn = (0..places).filter_map(|place| {
+        let mut place = order.forward(place) as usize;
+        let mut list = 0;
+        while place >= lists[list].len() {
+            place -= lists[list].len();
+            list += 1;
+        }
+        let row = lists[list][place];
+        // A row that shares several labels counts where it shares the first: once, as any other.
+        let first = lists.len() == 1 || store.shared_label(class, store.labels()[row.index()]) == Some(labels[list]);
+        first.then_some(row)
+    });
     let measure = |row: Row| (row, params.metric.distance(store.vector(anchor), store.vector(row)));
     let fitting = drawn.filter(|&row| admits(row)).map(measure).filter(|&(_, distance)| fits(distance));
     fitting.take(most as usize).collect()

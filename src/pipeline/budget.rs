@@ -28,6 +28,14 @@ const LINK: u64 = 16;
 const COMPARED: u64 = 3 * (2 * 16 + 1);
 /// Of a distinct label beside its own bytes (kept twice): a slot in a hash table and the allocations.
 const CODED: u64 = 112;
+/// Of a distinct set of labels beside their codes: a slot in a hash table, its place in a list, and an allocation.
+const CODED_SET: u64 = 112;
+/// Of a label that a row has among several: its number in two lists, one of them ranked.
+const HELD: u64 = 4 + 4;
+/// Of a row that is looked at as a positive: its number, whether it is admitted, its distance and both once more; of rows that are
+/// brought together from several labels the lists, and what merging takes.
+const RELATIVE: u64 = 24;
+const BROUGHT_TOGETHER: u64 = 16;
 /// Of a row in every search: its place in two keyed orders, its label's list, and its partition's.
 const INDEXED_ROW: u64 = 8 + 4 + 4;
 /// Of a packed row: its number, its label and its offset.
@@ -257,7 +265,8 @@ fn nearest(job: &Job) -> u64 {
 fn tables(job: &Job) -> u64 {
     let quota = if job.oversample_to > 0 { 4 } else { 0 };
     let cell = if job.index == Index::Cells { 4 + 4 } else { 0 };
-    job.rows * (INDEXED_ROW + PACKED_ROW + cell + quota + 4 * job.groups) + 8 * job.classes
+    let held = job.sets.as_ref().map_or(0, |sets| HELD * sets.held);
+    job.rows * (INDEXED_ROW + PACKED_ROW + cell + quota + 4 * job.groups) + 16 * job.classes + held
 }
 
 /// Of cells while they are trained: the sample, placed, quantised and summed, and the centres.
@@ -271,7 +280,8 @@ fn training(job: &Job) -> u64 {
 /// They lie in pieces so small that the allocator keeps most of them to the end.
 fn coders(job: &Job) -> u64 {
     let paired = job.links.min(job.asking) * (CODED + ID);
-    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes) + paired + job.compared * COMPARED
+    let sets = job.sets.as_ref().map_or(0, |sets| sets.sets * CODED_SET + 4 * sets.members);
+    (2 + job.groups) * (job.classes * CODED + 2 * job.label_bytes) + 2 * sets + paired + job.compared * COMPARED
 }
 
 /// What balance keeps while it looks at all candidates: of each whether it stays, of each row its uses and whether it is an anchor
@@ -314,8 +324,10 @@ fn partition(job: &Job) -> u64 {
     let mined =
         together.saturating_mul(PAIR + 4 * job.scored + job.windows * WINDOW + job.candidates * (SLOT - TRIPLETS));
     let given = pairs.saturating_mul(job.candidates * TRIPLETS);
+    let together = if job.sets.is_some() { BROUGHT_TOGETHER } else { 0 };
+    let relatives = job.largest_class.max(job.most_positives + 1) * (RELATIVE + together);
     let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64 + job.ranks * RANKED);
-    anchors.saturating_add(mined).saturating_add(given).saturating_add(24 * job.largest_class + HITS + planned)
+    anchors.saturating_add(mined).saturating_add(given).saturating_add(relatives + HITS + planned)
 }
 
 #[cfg(test)]

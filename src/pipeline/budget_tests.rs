@@ -23,6 +23,7 @@ fn job() -> Job {
         classes: 1_000,
         label_bytes: 8_000,
         largest_class: 300,
+        sets: None,
         most_positives: 299,
         relatives: 200_000 * 200,
         groups: 0,

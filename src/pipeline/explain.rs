@@ -116,8 +116,22 @@ impl fmt::Display for Explanation {
                 let Census { classes, largest_class, singletons, unlabelled, .. } = census;
                 let [classes, largest, alone, without] =
                     [classes, largest_class, singletons, unlabelled].map(|count| thousands(*count));
-                let rest = format!("{alone} rows alone in theirs, {without} without a label");
-                line("classes", format!("{classes}, the largest {largest} rows; {rest}"))?;
+                match &census.sets {
+                    None => {
+                        let rest = format!("{alone} rows alone in theirs, {without} without a label");
+                        line("classes", format!("{classes}, the largest {largest} rows; {rest}"))?;
+                    }
+                    Some(sets) => {
+                        let rest = format!("{alone} labels of one row, {without} rows without any");
+                        let most = thousands(sets.most);
+                        line(
+                            "labels",
+                            format!(
+                                "{classes}, the most of a row {most}; {largest} rows with the most frequent, {rest}"
+                            ),
+                        )?;
+                    }
+                }
             }
         }
         if let Some(alike) = &census.look_alikes {

@@ -9,7 +9,7 @@ use crate::config::Plan;
 use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
-use crate::store::{self, BadRows, Census, Surveys};
+use crate::store::{self, BadRows, Census, SetCensus, Surveys};
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,8 @@ pub struct Job {
     pub classes: u64,
     pub label_bytes: u64,
     pub largest_class: u64,
+    /// Where a row may have several labels.
+    pub sets: Option<SetCensus>,
     /// Of all anchors together, the rows that are looked at as positives.
     pub relatives: u64,
     pub groups: u64,
@@ -142,6 +144,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         classes: census.classes,
         label_bytes: census.label_bytes,
         largest_class: census.largest_class,
+        sets: census.sets.clone(),
         relatives: census.relatives,
         groups: plan.store.groups.len() as u64,
         pairs: match plan.mine.positives.pick {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::budget::{self, Budget};
 use super::engine::{Engine, Taken, Watch};
 use super::job::Job;
+use super::labels;
 use super::notes::noted;
 use super::program;
 use super::scratch::{Leftovers, Scratch, ScratchError};
@@ -29,7 +30,8 @@ use crate::words::thousands;
 /// # Errors
 /// Those of [`store::survey`]. What a key says of columns that are not there is the pipeline's fault, and not the data's.
 pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
-    engine.wait(store::survey(plan.sources())).map_err(|error| match (&plan.written, error.downcast_ref()) {
+    let survey = engine.wait(store::survey(plan.sources()));
+    let survey = survey.map_err(|error| match (&plan.written, error.downcast_ref()) {
         (Some(written), Some(SurveyError::Selection { path, source })) => match source.as_ref() {
             SelectionError::Expression(ExpressionError { section, key, text, fault }) => {
                 written.refuted(section.name(), key, text, format!("{}: {fault}", path.display())).into()
@@ -37,7 +39,9 @@ pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
             SelectionError::Columns(_) => error,
         },
         _ => error,
-    })
+    })?;
+    labels::check(plan, &survey)?;
+    Ok(survey)
 }
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
@@ -103,9 +107,14 @@ pub fn prepare(
         };
         engine.go_on()?;
         manifest::check_columns(&store, &plan.mine, &plan.output)?;
-        let (rows, dims, classes) = (store.corpus().len(), store.dims(), store.classes());
+        let (rows, dims, labels) = (store.corpus().len(), store.dims(), store.distinct_labels());
         let mut summary = format!("{} rows × {dims} dimensions", thousands(rows as u64));
-        summary += &if store.has_pairs() { String::new() } else { format!(", {} classes", thousands(classes as u64)) };
+        let labels = thousands(labels as u64);
+        summary += &match store.has_several_labels() {
+            _ if store.has_pairs() => String::new(),
+            true => format!(", {labels} labels, several a row"),
+            false => format!(", {labels} classes"),
+        };
         summary += &if store.has_queries() {
             format!(", {} queries", thousands(store.anchors().len() as u64))
         } else {

@@ -72,8 +72,8 @@ impl<'s> Hnsw<'s> {
     /// Whether looking deeper for this quest would cost more than a scan.
     fn wades(&self, quest: &Quest) -> bool {
         let store = self.exact.corpus.store;
-        let class = store.members(quest.admits.label).len();
-        class > LARGE_CLASS && class * WADE > store.corpus().len() * store.dims()
+        let kin = store.most_kin(quest.admits.label);
+        kin > LARGE_CLASS && kin * WADE > store.corpus().len() * store.dims()
     }
 
     /// One plain look; fills what it settles.

@@ -102,7 +102,7 @@ pub struct Admits<'a> {
     /// The only rows that are, ascending.
     pub only: Option<&'a [Row]>,
     pub away: Option<Away<'a>>,
-    /// The anchor's label; a negative has another.
+    /// The anchor's class; a negative is not akin to it.
     pub label: Code,
     /// Whether rows without a label count as negatives.
     pub unlabelled: bool,
@@ -122,7 +122,7 @@ impl Admits<'_> {
     #[inline]
     pub fn admits(&self, store: &Prepared, row: Row) -> bool {
         let label = store.labels()[row.index()];
-        let other = if label.is_null() { self.unlabelled } else { label != self.label };
+        let other = if label.is_null() { self.unlabelled } else { !store.akin(label, self.label) };
         other
             && self.own != Some(row)
             && self.rules.iter().all(|rule| rule.holds(store, row))
@@ -132,12 +132,21 @@ impl Admits<'_> {
     }
 }
 
-/// At most so many rows of one class in a window. Rows without a label are of no class.
+/// At most so many rows with one label in a window: the best row is taken first, and each that follows unless one of its labels is
+/// used up. Rows without a label are of no class.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota<'a> {
     pub per_class: u32,
-    /// Of some classes, how many rows other windows have already received.
+    /// Of some labels, how many rows other windows have already received.
     pub used: &'a [(Code, u32)],
+}
+
+impl Quota<'_> {
+    /// How many rows with a label may still be received.
+    pub fn room(&self, label: Code) -> u32 {
+        let used = self.used.iter().find(|(of, _)| *of == label).map_or(0, |&(_, used)| used);
+        self.per_class.saturating_sub(used)
+    }
 }
 
 /// What one anchor looks for: its vector (`d` values, prepared), whom it may meet, and the windows to fill.
@@ -164,6 +173,9 @@ pub struct Fill {
     pub hits: Vec<Hit>,
     /// True when nothing that belongs here can have been missed.
     pub exhaustive: bool,
+    /// True when a quota passed over rows with several labels, and others behind them may fill their places. They are found by
+    /// asking again, with what was received in the quota and among the exceptions.
+    pub passed_over: bool,
 }
 
 /// The fills of one quest, in the order of its windows.

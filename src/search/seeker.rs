@@ -113,8 +113,8 @@ impl<'a> Seeker<'a> {
         let norm = squared_norm.sqrt() * UPWARD + query.residual;
         let span = Span { lo: f64::NEG_INFINITY, hi: f64::INFINITY };
         let reach = Reach::NOTHING;
-        let class = corpus.store.members(quest.admits.label).len();
-        let large_class = class > corpus.rows() as usize / LARGE_CLASS;
+        let kin = corpus.store.most_kin(quest.admits.label);
+        let large_class = kin > corpus.rows() as usize / LARGE_CLASS;
         let mut seeker =
             Self { index, quest, takers, query, squared_norm, norm, slack, large_class, span, gap: None, reach };
         seeker.focus(ruler);
@@ -268,12 +268,23 @@ pub(super) fn show(
         let mut others = columns.len();
         if seeker.large_class {
             // Rows of the anchor's own class need not be measured. Without a branch, which would be mispredicted.
-            others = 0;
-            for (index, &column) in columns.iter().enumerate() {
-                scratch.places[others] = scratch.places[index];
-                others += usize::from(!labels[column as usize].agrees(seeker.quest.admits.label));
-            }
+            let (store, own) = (corpus.store, seeker.quest.admits.label);
+            others = match store.has_several_labels() {
+                false => strangers(columns, &mut scratch.places, |column| labels[column as usize].agrees(own)),
+                true => strangers(columns, &mut scratch.places, |column| store.akin(labels[column as usize], own)),
+            };
         }
         seeker.measure(&scratch.places[..others], tiles, corpus, ruler, &mut scratch.distances);
     }
+}
+
+/// Moves the places of columns that are not of the anchor's kin to the front, and gives their number.
+#[inline]
+fn strangers(columns: &[u32], places: &mut [u32], kin: impl Fn(u32) -> bool) -> usize {
+    let mut others = 0;
+    for (index, &column) in columns.iter().enumerate() {
+        places[others] = places[index];
+        others += usize::from(!kin(column));
+    }
+    others
 }

@@ -4,7 +4,7 @@ use super::corpus::Corpus;
 use super::lottery::Order;
 use super::{Fill, Hit, Pick, Quest, Quota, Window, weighted};
 use crate::kernel::{Distance, TopK};
-use crate::store::{Code, Row};
+use crate::store::{Code, Prepared, Row};
 
 /// Keeps the best rows offered for one window. What is kept does not depend on the order of the offers.
 pub(super) struct Taker<'a> {
@@ -27,7 +27,12 @@ enum Kept<'a> {
     Any(TopK),
     /// Ascending.
     Few(Vec<u64>, Quota<'a>),
+    /// Of rows with several labels: which of them the quota takes is known only once all are in order.
+    First(TopK, Quota<'a>),
 }
+
+/// Rows with several labels that are kept for each that is wanted: the quota passes over some.
+const SPARE: u32 = 4;
 
 impl<'a> Taker<'a> {
     pub fn new(window: Window, quest: &Quest<'a>, corpus: &'a Corpus) -> Self {
@@ -38,6 +43,9 @@ impl<'a> Taker<'a> {
         };
         let kept = match quest.quota {
             None => Kept::Any(TopK::new(window.count)),
+            Some(quota) if corpus.store.has_several_labels() => {
+                Kept::First(TopK::new(window.count.saturating_mul(SPARE).min(corpus.rows())), quota)
+            }
             Some(quota) => Kept::Few(Vec::new(), quota),
         };
         Self { window, corpus, rank, kept }
@@ -72,13 +80,20 @@ impl<'a> Taker<'a> {
                 let class = |key: &u64| self.corpus.store.labels()[*key as u32 as usize];
                 insert(kept, key, self.window.count as usize, quota, class);
             }
+            Kept::First(kept, quota) => {
+                let store = self.corpus.store;
+                let class = store.labels()[key as u32 as usize];
+                if store.labels_in(&class).iter().all(|&label| quota.room(label) > 0) {
+                    kept.push(key);
+                }
+            }
         }
     }
 
     /// The largest key kept, once there are as many as wanted.
     fn worst(&self) -> Option<u64> {
         match &self.kept {
-            Kept::Any(kept) => kept.worst(),
+            Kept::Any(kept) | Kept::First(kept, _) => kept.worst(),
             Kept::Few(kept, _) => kept.last().filter(|_| self.is_full()).copied(),
         }
     }
@@ -101,24 +116,31 @@ impl<'a> Taker<'a> {
 
     /// Whether as many rows are kept as were asked for.
     pub fn is_full(&self) -> bool {
-        let kept = match &self.kept {
-            Kept::Any(kept) => kept.len(),
-            Kept::Few(kept, _) => kept.len(),
-        };
-        kept >= self.window.count as usize
+        match &self.kept {
+            Kept::Any(kept) => kept.len() >= self.window.count as usize,
+            Kept::Few(kept, _) => kept.len() >= self.window.count as usize,
+            Kept::First(kept, _) => kept.worst().is_some(),
+        }
     }
 
     /// What was kept, ascending by (distance, row), with exact distances.
     pub fn fill(self, quest: &Quest, exhaustive: bool) -> Fill {
+        let mut passed_over = false;
         let keys = match self.kept {
             Kept::Any(kept) => kept.into_sorted(),
             Kept::Few(kept, _) => kept,
+            Kept::First(kept, quota) => {
+                let (full, wanted) = (kept.worst().is_some(), self.window.count as usize);
+                let keys = take_in_order(kept.into_sorted(), wanted, &quota, self.corpus.store);
+                passed_over = full && keys.len() < wanted;
+                keys
+            }
         };
         let rows = keys.into_iter().map(|key| Row(key as u32));
         let mut hits: Vec<Hit> =
             rows.map(|row| Hit { distance: self.corpus.distance(quest.vector, row), row }).collect();
         hits.sort_unstable_by_key(|hit| (hit.distance, hit.row));
-        Fill { hits, exhaustive }
+        Fill { hits, exhaustive, passed_over }
     }
 }
 
@@ -128,8 +150,7 @@ impl<'a> Taker<'a> {
 fn insert(kept: &mut Vec<u64>, key: u64, limit: usize, quota: &Quota, class: impl Fn(&u64) -> Code) {
     let own = class(&key);
     if !own.is_null() {
-        let used = quota.used.iter().find(|(class, _)| *class == own).map_or(0, |&(_, used)| used);
-        let room = quota.per_class.saturating_sub(used) as usize;
+        let room = quota.room(own) as usize;
         let mates = || (0..kept.len()).filter(|&at| class(&kept[at]) == own);
         if mates().count() >= room {
             match mates().next_back() {
@@ -140,4 +161,31 @@ fn insert(kept: &mut Vec<u64>, key: u64, limit: usize, quota: &Quota, class: imp
     }
     kept.insert(kept.partition_point(|&other| other < key), key);
     kept.truncate(limit);
+}
+
+/// The first rows of which no label is used up, `wanted` at most; `keys` ascend. Two rows may share one label and not another, so
+/// that there is no telling from a few rows which of them are wanted in the end.
+fn take_in_order(keys: Vec<u64>, wanted: usize, quota: &Quota, store: &Prepared) -> Vec<u64> {
+    let (mut taken, mut counts): (Vec<u64>, Vec<(Code, u32)>) = (Vec::new(), Vec::new());
+    for key in keys {
+        if taken.len() == wanted {
+            break;
+        }
+        let labels = store.labels_in(&store.labels()[key as u32 as usize]);
+        let room = |label: Code| {
+            let taken = counts.iter().find(|(of, _)| *of == label).map_or(0, |&(_, taken)| taken);
+            quota.room(label).saturating_sub(taken)
+        };
+        if labels.iter().any(|&label| room(label) == 0) {
+            continue;
+        }
+        taken.push(key);
+        for &label in labels {
+            match counts.iter_mut().find(|(of, _)| *of == label) {
+                Some((_, taken)) => *taken += 1,
+                None => counts.push((label, 1)),
+            }
+        }
+    }
+    taken
 }

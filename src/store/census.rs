@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codes::Coder;
 use super::ids::Digest;
+use super::label_codes::LabelCoder;
 use super::link_table::LinkSurvey;
 use super::look_alikes::{self, LookAlikes};
 use super::prepare::PrepareError;
@@ -28,7 +29,7 @@ pub struct Census {
     pub rows: u64,
     /// Of these, kept by `where`.
     pub kept: u64,
-    /// By label: how many classes the store has, rows of the largest, and classes of one row.
+    /// By label: how many labels the store has, rows of the most frequent, and labels of one row.
     pub classes: u64,
     pub largest_class: u64,
     pub singletons: u64,
@@ -39,6 +40,9 @@ pub struct Census {
     pub unlabelled: u64,
     /// Of all distinct labels together.
     pub label_bytes: u64,
+    /// Where a row may have several labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sets: Option<SetCensus>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_alikes: Option<LookAlikes>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +67,17 @@ impl Census {
     pub fn anchors_of_classes(&self, most: u64) -> u64 {
         self.class_anchors.iter().map(|(&anchors, &classes)| anchors.min(most) * classes).sum()
     }
+}
+
+/// The sets of labels of a census.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SetCensus {
+    /// Distinct sets, and the labels in all of them together.
+    pub sets: u64,
+    pub members: u64,
+    /// Labels of all rows together, and of the row that has most.
+    pub held: u64,
+    pub most: u64,
 }
 
 /// The queries of a census.
@@ -97,50 +112,60 @@ pub struct ScoredPairs {
 /// Those of [`super::prepare`] that these alone can tell.
 pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Result<Census, PrepareError> {
     let sources = sources.into();
-    let label_type = surveys.store.selection.label.as_ref().map_or(DataType::Null, |(_, data_type)| data_type.clone());
+    let label_type = surveys.store.selection.label.as_ref().map_or(&DataType::Null, |(_, data_type)| data_type);
     let mut count = ClassCount::new(label_type).map_err(unfit(&sources.store.path))?;
     let kept = read_labels(sources.store, &surveys.store, &mut |labels| count.add(labels)).await?;
-    let (classes, singletons) = (count.classes() as u64, count.singletons());
-    let labelled = kept - count.nulls;
+    let (distinct, labelled) = (count.labels.distinct(), kept - count.nulls);
     let mut census = Census {
         rows: surveys.store.rows(),
         kept,
-        classes,
-        largest_class: count.largest(),
-        singletons,
-        class_anchors: histogram(count.rows.iter().copied().filter(|&rows| rows > 1)),
+        classes: distinct as u64,
+        largest_class: count.labels.largest(),
+        singletons: count.labels.singletons(),
+        class_anchors: histogram(count.classes().filter(|(class, _)| count.kin(class, 1) > 0).map(|(_, rows)| rows)),
         unlabelled: if sources.store.label.is_some() { count.nulls } else { 0 },
         label_bytes: count.coder.bytes() as u64,
+        sets: None,
         look_alikes: count.look_alikes().map_err(unfit(&sources.store.path))?,
         queries: None,
         pairs: None,
         scores: None,
         scored_pairs: None,
-        anchors: labelled - singletons,
-        most_positives: count.largest().saturating_sub(1),
-        relatives: count.rows.iter().filter(|&&rows| rows > 1).map(|rows| rows * rows).sum(),
+        anchors: 0,
+        most_positives: 0,
+        relatives: 0,
     };
+    for (class, rows) in count.classes() {
+        let kin = count.kin(&class, 1).min(kept);
+        census.anchors += if kin > 0 { rows } else { 0 };
+        census.relatives += rows * kin;
+        census.most_positives = census.most_positives.max(kin.saturating_sub(1));
+    }
+    let held = count.held;
     let mut matched = None;
     if let (Some(params), Some(survey)) = (sources.queries, &surveys.queries) {
-        let (mut asking, mut relatives) = (vec![0; count.rows.len()], 0);
+        let (mut asking, mut relatives, mut most) = (Counts::default(), 0, 0);
         let mut add = |labels: &ArrayRef| {
-            for code in count.coder.encode(labels)? {
-                // Null, and what no row of the store has, lie beyond.
-                if let Some(rows) = count.rows.get(code.index()) {
-                    asking[code.index()] += 1;
-                    relatives += rows;
+            for class in count.coder.encode(labels)? {
+                // Null, and what no row of the store has, have no kin.
+                let kin = count.kin(&class, 0).min(kept);
+                if kin > 0 {
+                    asking.add(class);
                 }
+                relatives += kin;
+                most = most.max(kin);
             }
             Ok(())
         };
         let kept = read_labels(params, survey, &mut add).await?;
         census.queries = Some(QueryCensus { rows: survey.rows(), kept });
-        let anchors = asking.iter().sum();
-        (census.anchors, census.relatives, census.most_positives) = (anchors, relatives, census.largest_class);
-        census.class_anchors = histogram(asking.into_iter().filter(|&anchors| anchors > 0));
+        let anchors = asking.0.iter().sum();
+        (census.anchors, census.relatives, census.most_positives) = (anchors, relatives, most);
+        census.class_anchors = histogram(asking.0.into_iter().filter(|&anchors| anchors > 0));
         matched = Some(anchors);
     }
-    usable::check_labels(&sources, &Labels { rows: kept, labelled, classes: count.classes(), matched })?;
+    census.sets = count.sets();
+    usable::check_labels(&sources, &Labels { rows: kept, labelled, distinct, held, matched })?;
     if let (Some(params), Some(survey)) = (sources.pairs, &surveys.pairs) {
         let pairs = count_links(survey, &unfit(&params.path)).await?;
         let asking = census.queries.as_ref().map_or(kept, |queries| queries.kept);
@@ -213,17 +238,18 @@ async fn count_links(
     unfit: &impl Fn(ArrowError) -> PrepareError,
 ) -> Result<LinkCensus, PrepareError> {
     let mut scan = survey.scan()?;
-    let mut count: Option<ClassCount> = None;
+    let mut coder: Option<Coder> = None;
+    let mut counts = Counts::default();
     while let Some(stretch) = scan.next().await? {
         let ids = survey.lefts(&stretch).map_err(unfit)?;
-        let count = match &mut count {
-            Some(count) => count,
-            None => count.insert(ClassCount::new(ids.data_type().clone()).map_err(unfit)?),
+        let coder = match &mut coder {
+            Some(coder) => coder,
+            None => coder.insert(Coder::new(ids.data_type().clone()).map_err(unfit)?),
         };
-        count.add(&ids).map_err(unfit)?;
+        let codes = coder.encode(&ids).map_err(unfit)?;
+        codes.into_iter().filter(|code| !code.is_null()).for_each(|code| counts.add(code));
     }
-    let of = |value: fn(&ClassCount) -> u64| count.as_ref().map_or(0, value);
-    Ok(LinkCensus { rows: survey.rows(), anchors: of(|count| count.classes() as u64), most: of(ClassCount::largest) })
+    Ok(LinkCensus { rows: survey.rows(), anchors: counts.distinct() as u64, most: counts.largest() })
 }
 
 /// Counts pairs of ids that have a score.
@@ -247,53 +273,98 @@ async fn count_scored(
     Ok(ScoredPairs { pairs: count, scored: count - unscored.len() as u64 })
 }
 
-/// Rows by distinct value.
-pub(super) struct ClassCount {
-    coder: Coder,
-    rows: Vec<u64>,
-    pub nulls: u64,
+/// Rows by the code of a value.
+#[derive(Default)]
+pub(super) struct Counts(Vec<u64>);
+
+impl Counts {
+    /// Counts a row.
+    pub fn add(&mut self, code: Code) {
+        if code.index() >= self.0.len() {
+            self.0.resize(code.index() + 1, 0);
+        }
+        self.0[code.index()] += 1;
+    }
+
+    pub fn of(&self, code: Code) -> u64 {
+        self.0.get(code.index()).copied().unwrap_or(0)
+    }
+
+    /// Distinct values.
+    pub fn distinct(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Rows of the most frequent value.
+    pub fn largest(&self) -> u64 {
+        self.0.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Values of one row.
+    pub fn singletons(&self) -> u64 {
+        self.0.iter().filter(|&&rows| rows == 1).count() as u64
+    }
+}
+
+/// Rows by label; of lists, by each label in them.
+struct ClassCount {
+    coder: LabelCoder,
+    labels: Counts,
+    /// By class, where that is another thing.
+    sets: Counts,
+    nulls: u64,
+    /// Labels of all rows together.
+    held: u64,
 }
 
 impl ClassCount {
-    pub fn new(data_type: DataType) -> Result<Self, ArrowError> {
-        Ok(Self { coder: Coder::new(data_type)?, rows: Vec::new(), nulls: 0 })
+    /// Of labels of a type in which they are kept.
+    fn new(data_type: &DataType) -> Result<Self, ArrowError> {
+        let coder = LabelCoder::new(data_type)?;
+        Ok(Self { coder, labels: Counts::default(), sets: Counts::default(), nulls: 0, held: 0 })
     }
 
-    pub fn add(&mut self, values: &ArrayRef) -> Result<(), ArrowError> {
-        for code in self.coder.encode(values)? {
-            if code == Code::NULL {
+    fn add(&mut self, values: &ArrayRef) -> Result<(), ArrowError> {
+        for class in self.coder.encode(values)? {
+            let labels = self.coder.labels_in(&class);
+            if labels.is_empty() {
                 self.nulls += 1;
                 continue;
             }
-            if code.index() == self.rows.len() {
-                self.rows.push(0);
+            self.held += labels.len() as u64;
+            labels.iter().for_each(|&label| self.labels.add(label));
+            if self.coder.sets().is_some() {
+                self.sets.add(class);
             }
-            self.rows[code.index()] += 1;
         }
         Ok(())
     }
 
-    pub fn classes(&self) -> usize {
-        self.rows.len()
+    /// The classes, and their rows.
+    fn classes(&self) -> impl Iterator<Item = (Code, u64)> {
+        let counts = if self.coder.sets().is_some() { &self.sets } else { &self.labels };
+        (0..).map(Code).zip(counts.0.iter().copied())
     }
 
-    /// Values that look like others.
-    pub fn look_alikes(&self) -> Result<Option<LookAlikes>, ArrowError> {
+    /// Of a class, the rows that share a label with it where more than `alone` have that, at most: those that share several count
+    /// as often.
+    fn kin(&self, class: &Code, alone: u64) -> u64 {
+        self.coder.labels_in(class).iter().map(|&label| self.labels.of(label)).filter(|&rows| rows > alone).sum()
+    }
+
+    /// Labels that look like others.
+    fn look_alikes(&self) -> Result<Option<LookAlikes>, ArrowError> {
         look_alikes::find(self.coder.values())
     }
 
-    /// Bytes of what is kept of the distinct values: each twice, and a slot of a hash table.
-    pub fn held_bytes(&self) -> usize {
-        2 * self.coder.bytes() + 112 * self.classes()
-    }
-
-    /// Rows of the largest class.
-    pub fn largest(&self) -> u64 {
-        self.rows.iter().copied().max().unwrap_or(0)
-    }
-
-    /// Classes of one row.
-    pub fn singletons(&self) -> u64 {
-        self.rows.iter().filter(|&&rows| rows == 1).count() as u64
+    fn sets(&self) -> Option<SetCensus> {
+        let sets = self.coder.sets()?;
+        let sizes = || sets.iter().map(|set| set.len() as u64);
+        Some(SetCensus {
+            sets: sets.len() as u64,
+            members: sizes().sum(),
+            held: self.held,
+            most: sizes().max().unwrap_or(0),
+        })
     }
 }

@@ -1,11 +1,13 @@
 //! Which rows carry a code.
 
+use std::slice;
+
 use super::{Code, Row};
 
 /// The rows of each code, ascending, by counting sort.
 pub struct Classes {
     /// Code `c` owns `rows[starts[c]..starts[c + 1]]`.
-    starts: Vec<u32>,
+    starts: Vec<u64>,
     rows: Vec<Row>,
 }
 
@@ -17,9 +19,15 @@ impl Classes {
 
     /// The same of rows from `first` on.
     pub fn from(first: u32, codes: &[Code]) -> Self {
-        let coded = || (first..).zip(codes).filter(|(_, code)| !code.is_null());
+        let of = |row: usize| if codes[row].is_null() { &[][..] } else { slice::from_ref(&codes[row]) };
+        Self::of_each(first, codes.len(), of)
+    }
+
+    /// The same of so many rows from `first` on that carry any number of codes each, every one once.
+    pub(super) fn of_each<'c>(first: u32, rows: usize, codes: impl Fn(usize) -> &'c [Code]) -> Self {
+        let coded = || (first..).zip(0..rows).flat_map(|(row, index)| codes(index).iter().map(move |code| (row, code)));
         let classes = coded().map(|(_, code)| code.index() + 1).max().unwrap_or(0);
-        let mut starts = vec![0u32; classes + 1];
+        let mut starts = vec![0u64; classes + 1];
         for (_, code) in coded() {
             starts[code.index() + 1] += 1;
         }
@@ -34,11 +42,6 @@ impl Classes {
             *place += 1;
         }
         Self { starts, rows }
-    }
-
-    /// The same, but `None` when a code is beyond `classes`: looked at first, so that a damaged file takes no memory.
-    pub(super) fn within(codes: &[Code], classes: usize) -> Option<Self> {
-        codes.iter().all(|code| code.is_null() || code.index() < classes).then(|| Self::new(codes))
     }
 
     /// The same rows, of each code in the order of their keys, ties by row.
@@ -66,12 +69,15 @@ mod tests {
     #[test]
     fn members_are_the_rows_of_a_class_ascending() {
         let labels = [1, 0, u32::MAX, 1, 2, 1].map(Code);
-        let classes = Classes::within(&labels, 3).unwrap();
+        let classes = Classes::new(&labels);
         assert_eq!(classes.members(Code(0)), [Row(1)]);
         assert_eq!(classes.members(Code(1)), [Row(0), Row(3), Row(5)]);
         assert_eq!(classes.members(Code(2)), [Row(4)]);
         assert_eq!(classes.members(Code::NULL), []);
-        assert!(Classes::within(&labels, 2).is_none());
+        let several = [&[Code(0), Code(2)][..], &[], &[Code(2)]];
+        let classes = Classes::of_each(7, 3, |row| several[row]);
+        assert_eq!(classes.members(Code(0)), [Row(7)]);
+        assert_eq!(classes.members(Code(2)), [Row(7), Row(9)]);
         assert_eq!(Classes::from(7, &labels).members(Code(1)), [Row(7), Row(10), Row(12)]);
     }
 }

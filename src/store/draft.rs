@@ -13,6 +13,7 @@ use super::fitting::FittedHeader;
 use super::layout::{self, Files, Header};
 use super::links::{Link, Links};
 use super::npy::{Element, NpyWriter};
+use super::sets::Sets;
 use super::table::{self, TableWriter};
 use super::{Code, Row};
 use crate::disk;
@@ -134,6 +135,13 @@ impl Draft {
     pub fn write_links(&mut self, name: &str, anchors: u32, links: &[Link], valued: bool) -> Result<(), WriteError> {
         let failed = |source| WriteError { path: self.dir.join(name), source };
         self.files.extend(Links::write(&self.dir, name, anchors, links, valued).map_err(failed)?);
+        Ok(())
+    }
+
+    /// Writes the labels of each class, ascending.
+    pub fn write_sets(&mut self, sets: &[Box<[Code]>]) -> Result<(), WriteError> {
+        let failed = |source| WriteError { path: self.dir.join(layout::SET_LABELS), source };
+        self.files.extend(Sets::write(&self.dir, sets).map_err(failed)?);
         Ok(())
     }
 

@@ -19,7 +19,21 @@ const NAME_BYTES: f64 = 40.0;
 const TEXT_BYTES: f64 = 12.0;
 
 /// Likely names, the likeliest first.
-const LABEL_NAMES: [&str; 8] = ["label", "class", "target", "category", "intent", "family", "topic", "y"];
+const LABEL_NAMES: [&str; 13] = [
+    "label",
+    "class",
+    "target",
+    "category",
+    "intent",
+    "family",
+    "topic",
+    "y",
+    "labels",
+    "tags",
+    "classes",
+    "categories",
+    "topics",
+];
 const ID_NAMES: [&str; 6] = ["id", "key", "uuid", "guid", "pk", "name"];
 
 pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
@@ -39,7 +53,9 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
         .filter(|column| Some(column.name.as_str()) != id.map(|id| id.name.as_str()))
         .filter_map(|column| Some((column, paired_rows(column, rows)?)))
         .rev()
-        .max_by_key(|(column, paired)| (named(column, &LABEL_NAMES), *paired, is_text(&column.data_type)))
+        .max_by_key(|(column, paired)| {
+            (named(column, &LABEL_NAMES), column.several.is_none(), *paired, is_text(&column.data_type))
+        })
         .map(|(column, _)| column.name.clone());
     let id = id.map(|column| column.name.clone());
     let carry = columns
@@ -53,13 +69,13 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
 
 fn is_unique(column: &ColumnFacts, rows: u64) -> bool {
     let unique = matches!(column.values, Some(ValueFacts::Counted { distinct, .. }) if distinct == rows);
-    unique && column.nulls == 0
+    unique && column.nulls == 0 && column.several.is_none()
 }
 
-/// Rows that share a value with another row, where there are two values or more, and not too long.
+/// Rows that share a value with another row, where there are two values or more, and not too long; of lists a guess.
 fn paired_rows(column: &ColumnFacts, rows: u64) -> Option<u64> {
     let Some(ValueFacts::Counted { distinct, single, .. }) = column.values else { return None };
-    let paired = rows - column.nulls - single;
+    let paired = (rows - column.nulls).saturating_sub(single);
     (distinct >= 2 && paired > 0 && column.text_bytes.unwrap_or(0.0) <= NAME_BYTES).then_some(paired)
 }
 

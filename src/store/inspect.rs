@@ -9,13 +9,16 @@ use arrow::error::ArrowError;
 use datafusion::common::Column;
 use datafusion::logical_expr::Expr;
 
-use super::census::ClassCount;
+use super::Code;
+use super::census::Counts;
+use super::codes::Coder;
 use super::embedding_facts::{EmbeddingCount, EmbeddingFacts};
 use super::guess::{Guess, guess};
-use super::look_alikes::LookAlikes;
+use super::label_codes::each_set;
+use super::look_alikes::{self, LookAlikes};
 use super::scan::{Scan, ScanError};
 use super::survey::{SurveyError, agree_on, merged_schema, read_footers, read_sizes, walk_pages};
-use super::types::{is_category, is_embedding, is_text, plain};
+use super::types::{is_category, is_embedding, is_text, label_lists, list_element, plain};
 
 /// What the files at a path hold.
 #[derive(Debug)]
@@ -38,15 +41,17 @@ pub struct ColumnFacts {
     pub nulls: u64,
     /// Mean bytes of the texts; `None` for other types.
     pub text_bytes: Option<f64>,
-    /// For strings, integers and booleans.
+    /// For strings, integers and booleans, and for lists of these of the values in them.
     pub values: Option<ValueFacts>,
+    /// Mean number of distinct values in a list; `None` for other types.
+    pub several: Option<f64>,
     /// Values that look like others.
     pub look_alikes: Option<LookAlikes>,
     /// For lists of floats.
     pub embedding: Option<EmbeddingFacts>,
 }
 
-/// The distinct values of a column, null aside.
+/// The distinct values of a column, or in its lists, null aside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueFacts {
     Counted {
@@ -132,16 +137,49 @@ struct Look {
 
 enum Values {
     NotCounted,
-    Counting(ClassCount),
+    Counting(Counting),
     Beyond(usize),
+}
+
+/// Rows by value, or by each value in a list.
+struct Counting {
+    coder: Coder,
+    /// The type of values, or lists of them.
+    kept: DataType,
+    counts: Counts,
+    /// Values in the lists of all rows.
+    held: u64,
+}
+
+impl Counting {
+    fn new(kept: DataType) -> Result<Self, ArrowError> {
+        let coder = Coder::new(list_element(&kept).unwrap_or(&kept).clone())?;
+        Ok(Self { coder, kept, counts: Counts::default(), held: 0 })
+    }
+
+    fn add(&mut self, column: &ArrayRef) -> Result<(), ArrowError> {
+        let Self { coder, kept, counts, held } = self;
+        let mut see = |codes: &[Code]| codes.iter().filter(|code| !code.is_null()).for_each(|&code| counts.add(code));
+        match list_element(kept) {
+            None => see(&coder.encode(column)?),
+            Some(_) => each_set(coder, column, |set| {
+                *held += set.len() as u64;
+                see(set);
+            })?,
+        }
+        Ok(())
+    }
+
+    /// Bytes of what is kept of the distinct values: each twice, and a slot of a hash table.
+    fn held_bytes(&self) -> usize {
+        2 * self.coder.bytes() + 112 * self.counts.distinct()
+    }
 }
 
 impl Look {
     fn begin(name: &str, data_type: &DataType) -> Result<Self, ArrowError> {
-        let values = match is_category(data_type) {
-            true => Values::Counting(ClassCount::new(plain(data_type))?),
-            false => Values::NotCounted,
-        };
+        let kept = label_lists(data_type).or_else(|| is_category(data_type).then(|| plain(data_type)));
+        let values = kept.map_or(Ok(Values::NotCounted), |kept| Counting::new(kept).map(Values::Counting))?;
         let embedding = is_embedding(data_type).then(|| EmbeddingCount::new(data_type));
         Ok(Self { name: name.to_owned(), data_type: data_type.clone(), nulls: 0, text_bytes: 0, values, embedding })
     }
@@ -151,18 +189,16 @@ impl Look {
         if let Some(embedding) = &mut self.embedding {
             embedding.add(column);
         }
-        if matches!(self.values, Values::NotCounted) {
-            return Ok(());
+        if is_text(&self.data_type) {
+            let column = cast(column, &plain(&self.data_type))?;
+            self.text_bytes += match column.data_type() {
+                DataType::LargeUtf8 => column.as_string::<i64>().iter().flatten().map(str::len).sum::<usize>(),
+                _ => column.as_string::<i32>().iter().flatten().map(str::len).sum(),
+            };
         }
-        let column = cast(column, &plain(&self.data_type))?;
-        self.text_bytes += match column.data_type() {
-            DataType::Utf8 => column.as_string::<i32>().iter().flatten().map(str::len).sum(),
-            DataType::LargeUtf8 => column.as_string::<i64>().iter().flatten().map(str::len).sum(),
-            _ => 0,
-        };
-        if let Values::Counting(count) = &mut self.values {
-            count.add(&column)?;
-            if count.classes() > MOST_VALUES {
+        if let Values::Counting(counting) = &mut self.values {
+            counting.add(&cast(column, &counting.kept)?)?;
+            if counting.counts.distinct() > MOST_VALUES {
                 self.values = Values::Beyond(MOST_VALUES);
             }
         }
@@ -171,34 +207,37 @@ impl Look {
 
     fn held_bytes(&self) -> usize {
         match &self.values {
-            Values::Counting(count) => count.held_bytes(),
+            Values::Counting(counting) => counting.held_bytes(),
             _ => 0,
         }
     }
 
     fn give_up(&mut self) {
-        if let Values::Counting(count) = &self.values {
-            self.values = Values::Beyond(count.classes().saturating_sub(1));
+        if let Values::Counting(Counting { counts, .. }) = &self.values {
+            self.values = Values::Beyond(counts.distinct().saturating_sub(1));
         }
     }
 
     fn finish(self, rows: u64) -> Result<ColumnFacts, ArrowError> {
         let present = rows - self.nulls;
         let text = is_text(&self.data_type) && present > 0;
-        let look_alikes = match &self.values {
-            Values::Counting(count) => count.look_alikes()?,
-            _ => None,
-        };
+        let (mut several, mut look_alikes) = (None, None);
+        if let Values::Counting(counting) = &self.values {
+            let lists = list_element(&counting.kept).is_some() && present > 0;
+            several = lists.then(|| counting.held as f64 / present as f64);
+            look_alikes = look_alikes::find(counting.coder.values())?;
+        }
         Ok(ColumnFacts {
+            several,
             look_alikes,
             text_bytes: text.then(|| self.text_bytes as f64 / present as f64),
             values: match self.values {
                 Values::NotCounted => None,
                 Values::Beyond(most) => Some(ValueFacts::Beyond(most as u64)),
-                Values::Counting(count) => Some(ValueFacts::Counted {
-                    distinct: count.classes() as u64,
-                    single: count.singletons(),
-                    largest: count.largest(),
+                Values::Counting(Counting { counts, .. }) => Some(ValueFacts::Counted {
+                    distinct: counts.distinct() as u64,
+                    single: counts.singletons(),
+                    largest: counts.largest(),
                 }),
             },
             embedding: self.embedding.map(EmbeddingCount::finish),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! vectors.npy    f32  rows × dims, normalised under cosine
-//! labels.npy     u32  class of each row; u32::MAX is null
+//! labels.npy     u32  class of each row: its label, or its set of labels; u32::MAX is null
+//! sets-*.npy          of each class, its labels, where a row may have several, see `sets`
 //! group-<i>.npy  u32  the same for each group column
 //! keys.npy       u64  hash of each row's id
 //! rows.npy       u64  position of each row in the scan of its table, before `where`
@@ -11,7 +12,7 @@
 //! own.npy        u32  of each query, the row of the corpus with the same id; u32::MAX is none
 //! pairs-*.npy         of each anchor, the rows that pairs name, see `links`
 //! scores-*.npy        of each anchor, the rows that have a score for it, and the scores
-//! labels.arrow        the label of each class
+//! labels.arrow        the values of labels
 //! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs, the scores
 //! store.json          written last, with the hash of every file: without it the folder is not complete
 //! ```
@@ -29,6 +30,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::sets::SetsHeader;
 use crate::kernel::Metric;
 
 pub(super) const VECTORS: &str = "vectors.npy";
@@ -39,6 +41,8 @@ pub(super) const IDS: &str = "ids.arrow";
 pub(super) const QUERY_IDS: &str = "queries.arrow";
 pub(super) const OWN: &str = "own.npy";
 pub(super) const LABEL_VALUES: &str = "labels.arrow";
+pub(super) const SET_OFFSETS: &str = "sets-offsets.npy";
+pub(super) const SET_LABELS: &str = "sets-labels.npy";
 pub(super) const REJECTED: &str = "rejected.arrow";
 pub(super) const HEADER: &str = "store.json";
 pub(super) const FITTED_VECTORS: &str = "fitted.npy";
@@ -73,6 +77,8 @@ pub(super) struct Header {
     /// Largest L2 norm of a prepared vector.
     pub max_norm: f64,
     pub classes: usize,
+    /// Where a row may have several labels.
+    pub sets: Option<SetsHeader>,
     pub groups: Vec<String>,
     /// Of the store's survey.
     pub fingerprint: String,

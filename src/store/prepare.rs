@@ -11,11 +11,13 @@ use super::codes::Coder;
 use super::draft::{Draft, Rows, WriteError};
 use super::fit::{FitError, check_dims};
 use super::ids::{self, Seen};
+use super::label_codes::{Coded, LabelCoder};
 use super::layout::{self, Header};
 use super::link_table::{self, Named, TwoValues};
 use super::links;
 use super::rejects::{BadRowsFound, Rejects};
 use super::scan::{Scan, ScanError, Stretch};
+use super::sets::SetsHeader;
 use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
 use super::usable::{self, Labels, Useless};
@@ -93,12 +95,14 @@ struct Preparation<'a> {
     side: Side<'a>,
     /// The corpus, once the queries are read.
     corpus: Option<Corpus<'a>>,
-    labels: Option<Coder>,
+    labels: Option<LabelCoder>,
     groups: Vec<Coder>,
     /// Rows that passed, of all tables.
     rows: u64,
     /// Of the rows of the corpus, those with a label.
     labelled: u64,
+    /// The labels that they have, all together.
+    held: u64,
     /// Queries whose label some row of the corpus has.
     matched: u64,
     /// Of each table of links, how many there are, and its rows that make none.
@@ -108,7 +112,7 @@ struct Preparation<'a> {
 /// What is known of the corpus when the queries come.
 struct Corpus<'a> {
     side: Side<'a>,
-    classes: usize,
+    labels: usize,
 }
 
 impl<'a> Preparation<'a> {
@@ -117,15 +121,19 @@ impl<'a> Preparation<'a> {
         let coder = |(_, data_type): &(_, DataType)| {
             Coder::new(data_type.clone()).map_err(|source| PrepareError::Column { path: params.path.clone(), source })
         };
+        let label_coder = |(_, data_type): &(_, DataType)| {
+            LabelCoder::new(data_type).map_err(|source| PrepareError::Column { path: params.path.clone(), source })
+        };
         let side = Side::new(params, survey);
         Ok(Self {
             draft: Draft::create(dir, side.fields(), selection.groups.len())?,
             side,
             corpus: None,
-            labels: selection.label.as_ref().map(coder).transpose()?,
+            labels: selection.label.as_ref().map(label_coder).transpose()?,
             groups: selection.groups.iter().map(coder).collect::<Result<_, _>>()?,
             rows: 0,
             labelled: 0,
+            held: 0,
             matched: 0,
             links: Vec::new(),
         })
@@ -136,7 +144,7 @@ impl<'a> Preparation<'a> {
         let queries = Side::new(params, survey);
         self.draft.turn_to_queries(queries.fields())?;
         let side = std::mem::replace(&mut self.side, queries);
-        self.corpus = Some(Corpus { side, classes: self.labels.as_ref().map_or(0, Coder::len) });
+        self.corpus = Some(Corpus { side, labels: self.labels.as_ref().map_or(0, LabelCoder::labels) });
         Ok(())
     }
 
@@ -175,10 +183,15 @@ impl<'a> Preparation<'a> {
             (Some(coder), Some(values)) => coder.encode(values).map_err(unfit)?,
             _ => vec![Code::NULL; passed.rows.len()],
         };
-        let labelled = labels.iter().filter(|label| !label.is_null());
-        match &self.corpus {
-            None => self.labelled += labelled.count() as u64,
-            Some(corpus) => self.matched += labelled.filter(|label| label.index() < corpus.classes).count() as u64,
+        if let Some(coder) = &self.labels {
+            for labels in labels.iter().map(|class| coder.labels_in(class)).filter(|labels| !labels.is_empty()) {
+                match &self.corpus {
+                    None => (self.labelled, self.held) = (self.labelled + 1, self.held + labels.len() as u64),
+                    Some(corpus) => {
+                        self.matched += u64::from(labels.iter().any(|label| label.index() < corpus.labels));
+                    }
+                }
+            }
         }
         let groups = self.groups.iter_mut().zip(&passed.columns.groups).map(|(coder, values)| coder.encode(values));
         let first = stretch.first_source_row();
@@ -217,14 +230,24 @@ impl<'a> Preparation<'a> {
     }
 
     fn finish(self, sources: Sources) -> Result<(), PrepareError> {
-        let Self { draft, side, corpus, labels, rows, labelled, matched, links, .. } = self;
-        let (store, queries, classes) = match corpus {
-            Some(Corpus { side: store, classes }) => (store, Some(side), classes),
-            None => (side, None, labels.as_ref().map_or(0, Coder::len)),
+        let Self { mut draft, side, corpus, labels, rows, labelled, held, matched, links, .. } = self;
+        let (store, queries, distinct) = match corpus {
+            Some(Corpus { side: store, labels }) => (store, Some(side), labels),
+            None => (side, None, labels.as_ref().map_or(0, LabelCoder::labels)),
         };
         let matched = queries.is_some().then_some(matched);
-        usable::check_labels(&sources, &Labels { rows: store.rows, labelled, classes, matched })?;
+        usable::check_labels(&sources, &Labels { rows: store.rows, labelled, distinct, held, matched })?;
         let count = |section| links.iter().find(|(of, ..)| *of == section).map(|(_, count, _)| *count);
+        let unfit = |source| PrepareError::Column { path: store.params.path.clone(), source };
+        let classes = labels.as_ref().map_or(0, LabelCoder::classes);
+        let Coded { values, sets } = match labels {
+            Some(coder) => coder.finish().map_err(unfit)?,
+            None => Coded { values: new_empty_array(&DataType::Null), sets: None },
+        };
+        let counted = |sets: &Vec<Box<[Code]>>| SetsHeader {
+            labels: values.len(),
+            members: sets.iter().map(|set| set.len()).sum(),
+        };
         let norms = [Some(&store), queries.as_ref()].into_iter().flatten().map(|side| side.preparer.max_norm());
         let header = Header {
             format: layout::FORMAT.to_owned(),
@@ -236,21 +259,24 @@ impl<'a> Preparation<'a> {
             dims: store.preparer.dims().unwrap_or(0),
             metric: store.params.reading_metric(),
             max_norm: norms.fold(0.0, f64::max),
-            classes: labels.as_ref().map_or(0, Coder::len),
+            classes,
+            sets: sets.as_ref().map(counted),
             groups: store.params.groups.iter().map(|(name, _)| name.clone()).collect(),
             fingerprint: store.survey.fingerprint().to_owned(),
             files: layout::Files::new(),
         };
+        if let Some(sets) = sets {
+            draft.write_sets(&sets)?;
+        }
         let path = store.params.path.clone();
         let tables = queries.map(|side| side.rejects).into_iter().chain([store.rejects]);
         let tables = tables.chain(links.into_iter().map(|(.., rejects)| rejects));
         let freeze = || {
-            let labels = labels.map_or_else(|| Ok(new_empty_array(&DataType::Null)), Coder::into_values)?;
             let batches: Vec<_> = tables.map(Rejects::into_batch).collect::<Result<_, ArrowError>>()?;
-            Ok((labels, concat_batches(&batches[0].schema(), &batches)?))
+            concat_batches(&batches[0].schema(), &batches)
         };
-        let (labels, rejected) = freeze().map_err(|source| PrepareError::Column { path, source })?;
-        Ok(draft.finish(header, labels, rejected)?)
+        let rejected = freeze().map_err(|source| PrepareError::Column { path, source })?;
+        Ok(draft.finish(header, values, rejected)?)
     }
 }
 

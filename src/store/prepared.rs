@@ -1,8 +1,10 @@
 //! The prepared store, opened.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::OnceLock;
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -15,6 +17,7 @@ use super::fitting::{Fitted, FittedHeader};
 use super::layout::{self, Files, Header};
 use super::links::Links;
 use super::npy::{self, Element, Npy, Shape};
+use super::sets::Sets;
 use super::table::Table;
 use super::{Classes, Code, Row, Section};
 use crate::disk;
@@ -37,8 +40,11 @@ pub struct Prepared {
     pairs: Option<Links>,
     scores: Option<Links>,
     label_values: ArrayRef,
+    /// Where a row may have several labels.
+    sets: Option<Sets>,
     rejected: RecordBatch,
-    classes: Classes,
+    /// The rows of the corpus that have each label.
+    holders: Classes,
     ranked: OnceLock<Classes>,
     fit: Option<Fit>,
 }
@@ -112,21 +118,30 @@ impl Prepared {
         let pairs = links(Section::Pairs, header.pairs, false)?;
         let scores = links(Section::Scores, header.scores, true)?;
         let label_values = table(layout::LABEL_VALUES)?;
-        agree(dir, layout::LABEL_VALUES, "classes", label_values.rows(), header.classes)?;
+        let distinct = header.sets.map_or(header.classes, |sets| sets.labels);
+        agree(dir, layout::LABEL_VALUES, "labels", label_values.rows(), distinct)?;
+        let sets = header.sets.map(|sets| {
+            Sets::open(dir, header.classes, sets)
+                .map_err(|source| OpenError::Io { path: dir.join(layout::SET_LABELS), source })
+        });
+        let sets = sets.transpose()?;
         let whole =
             |name: &str, table: Table| table.read().map_err(|source| OpenError::Table { path: dir.join(name), source });
         let labels: Npy<Code> = array(dir, layout::LABELS, rows)?;
+        let largest = labels.values().iter().filter(|code| !code.is_null()).max();
+        if let Some(code) = largest.filter(|code| code.index() >= header.classes) {
+            return Err(OpenError::Disagrees {
+                path: dir.join(layout::LABELS),
+                what: "a code beyond the classes",
+                found: u64::from(code.0),
+                expected: header.classes as u64,
+            });
+        }
         Ok(Self {
             vectors: open_array(&dir.join(layout::VECTORS), Shape { rows, width: Some(header.dims) })?,
-            classes: Classes::within(&labels.values()[..corpus], header.classes).ok_or_else(|| {
-                OpenError::Disagrees {
-                    path: dir.join(layout::LABELS),
-                    what: "a code beyond the classes",
-                    found: labels.values().iter().filter(|c| !c.is_null()).map(|c| u64::from(c.0)).max().unwrap_or(0),
-                    expected: header.classes as u64,
-                }
-            })?,
+            holders: Classes::of_each(0, corpus, |row| labels_in(sets.as_ref(), &labels.values()[row])),
             labels,
+            sets,
             groups: (0..header.groups.len()).map(|g| array(dir, &layout::group(g), rows)).collect::<Result<_, _>>()?,
             keys: array(dir, layout::KEYS, rows)?,
             source_rows: array(dir, layout::SOURCE_ROWS, rows)?,
@@ -189,19 +204,40 @@ impl Prepared {
         self.pairs.as_ref().map_or(&[], |pairs| pairs.of(anchor.0 - self.anchors().start))
     }
 
-    /// The rows that an anchor may have as positives, ascending, and itself perhaps: those that pairs name, or else its class.
-    pub fn relatives(&self, anchor: Row) -> &[Row] {
-        match &self.pairs {
-            Some(_) => self.paired(anchor),
-            None => self.members(self.labels()[anchor.index()]),
+    /// The rows that an anchor may have as positives, ascending, and itself perhaps: those that pairs name, or else those that
+    /// share a label with it. Of several labels they are brought together here.
+    pub fn relatives(&self, anchor: Row) -> Cow<'_, [Row]> {
+        if self.has_pairs() {
+            return Cow::Borrowed(self.paired(anchor));
         }
+        match self.labels_in(&self.labels()[anchor.index()]) {
+            [] => Cow::Borrowed(&[]),
+            [label] => Cow::Borrowed(self.members(*label)),
+            labels => {
+                let mut rows: Vec<Row> = labels.iter().flat_map(|&label| self.members(label)).copied().collect();
+                // Stable, for it merges lists that ascend.
+                rows.sort();
+                rows.dedup();
+                Cow::Owned(rows)
+            }
+        }
+    }
+
+    /// Whether an anchor has a relative beside itself.
+    pub fn has_relatives(&self, anchor: Row) -> bool {
+        if self.has_pairs() {
+            return !self.paired(anchor).is_empty();
+        }
+        // Without queries an anchor is a row of each of its own labels.
+        let alone = usize::from(!self.has_queries());
+        self.labels_in(&self.labels()[anchor.index()]).iter().any(|&label| self.members(label).len() > alone)
     }
 
     /// Whether a row is among an anchor's [relatives](Prepared::relatives).
     pub fn is_relative(&self, anchor: Row, row: Row) -> bool {
         match &self.pairs {
             Some(_) => self.paired(anchor).binary_search(&row).is_ok(),
-            None => self.labels()[anchor.index()].agrees(self.labels()[row.index()]),
+            None => self.akin(self.labels()[anchor.index()], self.labels()[row.index()]),
         }
     }
 
@@ -261,7 +297,7 @@ impl Prepared {
         self.fit.as_ref().map_or(self.header.max_norm, |fit| fit.header.max_norm)
     }
 
-    /// The class of each row.
+    /// The class of each row: its label, or where it may have several, its set of them. Compare with [`Prepared::akin`].
     pub fn labels(&self) -> &[Code] {
         self.labels.values()
     }
@@ -271,23 +307,59 @@ impl Prepared {
         self.header.classes
     }
 
-    /// The rows of a class in the corpus, ascending; none for [`Code::NULL`].
+    /// Whether a row may have several labels, so that a class is a set of them.
+    pub fn has_several_labels(&self) -> bool {
+        self.sets.is_some()
+    }
+
+    /// How many distinct labels there are; their codes are `0 … distinct_labels − 1`, those of classes where these are labels.
+    pub fn distinct_labels(&self) -> usize {
+        self.label_values.len()
+    }
+
+    /// The codes of the labels in a class, ascending; none for [`Code::NULL`].
+    pub fn labels_in<'a>(&'a self, class: &'a Code) -> &'a [Code] {
+        labels_in(self.sets.as_ref(), class)
+    }
+
+    /// Whether two classes are one, or share a label; null is akin to nothing.
+    #[inline]
+    pub fn akin(&self, a: Code, b: Code) -> bool {
+        self.shared_label(a, b).is_some()
+    }
+
+    /// The first label that two classes share.
+    #[inline]
+    pub fn shared_label(&self, a: Code, b: Code) -> Option<Code> {
+        match &self.sets {
+            None => a.agrees(b).then_some(a),
+            Some(sets) => sets.shared(a, b),
+        }
+    }
+
+    /// The rows of the corpus that have a label, ascending; none for [`Code::NULL`].
     pub fn members(&self, label: Code) -> &[Row] {
-        self.classes.members(label)
+        self.holders.members(label)
     }
 
     /// The same rows in an order that their ids alone decide.
     pub fn ranked_members(&self, label: Code) -> &[Row] {
-        self.ranked.get_or_init(|| self.classes.ranked(self.keys())).members(label)
+        self.ranked.get_or_init(|| self.holders.ranked(self.keys())).members(label)
     }
 
-    /// The anchors of a class, in an order that their ids alone decide: with queries those that have its label.
+    /// How many rows of the corpus share a label with a class, at most: those with several of its labels count as often.
+    pub fn most_kin(&self, class: Code) -> usize {
+        let kin = self.labels_in(&class).iter().map(|&label| self.members(label).len()).sum::<usize>();
+        kin.min(self.corpus().len())
+    }
+
+    /// The anchors that have a label, in an order that their ids alone decide.
     pub fn ranked_anchors(&self, label: Code) -> &[Row] {
         let Some(queries) = &self.queries else { return self.ranked_members(label) };
         let ranked = || {
             let Range { start, end } = self.anchors();
             let labels = &self.labels()[start as usize..end as usize];
-            Classes::from(start, labels).ranked(self.keys())
+            Classes::of_each(start, labels.len(), |row| self.labels_in(&labels[row])).ranked(self.keys())
         };
         queries.ranked.get_or_init(ranked).members(label)
     }
@@ -336,7 +408,7 @@ impl Prepared {
         }
     }
 
-    /// The label of each class, in the label's own type.
+    /// The value of each label, in its own type.
     pub fn label_values(&self) -> &ArrayRef {
         &self.label_values
     }
@@ -351,6 +423,14 @@ impl Prepared {
     /// Of the store's survey, see [`super::Survey::fingerprint`].
     pub fn fingerprint(&self) -> &str {
         &self.header.fingerprint
+    }
+}
+
+fn labels_in<'a>(sets: Option<&'a Sets>, class: &'a Code) -> &'a [Code] {
+    match sets {
+        _ if class.is_null() => &[],
+        None => slice::from_ref(class),
+        Some(sets) => sets.of(*class),
     }
 }
 

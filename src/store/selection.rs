@@ -7,7 +7,7 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::Expr;
 
 use super::expression::{Columns, ExpressionError, Fault, Typed};
-use super::types::{common, describe, is_category, is_embedding, list_element, plain};
+use super::types::{common, describe, is_category, is_embedding, label_lists, list_element, plain};
 use super::{Params, Section};
 
 /// What is read of each row. Types are those in which values are kept, see [`plain`].
@@ -38,9 +38,9 @@ impl Selection {
             true => Ok(()),
             false => Err(columns.complain(key, text, fault())),
         };
-        let category = |key: &str, text: &str| {
+        let group = |key: &str, text: &str| {
             let typed = columns.expression(key, text)?;
-            check(key, text, is_category(&typed.data_type), &|| not_a_category(&typed.data_type))?;
+            check(key, text, is_category(&typed.data_type), &|| not_a_category(GROUP, &typed.data_type))?;
             Ok::<_, ExpressionError>(kept(typed))
         };
         let embedding = columns.column("embedding", &params.embedding)?;
@@ -49,8 +49,16 @@ impl Selection {
         })?;
         let id = params.id.as_ref().map(|text| columns.id("id", text).map(kept)).transpose()?;
         let (id, id_type) = id.map_or((None, DataType::UInt64), |(expr, data_type)| (Some(expr), data_type));
-        let label = params.label.as_ref().map(|text| category("label", text)).transpose()?;
-        let groups = params.groups.iter().map(|(name, text)| category(&format!("groups.{name}"), text));
+        let label = |text: &String| {
+            let Typed { expr, data_type } = columns.expression("label", text)?;
+            if let Some(lists) = label_lists(&data_type) {
+                return Ok((expr, lists));
+            }
+            check("label", text, is_category(&data_type), &|| not_a_category(LABEL, &data_type))?;
+            Ok::<_, ExpressionError>((expr, plain(&data_type)))
+        };
+        let label = params.label.as_ref().map(label).transpose()?;
+        let groups = params.groups.iter().map(|(name, text)| group(&format!("groups.{name}"), text));
         let groups = groups.collect::<Result<_, _>>()?;
         let carry = params.carry.iter().map(|name| {
             let (expr, data_type) = kept(columns.column("carry", name)?);
@@ -71,6 +79,11 @@ impl Selection {
             }
         };
         Ok(Self { embedding: (embedding.expr, embedding.data_type), id, id_type, label, groups, carry, filter })
+    }
+
+    /// Whether a row may have several labels.
+    pub fn several_labels(&self) -> bool {
+        self.label.as_ref().is_some_and(|(_, data_type)| list_element(data_type).is_some())
     }
 
     /// What a scan computes of each row, in this order: embedding, groups, carried columns, then what there is of label,
@@ -169,17 +182,17 @@ fn not_an_embedding(params: &Params, found: &DataType, schema: &Schema) -> Fault
     }
 }
 
-fn not_a_category(found: &DataType) -> Fault {
+/// What may name a class, and what a group.
+const LABEL: &str = "a label is a string, an integer or a boolean, or a list of these";
+const GROUP: &str = "a group is a string, an integer or a boolean";
+
+fn not_a_category(needed: &'static str, found: &DataType) -> Fault {
     let cure = if list_element(found).is_some() {
-        "; several labels a row are not supported, choose one of them, e.g. column[1]"
+        "; choose one of the values, e.g. column[1]"
     } else if found.is_floating() {
         "; cast it, e.g. cast(column as int) or cast(column as varchar)"
     } else {
         "; cast it, e.g. cast(column as varchar)"
     };
-    Fault::Type {
-        needed: "a label or group is a string, an integer or a boolean",
-        found: describe(found),
-        cure: cure.to_owned(),
-    }
+    Fault::Type { needed, found: describe(found), cure: cure.to_owned() }
 }

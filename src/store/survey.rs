@@ -167,6 +167,11 @@ fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
 }
 
 impl Surveys {
+    /// Whether rows may have several labels: those of the store, and of the queries.
+    pub fn several_labels(&self) -> bool {
+        self.store.selection.several_labels()
+    }
+
     /// Rows with vectors, before `where`.
     pub fn rows(&self) -> u64 {
         self.tables().map(Survey::rows).sum()

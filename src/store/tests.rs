@@ -214,7 +214,11 @@ fn useless_stores_are_refused_with_the_reason() {
         ),
         ("nearest: `embedding`", &|p| p.embedding = "embeding".into()),
         ("found one number a row (Float64); cast it", &|p| p.label = Some("n / 2.0".into())),
-        ("several labels a row are not supported", &|p| p.label = Some("embedding".into())),
+        ("a list of these; found lists of Float32", &|p| p.label = Some("embedding".into())),
+        ("6 rows 12 labels, no two rows the same", &|p| p.label = Some("make_array(id, id || n)".into())),
+        ("found lists of Utf8; choose one of the values", &|p| {
+            p.groups = vec![("g".into(), "make_array(label)".into())];
+        }),
         ("an id is a string or an integer; found booleans", &|p| p.id = Some("n > 2".into())),
         ("rows are kept where a condition is true; found one integer a row", &|p| p.filter = Some("n + 1".into())),
     ] {
@@ -296,6 +300,7 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         class_anchors: [(5_000, 3)].into(),
         unlabelled: 0,
         label_bytes: 3 * 10,
+        sets: None,
         look_alikes: None,
         queries: None,
         pairs: None,
@@ -306,6 +311,31 @@ fn stores_longer_than_a_batch_keep_their_rows_together() {
         relatives: 3 * 5_000 * 5_000,
     };
     assert_eq!(census, expected);
+}
+
+#[test]
+fn several_labels_a_row_are_frozen_as_sets() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("x.parquet");
+    good(&path, &["p", "q", "r", "s", "t", "u"]);
+    // b 0, a 1, then two nulls, a 1, b 0, a 1.
+    let label =
+        "case when n <> 3 then make_array(label, case when label is not null then cast(n % 2 as varchar) end) end";
+    let params = Params { label: Some(label.into()), ..params(&path) };
+    let store = prepare_all(&params, &dir.path().join("out")).unwrap();
+    assert_eq!(strings(store.label_values()), ["0", "1", "a", "b"]);
+    assert_eq!((store.classes(), store.distinct_labels(), store.has_several_labels()), (2, 4, true));
+    assert_eq!(store.labels(), [0, 1, u32::MAX, u32::MAX, 0, 1].map(Code));
+    let labels = |row: usize| store.labels_in(&store.labels()[row]).iter().map(|code| code.0).collect::<Vec<_>>();
+    assert_eq!((labels(0), labels(1), labels(2)), (vec![0, 3], vec![1, 2], vec![]));
+    assert_eq!(store.members(Code(3)), [Row(0), Row(4)]);
+    assert_eq!(*store.relatives(Row(1)), [Row(1), Row(5)]);
+    assert_eq!((store.has_relatives(Row(1)), store.has_relatives(Row(3))), (true, false));
+    assert!(!store.akin(Code(0), Code(1)) && store.akin(Code(1), Code(1)) && !store.akin(Code::NULL, Code::NULL));
+    let survey = block_on(survey(&params)).unwrap();
+    let census = block_on(census(&params, &survey)).unwrap();
+    assert_eq!((census.classes, census.largest_class, census.unlabelled, census.anchors), (4, 2, 2, 4));
+    assert_eq!(census.sets, Some(SetCensus { sets: 2, members: 4, held: 8, most: 2 }));
 }
 
 #[test]

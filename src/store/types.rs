@@ -32,6 +32,11 @@ pub(super) fn common(a: &DataType, b: &DataType) -> Option<DataType> {
     match (a, b) {
         (DataType::Null, other) | (other, DataType::Null) => Some(other.clone()),
         _ if a == b => Some(a.clone()),
+        // A label is a list of one.
+        (DataType::List(one), other) | (other, DataType::List(one)) => {
+            let other = list_element(other).unwrap_or(other);
+            label_lists(&DataType::List(Arc::new(Field::new_list_field(common(one.data_type(), other)?, true))))
+        }
         _ if is_text(a) && is_text(b) => Some(DataType::LargeUtf8),
         _ if !a.is_integer() || !b.is_integer() => None,
         _ if signed(a) == signed(b) => Some(if a.primitive_width() < b.primitive_width() { b } else { a }.clone()),
@@ -68,6 +73,13 @@ pub(super) fn is_text(data_type: &DataType) -> bool {
 /// Whether values of this type name a row.
 pub(super) fn is_id(data_type: &DataType) -> bool {
     is_text(data_type) || data_type.is_integer()
+}
+
+/// The plain type of lists of several labels a row; none where a list holds none, or this is no list.
+pub(super) fn label_lists(data_type: &DataType) -> Option<DataType> {
+    let element = plain(list_element(data_type)?);
+    let label = is_category(&element);
+    label.then(|| DataType::List(Arc::new(Field::new_list_field(element, true))))
 }
 
 /// Whether values of this type name a class or a group.

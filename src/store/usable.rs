@@ -24,6 +24,12 @@ pub enum Useless {
     )]
     OneClass { path: PathBuf, label: String, rows: u64 },
     #[error(
+        "{}: label = {label:?} gives {rows} rows {labels} labels, no two rows the same; a positive is a row that shares a \
+         label, so choose lists whose values repeat",
+        .path.display()
+    )]
+    NoSharedLabel { path: PathBuf, label: String, labels: usize, rows: u64 },
+    #[error(
         "{}: label = {label:?}: no query has a label that a row of the store, {}, has; a positive is a row of the store with \
          the query's label",
         .path.display(), .store.display()
@@ -54,15 +60,16 @@ pub(super) struct Labels {
     /// Rows of the corpus, and those of them with a label.
     pub rows: u64,
     pub labelled: u64,
-    /// Distinct labels of the corpus.
-    pub classes: usize,
+    /// Distinct labels of the corpus, and how many its rows have, all together.
+    pub distinct: usize,
+    pub held: u64,
     /// With queries: those whose label is one of these.
     pub matched: Option<u64>,
 }
 
 /// Whether labels make any pair, where they are to.
 pub(super) fn check_labels(sources: &Sources, labels: &Labels) -> Result<(), Useless> {
-    let &Labels { rows, labelled, classes, matched } = labels;
+    let &Labels { rows, labelled, distinct, held, matched } = labels;
     let Some(label) = sources.store.label.clone() else { return Ok(()) };
     let path = sources.store.path.clone();
     if labelled == 0 {
@@ -73,9 +80,14 @@ pub(super) fn check_labels(sources: &Sources, labels: &Labels) -> Result<(), Use
             let label = queries.label.clone().unwrap_or_default();
             Err(Useless::NoCommonLabel { path: queries.path.clone(), label, store: path })
         }
-        // As many classes as rows: one row each.
-        (None, _) if classes == 1 && labelled == rows && rows > 1 => Err(Useless::OneClass { path, label, rows }),
-        (None, _) if classes as u64 == labelled => Err(Useless::NoPairs { path, label, classes, rows: labelled }),
+        (None, _) if distinct == 1 && labelled == rows && rows > 1 => Err(Useless::OneClass { path, label, rows }),
+        // As many labels as rows have: one row each.
+        (None, _) if distinct as u64 == held && held == labelled => {
+            Err(Useless::NoPairs { path, label, classes: distinct, rows: labelled })
+        }
+        (None, _) if distinct as u64 == held => {
+            Err(Useless::NoSharedLabel { path, label, labels: distinct, rows: labelled })
+        }
         _ => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ mod floors;
 mod guards;
 mod interrupted;
 mod killed;
+mod labels;
 mod layouts;
 mod memory;
 mod oracle;

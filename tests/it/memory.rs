@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::{Draw, Room, Rows, STORE, sample, tree};
+use crate::twin::LISTS;
 
 fn glosses(extra: &str) -> String {
     format!(
@@ -76,6 +77,33 @@ fn a_run_keeps_to_the_least_it_asks_for() {
         let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
         assert!(peak * 10 <= (least << 20) * 11, "{name}: {peak} bytes of {least} MiB");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn several_labels_a_row_keep_to_it_too() {
+    let n = 60_000;
+    let mut draw = Draw(8);
+    // Nearly as many sets of labels as rows.
+    let labels = |draw: &mut Draw| {
+        let some: Vec<String> = (0..1 + draw.below(6)).map(|_| format!("tag-{}", draw.below(200))).collect();
+        Some(format!("class-{},{}", draw.below(6_000), some.join(",")))
+    };
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..32).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|_| labels(&mut draw)).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    drop(rows);
+    let store = STORE.replace("'label'", &format!("\"{LISTS}\""));
+    let asked = "mine.bands = { any = 4 }\nmine.positives.pick = 'hardest'\noutput.path = 'out'\n";
+    room.write("p.toml", &format!("{store}{asked}"));
+    let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
+    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
+    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    assert!(peak * 10 <= (least << 20) * 11, "{peak} bytes of {least} MiB");
 }
 
 #[cfg(target_os = "linux")]

@@ -15,6 +15,7 @@ use triplet_miner::search::{
 use triplet_miner::store::{self, BadRows, Code, Prepared, Row};
 
 use crate::support::Draw;
+use crate::twin::LISTS;
 
 const METRICS: [Metric; 4] = [Metric::Cosine, Metric::Euclidean, Metric::SqEuclidean, Metric::Dot];
 
@@ -27,6 +28,8 @@ fn prepared(
     metric: Metric,
 ) -> Prepared {
     let d = vectors[0].len() as i32;
+    let several = labels.iter().flatten().any(|label| label.contains(','));
+    let label = if several { LISTS } else { "label" };
     let values = Float32Array::from(vectors.concat());
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -46,7 +49,7 @@ fn prepared(
         path,
         id: Some("id".into()),
         embedding: "embedding".into(),
-        label: Some("label".into()),
+        label: Some(label.into()),
         filter: None,
         groups: vec![("team".into(), "team".into())],
         carry: vec![],
@@ -140,7 +143,8 @@ fn ask(search: &dyn Search, store: &Prepared, seed: u64) -> Vec<Found> {
         let (except, only, from) = (some(40), some(300), some(3));
         let only = (draw.below(3) == 0).then_some(only);
         let (above, away, per_class) = (edge(&mut draw), draw.below(3) == 0, draw.below(3) as u32);
-        let used = [(store.labels()[draw.below(u64::from(store.rows())) as usize], 1)];
+        let class = store.labels()[draw.below(u64::from(store.rows())) as usize];
+        let used = [(store.labels_in(&class).first().copied().unwrap_or(Code::NULL), 1)];
         let limits = Limits { unlabelled: draw.below(2) == 0, except, only, from, above, away, per_class, used };
         quests.push((anchor, rules, windows, limits));
     }
@@ -182,7 +186,7 @@ fn exact_search_equals_brute_force_on_awkward_stores() {
             ("tiny", 1_100, 8),
             ("huge", 1_100, 8),
             ("mixed-norms", 1_600, 24),
-            ("plain", 2, 2),
+            ("plain", 3, 2),
         ] {
             let seed = mix(n as u64 * 31 + d as u64) ^ metric as u64;
             let mut draw = Draw(seed);
@@ -199,6 +203,40 @@ fn exact_search_equals_brute_force_on_awkward_stores() {
             }
         }
     }
+}
+
+#[test]
+fn searches_of_several_labels_a_row_equal_brute_force() {
+    let mut passed_over = 0;
+    for metric in METRICS {
+        for (kind, n, d) in [("plain", 2_100, 16), ("lattice", 1_500, 3)] {
+            let seed = 17 + metric as u64 + n as u64;
+            let mut draw = Draw(seed);
+            let dir = tempfile::tempdir().unwrap();
+            let vectors = vectors(kind, n, d, &mut draw);
+            let labels = [names(n, 3, 4, &mut draw), names(n, 40, 4, &mut draw), names(n, 3, 9, &mut draw)];
+            let several = |row: usize| {
+                let some: Vec<String> = labels.iter().filter_map(|labels| labels[row].clone()).collect();
+                (!some.is_empty()).then(|| some.join(","))
+            };
+            let groups = names(n, 3, 8, &mut draw);
+            let store = prepared(dir.path(), &vectors, (0..n).map(several).collect(), groups, metric);
+            assert!(store.has_several_labels() && store.classes() > 100);
+            let truth = ask(&Brute::new(&store), &store, seed);
+            passed_over += truth.iter().flatten().filter(|fill| fill.passed_over).count();
+            assert_eq!(ask(&Exact::new(&store, true).unwrap(), &store, seed), truth, "{metric:?} {kind}, seed {seed}");
+            let mut cells = Cells::new(&store, None, true).unwrap();
+            for (effort, least) in [(10, 0), (cells.efforts() - 1, 999)] {
+                cells.set_effort(effort);
+                let (hits, all) = compared(&ask(&cells, &store, seed), &truth, &format!("{metric:?} {kind} {effort}"));
+                assert!(hits * 1_000 >= all * least, "{metric:?} {kind}: {hits} of {all}");
+            }
+            let graphs = dir.path().join("graphs");
+            let hnsw = Hnsw::open(&store, &HnswParams::default(), true, &graphs, "key", &|_| ()).unwrap();
+            compared(&ask(&hnsw, &store, seed), &truth, &format!("{metric:?} {kind} hnsw"));
+        }
+    }
+    assert!(passed_over > 0, "no quota had to pass over a row");
 }
 
 /// How many of the oracle's rows were found, and how many there are; every row found is checked.

@@ -34,6 +34,16 @@ pub struct Asked {
     guards: Guards,
     max_per_class: Option<usize>,
     seed: u64,
+    /// Whether labels are lists.
+    several: bool,
+}
+
+/// Several labels, with commas between them.
+pub const LISTS: &str = "string_to_array(label, ',', '')";
+
+/// The labels of a row.
+fn labels(row: &Option<String>) -> BTreeSet<&str> {
+    row.iter().flat_map(|labels| labels.split(',')).filter(|label| !label.is_empty()).collect()
 }
 
 impl Asked {
@@ -96,6 +106,7 @@ impl Asked {
             max_per_class: (pick == "nearest" && positive_pick != "random" && draw.below(3) == 0)
                 .then_some(1 + draw.below(2) as usize),
             seed: draw.below(1_000),
+            several: rows.labels.iter().flatten().any(|label| label.contains(',')),
         }
     }
 
@@ -110,7 +121,8 @@ impl Asked {
 
     /// As a pipeline says it.
     pub fn pipeline(&self) -> String {
-        let mut lines = vec![format!("{STORE}store.groups = {{ team = 'team' }}")];
+        let store = if self.several { STORE.replace("'label'", &format!("\"{LISTS}\"")) } else { STORE.to_owned() };
+        let mut lines = vec![format!("{store}store.groups = {{ team = 'team' }}")];
         let mut line = |text: String| lines.push(text);
         line(format!("store.unlabelled = '{}'", if self.unlabelled { "negative" } else { "ignore" }));
         line("search.index = 'exact'".into());
@@ -211,19 +223,17 @@ impl<'a> Twin<'a> {
 
     /// Whether a row counts as a positive, by label or by pairs; itself perhaps.
     fn related(&self, anchor: usize, row: usize) -> bool {
-        let label = &self.anchors.labels[anchor];
         match &self.pairs {
             Some(pairs) => pairs[anchor].contains(&row),
-            None => label.is_some() && self.rows.labels[row] == *label,
+            None => !labels(&self.anchors.labels[anchor]).is_disjoint(&labels(&self.rows.labels[row])),
         }
     }
 
     /// Whether a row counts as a negative.
     fn strange(&self, asked: &Asked, anchor: usize, row: usize) -> bool {
-        let label = &self.rows.labels[row];
         match &self.pairs {
             Some(pairs) => !pairs[anchor].contains(&row),
-            None => *label != self.anchors.labels[anchor] && (asked.unlabelled || label.is_some()),
+            None => !self.related(anchor, row) && (asked.unlabelled || !labels(&self.rows.labels[row]).is_empty()),
         }
     }
 
@@ -382,11 +392,11 @@ impl<'a> Twin<'a> {
 
     /// Why an anchor is not searched for.
     fn barred(&self, anchor: usize, positives: &[Candidate]) -> Option<&'static str> {
-        let (label, by_label) = (&self.anchors.labels[anchor], self.pairs.is_none());
-        let members = || self.rows.labels.iter().filter(|other| *other == label).count();
-        match label {
-            None if by_label => Some("unlabelled"),
-            _ if by_label && !self.has_queries() && members() < 2 => Some("singleton"),
+        let by_label = self.pairs.is_none();
+        let kin = || (0..self.vectors.len()).filter(|&row| self.related(anchor, row)).count();
+        match labels(&self.anchors.labels[anchor]) {
+            labels if by_label && labels.is_empty() => Some("unlabelled"),
+            _ if by_label && !self.has_queries() && kin() < 2 => Some("singleton"),
             _ if positives.is_empty() => Some("no-positive"),
             _ => None,
         }
@@ -478,15 +488,13 @@ impl Answer {
             let rows: Vec<u64> = rows.map(|((_, row), _)| *row as u64).collect();
             let mut nearest = Vec::new();
             for &row in &rows {
-                let class = twin.rows.labels[row as usize].as_ref();
-                let full = |class: &String| asked.max_per_class.is_some_and(|most| used.get(class) >= Some(&most));
-                if nearest.len() == count || class.is_some_and(full) {
+                let labels = labels(&twin.rows.labels[row as usize]);
+                let full = |label: &&str| asked.max_per_class.is_some_and(|most| used.get(*label) >= Some(&most));
+                if nearest.len() == count || labels.iter().any(full) {
                     continue;
                 }
                 nearest.push(row);
-                if let Some(class) = class {
-                    *used.entry(class.clone()).or_default() += 1;
-                }
+                labels.into_iter().for_each(|label| *used.entry(label.to_owned()).or_default() += 1);
             }
             self.short -= nearest.len();
             nearest.sort_unstable();

@@ -8,7 +8,7 @@ use crate::manifest::layout::{Grain, Sheet};
 use crate::manifest::parts::TRIPLETS;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::select::{after, before};
-use crate::mine::{self, Balanced, Claimant, Ration, Spread, Triplet};
+use crate::mine::{self, Balanced, Claimant, LabelCounts, Ration, Triplet};
 use crate::store::Row;
 
 /// Checks the lines of a run against the caps that they must keep to.
@@ -45,14 +45,10 @@ pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings, unc
     let (anchors_before, left_out) = before(store, params);
     let mut told = Balanced { anchors_before, left_out, added_pairs: run.asked.quotas.added(), ..balanced };
     if run.knows_all() {
-        let mut of_class = vec![0u64; store.classes()];
-        for line in run.lines() {
-            if let Some(count) = of_class.get_mut(store.labels()[line.anchor.index()].index()) {
-                *count += 1;
-            }
-        }
+        let mut of_class = LabelCounts::new(store);
+        run.lines().for_each(|line| of_class.add(line.anchor, 1));
         told.anchors_after = after(store, |row| run.yields(row) == Some(true));
-        told.lines = Spread::of(&of_class);
+        told.lines = of_class.spread();
     } else {
         unchecked.add("what balance left of each class: the rows do not tell, and not all anchors were mined again");
     }
@@ -124,12 +120,14 @@ pub(super) fn must_be_there(candidates: &[Triplet], run: &Run<'_>, sheet: &Sheet
         return Vec::new();
     }
     let uses = run.uses();
-    let class = |row: Row| store.labels()[row.index()];
-    // Of a class that gave the anchor all it may there is no more to be had.
+    let labels = |row: Row| store.labels_in(&store.labels()[row.index()]);
+    // With a label that gave the anchor all it may there is no more to be had.
     let given_all = |triplet: &Triplet| {
-        let class_of = class(triplet.negative);
-        let alike = run.triplets_of(triplet.anchor).iter().filter(|other| class(other.negative) == class_of);
-        params.negatives.max_per_class.is_some_and(|most| !class_of.is_null() && alike.count() >= most as usize)
+        let given = |label| {
+            run.triplets_of(triplet.anchor).iter().filter(|other| labels(other.negative).contains(label)).count()
+        };
+        let full = |most: u32| labels(triplet.negative).iter().any(|label| given(label) >= most as usize);
+        params.negatives.max_per_class.is_some_and(full)
     };
     let mut claimant = Claimant::default();
     let claims: Vec<_> = candidates.iter().map(|triplet| (claimant.claim(triplet, store, params), triplet)).collect();

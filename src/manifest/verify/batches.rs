@@ -326,22 +326,26 @@ fn check_rows(rows: &[Row], asked: Pk, run: &Asked<'_>, wrong: &mut dyn FnMut(St
 }
 
 fn check_triplets(batch: &[u64], entries: &Entries, store: &Prepared, wrong: &mut dyn FnMut(String, &str)) {
-    let label = |row: Row| store.labels()[row.index()];
+    let labels = |row: Row| store.labels_in(&store.labels()[row.index()]);
     let known = || batch.iter().filter_map(|&entry| Some((entry, entries.get(entry)?)));
+    // Of each label, an entry whose anchor has it.
     let mut of_anchor: HashMap<Code, u64> = HashMap::new();
     let mut of_row: HashMap<Row, Vec<u64>> = HashMap::new();
     for (entry, (anchor, rows)) in known() {
-        let other = of_anchor.insert(label(anchor), entry).filter(|_| !store.has_pairs());
-        if let Some(other) = other {
+        if let Some(other) = labels(anchor).iter().find_map(|label| of_anchor.get(label)) {
             wrong(format!("triplets {other} and {entry} with anchors of one class"), "anchors of different classes");
         }
+        of_anchor.extend(labels(anchor).iter().map(|&label| (label, entry)));
         rows.iter().for_each(|&row| of_row.entry(row).or_default().push(entry));
     }
     const NONE: &str = "no false negatives";
     for (entry, (anchor, rows)) in known() {
-        for class in rows[1..].iter().map(|&row| label(row)).filter(|class| !class.is_null()) {
-            if let Some(&other) = of_anchor.get(&class) {
-                wrong(format!("triplet {entry}, whose negative is of the class of the anchor of {other}"), NONE);
+        for (place, &row) in rows.iter().enumerate() {
+            // The positive shares a label with its own anchor.
+            let strange = |&&other: &&u64| place > 0 || other != entry;
+            if let Some(other) = labels(row).iter().filter_map(|label| of_anchor.get(label)).find(strange) {
+                let role = if place == 0 { "positive" } else { "negative" };
+                wrong(format!("triplet {entry}, whose {role} is of the class of the anchor of {other}"), NONE);
             }
         }
         let elsewhere = |row: &Row| of_row.get(row).and_then(|places| places.iter().find(|&&place| place != entry));

@@ -5,7 +5,7 @@ use crate::kernel::Distance;
 use crate::manifest::Layout;
 use crate::manifest::layout::{Member, Role};
 use crate::mine::{self, Band, Guard, Triplet};
-use crate::store::{Code, Prepared, Row};
+use crate::store::{Prepared, Row};
 
 /// The columns in which findings about a member are told.
 pub(super) struct Names<'a> {
@@ -69,8 +69,12 @@ pub(super) fn check_line(
 
 type Report<'a> = &'a mut dyn FnMut(&str, String, String);
 
-fn labels(store: &Prepared, row: Row) -> Code {
-    store.labels()[row.index()]
+fn is_unlabelled(store: &Prepared, row: Row) -> bool {
+    store.labels()[row.index()].is_null()
+}
+
+fn are_akin(store: &Prepared, a: Row, b: Row) -> bool {
+    store.akin(store.labels()[a.index()], store.labels()[b.index()])
 }
 
 fn check_positive(
@@ -88,7 +92,7 @@ fn check_positive(
         if store.paired(anchor).binary_search(&positive).is_err() {
             report(names.row, "a row that no pair names".to_owned(), "a row that a pair names".to_owned());
         }
-    } else if !labels(store, anchor).agrees(labels(store, positive)) {
+    } else if !are_akin(store, anchor, positive) {
         report(names.row, "a row of another class".to_owned(), "a row of the anchor's class".to_owned());
     }
     if let Some(broken) = broken_rule(store, anchor, positive, &params.positives.same, &params.positives.different) {
@@ -117,9 +121,9 @@ fn check_negative(
         if store.paired(anchor).binary_search(&negative).is_ok() {
             report(names.row, "a positive of the anchor".to_owned(), "a row that no pair names".to_owned());
         }
-    } else if labels(store, anchor).agrees(labels(store, negative)) {
+    } else if are_akin(store, anchor, negative) {
         report(names.row, "a row of the anchor's class".to_owned(), "a row of another class".to_owned());
-    } else if labels(store, negative).is_null() && !params.negatives.unlabelled {
+    } else if is_unlabelled(store, negative) && !params.negatives.unlabelled {
         report(names.row, "a row without a label".to_owned(), "a row of another class".to_owned());
     }
     if let Some(broken) = broken_rule(store, anchor, negative, &params.negatives.same, &params.negatives.different) {

@@ -178,7 +178,7 @@ fn wrong_reason(run: &Run<'_>, row: Row, reason: Reason, index: Index) -> Option
     let by_label = !store.has_pairs();
     let right = if by_label && store.labels()[row.index()].is_null() {
         Some(Reason::Unlabelled)
-    } else if by_label && !store.has_queries() && store.relatives(row).len() == 1 {
+    } else if by_label && !store.has_queries() && !store.has_relatives(row) {
         Some(Reason::Singleton)
     } else if mine::has_kin(row, store) && !mine::is_anchor(row, store, run.asked.mine) {
         Some(Reason::BalancedAway)
@@ -303,5 +303,6 @@ fn no_suspects(store: &Prepared, a: Row, b: Row) -> Option<(&'static str, &'stat
         return (!either).then_some(("its own row, or one that a pair names", "two rows that no pair names"));
     }
     let [of_a, of_b] = [a, b].map(|row| store.labels()[row.index()]);
-    (of_a.is_null() || of_b.is_null() || of_a == of_b).then_some(("no other label than a's", "two classes"))
+    let two = !of_a.is_null() && !of_b.is_null() && !store.akin(of_a, of_b);
+    (!two).then_some(("no other label than a's", "two classes"))
 }

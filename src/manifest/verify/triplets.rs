@@ -15,7 +15,7 @@ use crate::manifest::Layout;
 use crate::manifest::gather::GatherError;
 use crate::manifest::layout::{Claim, Lines, Member, Role, Sheet, gap};
 use crate::manifest::sealed::{Listed, Sealed};
-use crate::mine::{self, Band, Weighting};
+use crate::mine::{self, Band, LabelCounts, Weighting};
 use crate::store::Row;
 
 /// What one batch told.
@@ -101,20 +101,17 @@ fn most_rows(asked: &Asked<'_>) -> u64 {
 /// found soon after.
 fn weights(out: &Path, sealed: &Sealed, asked: &Asked<'_>, sheet: &Sheet, intact: &Intact) -> Option<Vec<f32>> {
     let (store, weighting) = (asked.store, asked.mine.balance.weights);
-    let mut counts = vec![0u64; store.classes()];
+    let mut counts = LabelCounts::new(store);
     let parts = sealed.parts.iter().filter(|part| weighting != Weighting::None && intact.contains(&part.path));
     for (_, batch) in
         parts.flat_map(|part| Table::open(out, part, asked.output.format, sheet.schema())).flatten().flatten()
     {
         let Some(claims) = sheet.claims(&batch) else { continue };
         for place in (0..batch.num_rows()).map(|row| claims.anchor(row).place) {
-            let class = row_at(store, store.anchors(), place).map(|row| store.labels()[row.index()].index());
-            if let Some(count) = class.and_then(|class| counts.get_mut(class)) {
-                *count += 1;
-            }
+            row_at(store, store.anchors(), place).into_iter().for_each(|row| counts.add(row, 1));
         }
     }
-    mine::weights(weighting, &counts)
+    mine::weights(weighting, counts.by_label())
 }
 
 /// The batches of a part, in order, up to the first that cannot be read.

@@ -151,13 +151,11 @@ impl<'a> Run<'a> {
     /// No class gives an anchor more negatives than it may.
     fn check_classes(&self, anchor: &[Triplet], findings: &mut Findings) {
         let Some(most) = self.asked.mine.negatives.max_per_class else { return };
-        let mut classes: BTreeMap<Code, u32> = BTreeMap::new();
-        for class in
-            anchor.iter().map(|t| self.asked.store.labels()[t.negative.index()]).filter(|class| !class.is_null())
-        {
-            *classes.entry(class).or_default() += 1;
+        let (store, mut labels) = (self.asked.store, BTreeMap::<Code, u32>::new());
+        for &label in anchor.iter().flat_map(|t| store.labels_in(&store.labels()[t.negative.index()])) {
+            *labels.entry(label).or_default() += 1;
         }
-        if let Some(count) = classes.into_values().find(|&count| count > most) {
+        if let Some(count) = labels.into_values().find(|&count| count > most) {
             let found = format!("anchor {} with {count} negatives of one class", self.name(anchor[0].anchor));
             findings.file(TRIPLETS, found, format_args!("at most {most}"));
         }

@@ -13,6 +13,8 @@ pub(super) use ration::{pick, preference};
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::{Prepared, Row};
+
 /// What a triplet weighs, by the class of its anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Weighting {
@@ -95,13 +97,37 @@ pub struct Spread {
     pub largest: u64,
 }
 
-impl Spread {
-    /// Of counts by class.
-    pub fn of(counts: &[u64]) -> Self {
-        Self {
-            classes: counts.iter().filter(|&&count| count > 0).count() as u64,
-            total: counts.iter().sum(),
-            largest: counts.iter().copied().max().unwrap_or(0),
+/// Things that rows are counted for by their labels: for each of several.
+pub struct LabelCounts<'s> {
+    store: &'s Prepared,
+    by_label: Vec<u64>,
+    total: u64,
+}
+
+impl<'s> LabelCounts<'s> {
+    /// Of nothing.
+    pub fn new(store: &'s Prepared) -> Self {
+        Self { store, by_label: vec![0; store.distinct_labels()], total: 0 }
+    }
+
+    /// Counts so many more things of a row; none where it has no label.
+    pub fn add(&mut self, row: Row, things: u64) {
+        let labels = self.store.labels_in(&self.store.labels()[row.index()]);
+        self.total += if labels.is_empty() { 0 } else { things };
+        labels.iter().for_each(|label| self.by_label[label.index()] += things);
+    }
+
+    /// In the order of the codes of labels.
+    pub fn by_label(&self) -> &[u64] {
+        &self.by_label
+    }
+
+    /// How evenly they are spread.
+    pub fn spread(&self) -> Spread {
+        Spread {
+            classes: self.by_label.iter().filter(|&&count| count > 0).count() as u64,
+            total: self.total,
+            largest: self.by_label.iter().copied().max().unwrap_or(0),
         }
     }
 }

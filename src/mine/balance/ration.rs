@@ -127,9 +127,9 @@ impl Claimant {
 pub struct Ration<'s> {
     most: u32,
     uses: Vec<u32>,
-    /// Negatives of one class for one anchor, at most, and the classes.
-    per_class: Option<(u32, &'s [Code])>,
-    /// Of the anchor whose turn it is, how many each class has given.
+    /// Negatives with one label for one anchor, at most, and the labels.
+    per_class: Option<(u32, &'s Prepared)>,
+    /// Of the anchor whose turn it is, how many it has with each label.
     given: Vec<(Code, u32)>,
     /// Slots of a pair, where it takes all or none …
     whole: Option<usize>,
@@ -153,7 +153,7 @@ impl<'s> Ration<'s> {
         Self {
             most,
             uses: vec![0; store.rows() as usize],
-            per_class: params.negatives.max_per_class.map(|most| (most, store.labels())),
+            per_class: params.negatives.max_per_class.map(|most| (most, store)),
             given: Vec::new(),
             whole: whole_pairs.then(|| params.ask.slots_u32() as usize),
             held: Vec::new(),
@@ -210,30 +210,27 @@ impl<'s> Ration<'s> {
         }
     }
 
-    /// Whether the class of a negative may give the anchor one more, which is counted then.
+    /// Whether the anchor may have one more negative with each label of this one, which is counted then.
     fn admits(&mut self, negative: Row) -> bool {
-        let Some((most, labels)) = self.per_class else { return true };
-        let class = labels[negative.index()];
-        if class.is_null() {
-            return true;
+        let Some((most, store)) = self.per_class else { return true };
+        let labels = store.labels_in(&store.labels()[negative.index()]);
+        let given = |label: &Code| self.given.iter().find(|(of, _)| of == label).map_or(0, |&(_, given)| given);
+        if labels.iter().any(|label| given(label) >= most) {
+            return false;
         }
-        let given = match self.given.iter_mut().find(|(of, _)| *of == class) {
-            Some((_, given)) => given,
-            None => {
-                self.given.push((class, 0));
-                let last = self.given.len() - 1;
-                &mut self.given[last].1
+        for &label in labels {
+            match self.given.iter_mut().find(|(of, _)| *of == label) {
+                Some((_, given)) => *given += 1,
+                None => self.given.push((label, 1)),
             }
-        };
-        let admits = *given < most;
-        *given += u32::from(admits);
-        admits
+        }
+        true
     }
 
     fn take_back(&mut self, negative: Row) {
-        let Some((_, labels)) = self.per_class else { return };
-        let class = labels[negative.index()];
-        self.given.iter_mut().filter(|(of, _)| *of == class).for_each(|(_, given)| *given -= 1);
+        let Some((_, store)) = self.per_class else { return };
+        let labels = store.labels_in(&store.labels()[negative.index()]);
+        self.given.iter_mut().filter(|(of, _)| labels.contains(of)).for_each(|(_, given)| *given -= 1);
     }
 
     /// Claims granted.

@@ -1,6 +1,8 @@
 //! Batches of triplets for losses that take every other positive and negative of a batch for a negative (N-pair, Sohn 2016; InfoNCE;
 //! sentence-transformers' MultipleNegativesRankingLoss).
 
+use std::cmp::Reverse;
+
 use super::Entries;
 use super::classes::Queue;
 use crate::search::lottery::combine;
@@ -16,12 +18,12 @@ const ORDERS: u64 = 8;
 const NONE: u32 = u32::MAX;
 
 /// Batches of `size` entries, as places in `entries`: for any two of a batch, no row beside one anchor is a positive of the other,
-/// nor its own row. Where labels tell, all anchors of a batch are of different classes, and no negative is of another's class.
+/// nor its own row. Where labels tell, no two anchors of a batch share one, and no row beside an anchor shares one with another's.
 ///
-/// Greedy: a batch takes one entry of each class (where pairs tell: of each anchor), of those with most entries left first, which
-/// makes as many full batches as distinct ones allow; of a class, an entry whose negatives are of classes already in the batch, so
-/// that hard classes are together and few others are shut out, else the first. A batch that cannot be filled is given up. Each entry
-/// is looked at a bounded number of times.
+/// Greedy: a batch takes one entry of each label (where pairs tell: of each anchor), of those with most entries left first, which
+/// makes as many full batches as distinct ones allow; an entry whose anchor has several labels counts with the one that most have.
+/// Of a label, it takes an entry whose negatives' labels are already in the batch, so that hard classes are together and few others
+/// are shut out, else the first. A batch that cannot be filled is given up. Each entry is looked at a bounded number of times.
 ///
 /// Gives the entries that are in no batch, ascending.
 ///
@@ -34,18 +36,20 @@ pub fn without_false_negatives<E>(
     seed: u64,
     emit: &mut dyn FnMut(&[u64]) -> Result<(), E>,
 ) -> Result<Vec<u64>, E> {
-    let mut queues: Vec<Vec<u64>> = vec![Vec::new(); queues(store)];
+    let sorter = Sorter::new(entries, store);
+    let mut queues: Vec<Vec<u64>> = vec![Vec::new(); sorter.queues()];
     for place in (0..entries.len() as u64).rev() {
         // From the back, since they are taken from the end.
-        if let Some(queue) = queues.get_mut(queue_of(store, entries.anchor(place))) {
-            queue.push(place);
+        if let Some(queue) = sorter.queue_of(entries.anchor(place)) {
+            queues[queue].push(place);
         }
     }
-    let ranks: Vec<u64> = (0..queues.len() as u32).map(|queue| combine(&[seed, SALT, key_of(store, queue)])).collect();
+    let ranks: Vec<u64> = (0..queues.len() as u32).map(|queue| combine(&[seed, SALT, sorter.key_of(queue)])).collect();
     let mut order_of = Queue::new(queues.iter().map(|queue| queue.len() as u64).collect(), ranks);
     let mut filler = Filler {
         entries,
         store,
+        sorter,
         size: size as usize,
         barred: vec![NONE; tokens(store)],
         there: vec![NONE; tokens(store)],
@@ -63,7 +67,7 @@ pub fn without_false_negatives<E>(
             // All queues that have any are in `order` now.
             (0..ORDERS).any(|attempt| {
                 let mut again = order.clone();
-                again.sort_unstable_by_key(|&queue| std::cmp::Reverse(combine(&[order_of.rank(queue), attempt])));
+                again.sort_unstable_by_key(|&queue| Reverse(combine(&[order_of.rank(queue), attempt])));
                 filler.fill(&mut queues, &mut batch, &mut || again.pop())
             })
         };
@@ -80,50 +84,72 @@ pub fn without_false_negatives<E>(
     Ok(remainder)
 }
 
-/// How many queues there are: entries of one queue never meet. One a class; where pairs tell, one an anchor.
-fn queues(store: &Prepared) -> usize {
-    if store.has_pairs() { store.anchors().len() } else { store.classes() }
+/// Sorts entries into queues. Entries of one queue never meet: there is one a label; where pairs tell, one an anchor.
+struct Sorter<'a> {
+    store: &'a Prepared,
+    /// Entries by the labels of their anchors.
+    counts: Vec<u64>,
 }
 
-/// That of an anchor; without a label it has none.
-fn queue_of(store: &Prepared, anchor: Row) -> usize {
-    if store.has_pairs() { (anchor.0 - store.anchors().start) as usize } else { store.labels()[anchor.index()].index() }
+impl<'a> Sorter<'a> {
+    fn new(entries: &Entries, store: &'a Prepared) -> Self {
+        let mut counts = vec![0; store.distinct_labels()];
+        for place in 0..entries.len() as u64 {
+            let class = store.labels()[entries.anchor(place).index()];
+            store.labels_in(&class).iter().for_each(|label| counts[label.index()] += 1);
+        }
+        Self { store, counts }
+    }
+
+    fn queues(&self) -> usize {
+        if self.store.has_pairs() { self.store.anchors().len() } else { self.counts.len() }
+    }
+
+    /// That of an anchor: of several labels the one that most have. Without a label it has none.
+    fn queue_of(&self, anchor: Row) -> Option<usize> {
+        if self.store.has_pairs() {
+            return Some((anchor.0 - self.store.anchors().start) as usize);
+        }
+        let labels = self.store.labels_in(&self.store.labels()[anchor.index()]).iter();
+        labels.map(|label| label.index()).max_by_key(|&label| (self.counts[label], Reverse(label)))
+    }
+
+    /// What names a queue, whatever the order of rows.
+    fn key_of(&self, queue: u32) -> u64 {
+        let first = match self.store.has_pairs() {
+            true => Some(Row(self.store.anchors().start + queue)),
+            false => self.store.ranked_members(Code(queue)).first().copied(),
+        };
+        first.map_or(0, |row| self.store.keys()[row.index()])
+    }
 }
 
-/// What names a queue, whatever the order of rows.
-fn key_of(store: &Prepared, queue: u32) -> u64 {
-    let first = match store.has_pairs() {
-        true => Some(Row(store.anchors().start + queue)),
-        false => store.ranked_members(Code(queue)).first().copied(),
-    };
-    first.map_or(0, |row| store.keys()[row.index()])
-}
-
-/// What keeps two entries apart, as numbers: the rows of the corpus, then the classes.
+/// What keeps two entries apart, as numbers: the rows of the corpus, then the labels.
 fn tokens(store: &Prepared) -> usize {
-    store.corpus().len() + store.classes()
+    store.corpus().len() + store.distinct_labels()
 }
 
-fn token_of(store: &Prepared, class: Code) -> Option<usize> {
-    (!class.is_null()).then(|| store.corpus().len() + class.index())
+fn labels_of(store: &Prepared, row: Row) -> impl Iterator<Item = usize> {
+    let labels = store.labels_in(&store.labels()[row.index()]);
+    labels.iter().map(|label| store.corpus().len() + label.index())
 }
 
 /// What a row beside an anchor is.
 fn of_row(store: &Prepared, row: Row) -> impl Iterator<Item = usize> {
-    token_of(store, store.labels()[row.index()]).into_iter().chain([row.index()])
+    labels_of(store, row).chain([row.index()])
 }
 
-/// What no row beside another anchor may be: of its class, or named by its pairs, or itself.
+/// What no row beside another anchor may be: one with a label of its, or named by its pairs, or itself.
 fn of_anchor(store: &Prepared, anchor: Row) -> impl Iterator<Item = usize> {
-    let class = token_of(store, store.labels()[anchor.index()]);
     let own = store.own(anchor).map(Row::index);
-    class.into_iter().chain(own).chain(store.paired(anchor).iter().map(|row| row.index()))
+    labels_of(store, anchor).chain(own).chain(store.paired(anchor).iter().map(|row| row.index()))
 }
 
 /// Fills one batch after the other.
 struct Filler<'a> {
     entries: &'a Entries,
     store: &'a Prepared,
+    sorter: Sorter<'a>,
     size: usize,
     /// The last batch, by number, that bars each token, and that has it.
     barred: Vec<u32>,
@@ -146,7 +172,9 @@ impl Filler<'_> {
             let Some(queue) = next() else {
                 // Taken from the end, so put back in reverse.
                 for &place in batch.iter().rev() {
-                    queues[queue_of(self.store, self.entries.anchor(place))].push(place);
+                    if let Some(queue) = self.sorter.queue_of(self.entries.anchor(place)) {
+                        queues[queue].push(place);
+                    }
                 }
                 return false;
             };
@@ -164,7 +192,8 @@ impl Filler<'_> {
         for token in of_anchor(self.store, self.entries.anchor(place)) {
             self.barred[token] = self.stamp;
         }
-        for token in self.entries.rows(place).iter().flat_map(|&row| of_row(self.store, row)) {
+        let beside = self.entries.rows(place).iter().flat_map(|&row| of_row(self.store, row));
+        for token in beside.chain(labels_of(self.store, self.entries.anchor(place))) {
             self.there[token] = self.stamp;
         }
         Some(place)
@@ -177,9 +206,9 @@ impl Filler<'_> {
             && rows.all(|token| self.barred[token] != self.stamp)
     }
 
-    /// Whether the negatives of an entry are of classes that are there already, or of none.
+    /// Whether the labels of an entry's negatives are there already.
     fn shares(&self, place: u64) -> bool {
-        let classes = self.entries.rows(place)[1..].iter().map(|row| self.store.labels()[row.index()]);
-        classes.filter_map(|class| token_of(self.store, class)).all(|token| self.there[token] == self.stamp)
+        let mut labels = self.entries.rows(place)[1..].iter().flat_map(|&row| labels_of(self.store, row));
+        labels.all(|token| self.there[token] == self.stamp)
     }
 }

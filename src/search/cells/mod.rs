@@ -115,18 +115,24 @@ impl<'s> Cells<'s> {
         let mut sums = self.outlook.products(seekers, &self.cells);
         let columns = (sums.len() / seekers.len().max(1)).max(1);
         let store = self.exact.corpus.store;
-        let mut classes: HashMap<Code, Vec<(u32, f32)>> = HashMap::new();
+        let mut by_label: HashMap<Code, Vec<(u32, f32)>> = HashMap::new();
         let (mut scratch, mut views, bound) = (Scratch::default(), Vec::new(), self.bound());
         for round in 0..=ROUNDS {
             // Of each cell, who visits it.
             let mut visitors: Vec<Vec<u32>> = vec![Vec::new(); self.cells.len()];
             for (index, (seeker, sums)) in seekers.iter().zip(sums.chunks_exact_mut(columns)).enumerate() {
                 self.outlook.view(seeker, &self.cells, sums, &mut views);
-                let label = seeker.label();
-                let own = classes.entry(label).or_insert_with(|| self.outlook.by_cell(store.members(label)));
+                let class = seeker.label();
+                let labels = store.labels_in(&class);
+                for &label in labels {
+                    by_label.entry(label).or_insert_with(|| self.outlook.by_cell(store.members(label)));
+                }
                 let chosen = match round {
                     0 => outlook::best(seeker, &views, sums),
-                    _ => outlook::promising(seeker, &self.cells, &views, sums, own, bound),
+                    _ => {
+                        let own = outlook::kin(labels.iter().map(|label| by_label[label].as_slice()));
+                        outlook::promising(seeker, &self.cells, &views, sums, &own, bound)
+                    }
                 };
                 for cell in chosen {
                     sums[cell as usize] = VISITED;

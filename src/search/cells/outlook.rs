@@ -5,6 +5,8 @@
 //! residuals vary. That number is measured, once for the store.
 //! Taken as normal, the scores say which share of a cell lies in a window.
 
+use std::borrow::Cow;
+
 use super::cluster::Centres;
 use super::normal::below;
 use crate::kernel::quantised::{Query, products};
@@ -172,6 +174,19 @@ pub(super) fn best(seeker: &Seeker, views: &[View], sums: &[i32]) -> Vec<u32> {
     chosen.sort_unstable();
     chosen.dedup();
     chosen
+}
+
+/// How many rows with any of some labels each cell holds at least, ascending by cell: as many as have the label that most have.
+/// Labels may lie within one another, so that their sum could say that nothing else is there. `counts` are by label.
+pub(super) fn kin<'c>(mut counts: impl Iterator<Item = &'c [(u32, f32)]>) -> Cow<'c, [(u32, f32)]> {
+    let first = Cow::Borrowed(counts.next().unwrap_or_default());
+    counts.fold(first, |kin, more| {
+        let mut cells = [kin.as_ref(), more].concat();
+        // The larger count of a cell first.
+        cells.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        cells.dedup_by_key(|(cell, _)| *cell);
+        Cow::Owned(cells)
+    })
 }
 
 /// The cells in which a row that the seeker will keep costs less than one over `bound` looked at, ascending. `own` are

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Asked, Candidate, Twin};
+use super::{Asked, Candidate, Twin, labels};
 use crate::support::Line;
 
 impl Twin<'_> {
@@ -91,8 +91,8 @@ impl Twin<'_> {
                 (false, None) => asked.any,
             };
             count(format!("triplets of {positive} and {band} (fallback: {})", line.fallback), most);
-            if let (Some(most), Some(class)) = (asked.max_per_class, &self.rows.labels[*negative as usize]) {
-                count(format!("negatives of {class}"), most);
+            for label in labels(&self.rows.labels[*negative as usize]) {
+                asked.max_per_class.iter().for_each(|&most| count(format!("negatives of {label}"), most));
             }
         }
         match counts.iter().find(|(_, (found, most))| found > most) {
