@@ -27,6 +27,7 @@ const LARGEST: u64 = 16 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     pub name: String,
+    #[serde(serialize_with = "lossy")]
     pub output: PathBuf,
     /// Rows read, those skipped as bad included.
     pub rows: u64,
@@ -91,6 +92,11 @@ pub struct Summary {
     /// What was expected before the work began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimates: Option<Estimates>,
+}
+
+/// A path may be no text, and JSON knows text alone.
+fn lossy<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
 }
 
 /// One band of the triplets.
