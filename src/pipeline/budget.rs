@@ -180,7 +180,7 @@ impl Budget {
         let small = BASE + coders(job) + rejected(job);
         let reading = job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK;
         let line = LINE + output.members * MEMBER;
-        let again = output.again.saturating_mul(3 * TRIPLETS);
+        let again = output.again.saturating_mul(TRIPLETS);
         let lines = output.rows.saturating_mul(line).saturating_add(again);
         let mining = job.threads.saturating_mul(partition(job)).saturating_add(tables(job));
         reading.max(lines.saturating_add(mining).saturating_add(job.rows * LISTED_ROW)).saturating_add(small)
@@ -230,10 +230,10 @@ pub struct Output {
     pub again: u64,
 }
 
-/// Of a row that is checked: its head, its place in the files and among the others, all in lists that grow by doubling and
-/// part by part; and of each row of the store that it names.
-const LINE: u64 = 3 * 24 + 4 * 8;
-const MEMBER: u64 = 3 * 16 + 2 * 28;
+/// Of a row that is checked: its head, part by part and in a list of all, and its place in the files and among the others.
+const LINE: u64 = 2 * 24 + 2 * 8;
+/// Of each row of the store that it names: the same, and a triplet.
+const MEMBER: u64 = 2 * 16 + 28;
 
 fn size(memory: u64) -> String {
     match memory % (1 << 20) {

@@ -10,7 +10,7 @@ use super::engine::{Control, Engine};
 use super::job::{Job, appraise};
 use super::stages;
 use crate::config::{self, Places, Plan};
-use crate::manifest::{self, Asked, Completeness, Sealed, Verdict};
+use crate::manifest::{self, Asked, Completeness, Layout, Sealed, Verdict};
 use crate::mine::{self, Harvest, Quotas};
 use crate::search::{Brute, Index, Search};
 use crate::store::{ListError, Row, Section, SurveyError, Transform};
@@ -42,7 +42,7 @@ pub fn verify(
     engine.install(|| {
         let survey = stages::survey(&plan, &engine).map_err(|error| moved.hint(error, &plan))?;
         let job = appraise(&plan, &survey, &engine)?.job;
-        Budget::check_output(&job, &extent(&sealed, &job, full), memory, out)?;
+        Budget::check_output(&job, &extent(&sealed, &job, plan.output.layout, full), memory, out)?;
         let (prepared, _folder) =
             stages::prepare_aside(&plan, &survey, &engine, "the store is as it was checked then")?;
         let quotas = Quotas::new(&prepared, &plan.mine);
@@ -83,14 +83,19 @@ pub fn verify(
 }
 
 /// What there is to read and to mine again.
-fn extent(sealed: &Sealed, job: &Job, full: bool) -> Output {
+fn extent(sealed: &Sealed, job: &Job, layout: Layout, full: bool) -> Output {
     let rows = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
     let anchors = if full { job.anchors } else { job.anchors.min(SAMPLE as u64) };
     let mined = job.pairs_of(anchors).saturating_mul(job.candidates);
     // Of an honest output there are no more, but where balance or layout left some out.
     let chosen = job.balance.selects() || sealed.rows.triplets < rows;
     let again = if full && !chosen { mined.min(sealed.rows.triplets) } else { mined };
-    Output { rows, members: job.slots + 2, again }
+    let members = match layout {
+        Layout::Triplet => 2,
+        Layout::NTuple | Layout::LabeledList => job.slots + 1,
+        Layout::Pair | Layout::LabeledPair | Layout::Candidates => 1,
+    };
+    Output { rows, members, again }
 }
 
 /// Where inputs are now that have moved since the run.
