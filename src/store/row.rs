@@ -16,7 +16,7 @@ impl Row {
     }
 }
 
-/// A label or group value as a dense number, in order of first appearance; [`Code::NULL`] for null.
+/// A label, a set of labels or a group value as a dense number, in order of first appearance; [`Code::NULL`] for null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(transparent)]
 pub struct Code(pub u32);

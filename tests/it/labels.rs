@@ -12,6 +12,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
 use crate::equivalence::awkward;
+use crate::scores::Scores;
 use crate::support::{Draw, Room, Rows, STORE, batches, manifest, parts, sample, triplets, unmined};
 use crate::tamper::{edit_manifest, reseal};
 use crate::twin::{Asked, LISTS, Twin};
@@ -34,6 +35,15 @@ fn listed(draw: &mut Draw) -> Rows {
     rows
 }
 
+/// A room with these rows, and scores of them for whoever asks.
+fn room_of(rows: &Rows, draw: &mut Draw) -> (Room, Scores) {
+    let (room, n) = (Room::new(), rows.vectors.len());
+    rows.write(&room.path("store.parquet"));
+    let scores = Scores::draw(draw, n, n);
+    scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
+    (room, scores)
+}
+
 fn store_of_lists() -> String {
     STORE.replace("'label'", &format!("\"{LISTS}\""))
 }
@@ -45,12 +55,11 @@ fn exact_mining_of_lists_is_what_the_definitions_say() {
         let mut draw = Draw(seed);
         let rows = listed(&mut draw);
         let asked = Asked::draw(&mut draw, &rows);
-        let room = Room::new();
-        rows.write(&room.path("store.parquet"));
+        let (room, scores) = room_of(&rows, &mut draw);
         let out = room.run("out", &asked.pipeline());
         let lines = triplets(&out);
         mined += lines.len();
-        let verdict = Twin::new(&rows, asked.metric()).check(&asked, &lines, &unmined(&out));
+        let verdict = Twin::new(&rows, asked.metric()).scored(scores).check(&asked, &lines, &unmined(&out));
         assert_eq!(verdict, Ok(()), "seed {seed}\n{}", asked.pipeline());
         if seed % 6 == 0 {
             room.miner(&["verify", "out", "--full"]).exits(0);
@@ -66,13 +75,13 @@ fn approximate_search_of_lists_is_never_wrong() {
         let mut draw = Draw(seed);
         let rows = listed(&mut draw);
         let asked = Asked::draw(&mut draw, &rows);
-        let room = Room::new();
-        rows.write(&room.path("store.parquet"));
+        let (room, scores) = room_of(&rows, &mut draw);
         for index in ["cells", "hnsw"] {
             let out = room.run(index, &asked.pipeline().replace("'exact'", &format!("'{index}'")));
             let lines = triplets(&out);
             mined += lines.len();
-            let verdict = Twin::new(&rows, asked.metric()).admits(&asked, &lines, &unmined(&out));
+            let verdict =
+                Twin::new(&rows, asked.metric()).scored(scores.clone()).admits(&asked, &lines, &unmined(&out));
             assert_eq!(verdict, Ok(()), "seed {seed} {index}\n{}", asked.pipeline());
             room.miner(&["verify", index, "--full"]).exits(0);
         }
@@ -86,8 +95,7 @@ fn a_list_of_one_mines_what_its_label_does() {
         let mut draw = Draw(seed);
         let rows = awkward(&mut draw);
         let asked = Asked::draw(&mut draw, &rows).pipeline();
-        let room = Room::new();
-        rows.write(&room.path("store.parquet"));
+        let (room, _) = room_of(&rows, &mut draw);
         let more = match seed % 3 {
             0 => "",
             1 => "\nbatches = { kind = 'triplets', size = 2 }",
