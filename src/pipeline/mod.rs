@@ -91,8 +91,8 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
         survey.check_unchanged(plan.sources())?;
-        let look_alikes = census.look_alikes;
-        let summary = Some(stages::seal(plan, draft, &engine, watch, estimates, learned, audit, look_alikes)?);
+        let observed = stages::Observed { estimates, learned, audit, look_alikes: census.look_alikes };
+        let summary = Some(stages::seal(plan, draft, &engine, watch, observed)?);
         Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
     })
 }

@@ -409,17 +409,17 @@ pub fn write(
     })
 }
 
+/// What the report tells of a run, and its result does not know.
+pub struct Observed {
+    pub estimates: Estimates,
+    pub learned: Learned,
+    pub audit: Option<Audit>,
+    pub look_alikes: Option<LookAlikes>,
+}
+
 /// Puts the report beside the result, and the result in its place.
-pub fn seal(
-    plan: &Plan,
-    draft: Draft,
-    engine: &Engine,
-    watch: Watch,
-    estimates: Estimates,
-    learned: Learned,
-    audit: Option<Audit>,
-    look_alikes: Option<LookAlikes>,
-) -> anyhow::Result<Summary> {
+pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: Observed) -> anyhow::Result<Summary> {
+    let Observed { estimates, learned, audit, look_alikes } = observed;
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
     let Taken { stages, seconds, memory } = watch.end();

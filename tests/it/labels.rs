@@ -191,9 +191,9 @@ fn lists_of_every_kind_are_the_same_labels() {
     };
     let expected = mine("expected", LISTS);
     assert!(expected.0.len() > 100);
-    for index in 0..kinds.len() {
+    for (index, kind) in kinds.iter().enumerate() {
         let column = format!("kind_{index}");
-        assert!(mine(&column, &column) == expected, "{}", kinds[index]);
+        assert!(mine(&column, &column) == expected, "{kind}");
     }
     assert!(mine("fixed", "fixed") == expected);
 }
