@@ -18,7 +18,7 @@ pub struct EmbeddingFacts {
     pub norms: Option<[f64; 3]>,
     /// Usable vectors of norm 0, which cosine refuses.
     pub zero: u64,
-    /// Of the first [`MOST_COMPARED`] usable vectors, those that equal an earlier one.
+    /// Of the first 4 × 2²⁰ usable vectors, those that equal an earlier one.
     pub repeated: u64,
     /// Vectors that no metric takes, by kind: null, ragged, NaN, …
     pub unusable: BTreeMap<&'static str, u64>,
