@@ -32,11 +32,25 @@ pub struct Recall {
 const MEASURED: usize = 1_000;
 const TRIED: usize = 512;
 
-/// Takes the least effort at which `search` reaches the target on a seeded sample of anchors, or its greatest one.
-/// What counts are the rows that the pipeline asks for. Gives the effort.
-///
-/// Then says whether anchors that are left with nothing are few enough to be asked about exactly.
-pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, quotas: &Quotas, target: f64) -> u32 {
+/// What an approximate search was tuned to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuned {
+    pub effort: u32,
+    /// Whether anchors that are left with nothing are few enough to be asked about exactly.
+    pub few: bool,
+}
+
+impl Tuned {
+    /// Sets a search so.
+    pub fn apply(self, search: &mut dyn Tunable) {
+        search.set_effort(self.effort);
+        search.set_few(self.few);
+    }
+}
+
+/// The least effort at which `search` reaches the target on a seeded sample of anchors, or its greatest one; what counts are the
+/// rows that the pipeline asks for. The search is left at some effort: [`Tuned::apply`] sets it.
+pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, quotas: &Quotas, target: f64) -> Tuned {
     let anchors = sample(store, params, TRIED, 0x7475_6e65);
     let truth = Mined::new(&anchors, store, search.exact(), params, quotas);
     let (mut low, mut high) = (0, search.efforts() - 1);
@@ -51,8 +65,7 @@ pub fn tune(store: &Prepared, search: &mut dyn Tunable, params: &Params, quotas:
     search.set_effort(low);
     let missed = missed(&anchors, store, search, params, quotas) as f64 / anchors.len().max(1) as f64;
     let pairs = missed * store.anchors().len() as f64 * store.corpus().len() as f64;
-    search.set_few(missed <= FEW || pairs <= FEW_PAIRS);
-    low
+    Tuned { effort: low, few: missed <= FEW || pairs <= FEW_PAIRS }
 }
 
 /// Of all anchors, those for which nothing is found: so few that exact search about them costs little beside the rest …

@@ -250,9 +250,10 @@ pub fn tune(
     let Opened::Approximate(search) = &mut index.index else { return Ok(()) };
     let target = plan.search.target_recall;
     index.effort = watch.stage("tune", None, Unit::Anchors, |_| {
-        let effort =
-            noted(&scratch.notes(), "effort", || mine::tune(store, search.as_mut(), &plan.mine, quotas, target))?;
-        search.set_effort(effort);
+        let tune = || mine::tune(store, search.as_mut(), &plan.mine, quotas, target);
+        let tuned = noted(&scratch.notes(), "tuned", tune)?;
+        tuned.apply(search.as_mut());
+        let effort = tuned.effort;
         Ok((Some(effort), format!("effort {effort} of {} for a recall of {target}", search.efforts() - 1)))
     })?;
     Ok(())
