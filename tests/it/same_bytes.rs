@@ -17,6 +17,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use crate::equivalence::awkward;
+use crate::scores::Scores;
 use crate::support::{Draw, Room, Rows, tree, triplets, unmined};
 use crate::twin::Asked;
 
@@ -98,9 +99,11 @@ impl Cut {
 }
 
 /// Everything but the manifest, which names the files' content.
-fn mined(rows: &Rows, cut: &Cut, pipeline: &str, flags: &[&str]) -> BTreeMap<String, Vec<u8>> {
+fn mined(rows: &Rows, scores: &Scores, cut: &Cut, pipeline: &str, flags: &[&str]) -> BTreeMap<String, Vec<u8>> {
     let room = Room::new();
     cut.write(rows, &room.path("store.parquet"));
+    // For whoever asks.
+    scores.write(&room.path("scores.parquet"), &(0..rows.vectors.len() as u64).collect::<Vec<_>>());
     room.write("p.toml", &format!("{pipeline}\noutput.path = 'out'\n"));
     room.miner(&[&["run", "p.toml", "--quiet"], flags].concat()).exits(0);
     let mut files = tree(&room.path("out"));
@@ -121,9 +124,10 @@ fn files_row_groups_and_pages_change_no_byte() {
         let mut draw = Draw(1_000 + seed);
         let rows = awkward(&mut draw);
         let pipeline = Asked::draw(&mut draw, &rows).pipeline();
+        let scores = Scores::draw(&mut draw, rows.vectors.len(), rows.vectors.len());
         let cuts = [Cut::draw(&mut draw), Cut::draw(&mut draw)];
-        let whole = mined(&rows, &cuts[0], &pipeline, &["--threads", "1"]);
-        let cut = mined(&rows, &cuts[1], &pipeline, &["--threads", "2", "--memory", "2GiB"]);
+        let whole = mined(&rows, &scores, &cuts[0], &pipeline, &["--threads", "1"]);
+        let cut = mined(&rows, &scores, &cuts[1], &pipeline, &["--threads", "2", "--memory", "2GiB"]);
         for (name, bytes) in &whole {
             assert!(cut.get(name) == Some(bytes), "seed {seed}, {name}: {cuts:?}\n{pipeline}");
         }
