@@ -42,16 +42,22 @@ pub fn awkward(draw: &mut Draw) -> Rows {
     Rows { vectors, labels, teams: names("t", 3) }
 }
 
+/// A room with these rows, and scores of them for whoever asks.
+pub fn room_of(rows: &Rows, draw: &mut Draw) -> (Room, Scores) {
+    let (room, n) = (Room::new(), rows.vectors.len());
+    rows.write(&room.path("store.parquet"));
+    let scores = Scores::draw(draw, n, n);
+    scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
+    (room, scores)
+}
+
 #[test]
 fn exact_mining_is_what_the_definitions_say() {
     for seed in 0..80 {
         let mut draw = Draw(seed);
         let rows = awkward(&mut draw);
         let asked = Asked::draw(&mut draw, &rows);
-        let room = Room::new();
-        rows.write(&room.path("store.parquet"));
-        let (n, scores) = (rows.vectors.len(), Scores::draw(&mut draw, rows.vectors.len(), rows.vectors.len()));
-        scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
+        let (room, scores) = room_of(&rows, &mut draw);
         let out = room.run("out", &asked.pipeline());
         let twin = Twin::new(&rows, asked.metric()).scored(scores);
         let verdict = twin.check(&asked, &triplets(&out), &unmined(&out));
@@ -69,10 +75,7 @@ fn approximate_mining_emits_nothing_wrong_and_says_what_it_missed() {
         let mut draw = Draw(seed);
         let rows = awkward(&mut draw);
         let asked = Asked::draw(&mut draw, &rows);
-        let room = Room::new();
-        rows.write(&room.path("store.parquet"));
-        let (n, scores) = (rows.vectors.len(), Scores::draw(&mut draw, rows.vectors.len(), rows.vectors.len()));
-        scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
+        let (room, scores) = room_of(&rows, &mut draw);
         let twin = Twin::new(&rows, asked.metric()).scored(scores);
         let exact = room.run("exact", &asked.pipeline());
         assert_eq!(

@@ -11,8 +11,7 @@ use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 use serde_json::Value;
 
-use crate::equivalence::awkward;
-use crate::scores::Scores;
+use crate::equivalence::{awkward, room_of};
 use crate::support::{Draw, Room, Rows, STORE, batches, manifest, parts, sample, triplets, unmined};
 use crate::tamper::{edit_manifest, reseal};
 use crate::twin::{Asked, LISTS, Twin};
@@ -33,15 +32,6 @@ fn listed(draw: &mut Draw) -> Rows {
         rows.labels[row] = Some(labels.to_owned());
     }
     rows
-}
-
-/// A room with these rows, and scores of them for whoever asks.
-fn room_of(rows: &Rows, draw: &mut Draw) -> (Room, Scores) {
-    let (room, n) = (Room::new(), rows.vectors.len());
-    rows.write(&room.path("store.parquet"));
-    let scores = Scores::draw(draw, n, n);
-    scores.write(&room.path("scores.parquet"), &(0..n as u64).collect::<Vec<_>>());
-    (room, scores)
 }
 
 fn store_of_lists() -> String {
