@@ -145,13 +145,6 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The verdict on a manifest whose pipeline this program would not have run: nothing else can be held against it.
-    pub fn on_pipeline(found: impl fmt::Display) -> Self {
-        let mut findings = Findings::default();
-        findings.key("pipeline", found, "a pipeline as this version resolves it");
-        findings.into_verdict(Checked::default(), Unchecked::default())
-    }
-
     /// Nothing was found.
     pub fn is_sound(&self) -> bool {
         self.total == 0
