@@ -1,6 +1,7 @@
 """Writes the stores of this folder anew: python make.py (needs numpy and pyarrow 26).
 
-Each is a small store with one thing wrong; what the program must say of it stands in cases.toml.
+Each is a small store with one thing wrong; what the program must say of it stands in cases.toml. All but the encrypted ones,
+whose keys are drawn anew, come out as they were.
 """
 
 import base64
@@ -248,6 +249,9 @@ def main():
         return change
 
     with_page("page-of-gigabytes.parquet", page_says(2, (1 << 31) - 1), compression="snappy")
+    for codec in ["gzip", "brotli"]:
+        with_page(f"page-unpacks-to-more-{codec}.parquet", page_says(2, 100), compression=codec)
+    with_page("page-unpacks-to-more-v2.parquet", page_says(2, 100), compression="gzip", data_page_version="2.0")
     with_page("page-beyond-chunk.parquet", page_says(3, 1 << 20))
     with_page("page-negative.parquet", page_says(3, -1))
     with_page("page-kind.parquet", page_says(1, 2))

@@ -6,6 +6,7 @@
 mod footer;
 mod pages;
 mod thrift;
+mod weigh;
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,12 +1,13 @@
 //! The pages of a column chunk, header by header: sizes that fit the chunk and its codec, values that add up, checksums that hold.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 
 use super::footer::most_bytes;
 use super::thrift::{Broken, Compact, Kind};
+use super::weigh::is_heavier;
 
 /// What the header of a page says.
 #[derive(Default)]
@@ -19,6 +20,10 @@ struct Header {
     values: Option<i64>,
     /// Only told by data pages of version 2.
     rows: Option<i64>,
+    /// Bytes in front that are never packed; only in data pages of version 2.
+    levels: i64,
+    /// Data pages of version 2 may be left as they are.
+    unpacked: bool,
     /// Bytes of the header itself.
     bytes: usize,
 }
@@ -84,6 +89,15 @@ pub(super) fn check(
                 return wrong(format!("has checksum {found:08x}, expected {expected:08x}"));
             }
         }
+        let Some(levels) = u64::try_from(header.levels).ok().filter(|levels| *levels <= packed.min(plain)) else {
+            return wrong(format!("has levels of {} bytes, but {packed} in all ({plain} unpacked)", header.levels));
+        };
+        if !header.unpacked {
+            let content = section(file, start + at + header.bytes as u64 + levels, packed - levels)?;
+            if is_heavier(chunk.compression(), content, plain - levels) {
+                return wrong(format!("unpacks to more than the {plain} bytes it claims"));
+            }
+        }
         at += header.bytes as u64 + packed;
         ordinal += 1;
     }
@@ -127,6 +141,11 @@ fn parse(bytes: &[u8]) -> Result<Header, Broken> {
                 match (inner, kind) {
                     (1, Kind::Int) => header.values = Some(walk.int()?),
                     (3, Kind::Int) if id == 8 => header.rows = Some(walk.int()?),
+                    (5 | 6, Kind::Int) if id == 8 => header.levels = header.levels.saturating_add(walk.int()?),
+                    (7, Kind::False) if id == 8 => {
+                        header.unpacked = true;
+                        return Ok(false);
+                    }
                     _ => return Ok(false),
                 }
                 Ok::<_, Broken>(true)
@@ -146,17 +165,21 @@ fn read(file: &mut File, at: u64, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn checksum(file: &mut File, at: u64, length: u64) -> io::Result<u32> {
+fn section(file: &mut File, at: u64, length: u64) -> io::Result<impl BufRead> {
     file.seek(SeekFrom::Start(at))?;
-    let mut content = io::BufReader::with_capacity(1 << 18, file.take(length));
+    Ok(BufReader::with_capacity(1 << 18, file.take(length)))
+}
+
+fn checksum(file: &mut File, at: u64, length: u64) -> io::Result<u32> {
+    let mut content = section(file, at, length)?;
     let mut hasher = crc32fast::Hasher::new();
     loop {
-        let bytes = io::BufRead::fill_buf(&mut content)?;
+        let bytes = content.fill_buf()?;
         let length = bytes.len();
         if length == 0 {
             return Ok(hasher.finalize());
         }
         hasher.update(bytes);
-        io::BufRead::consume(&mut content, length);
+        content.consume(length);
     }
 }

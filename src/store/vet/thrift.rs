@@ -9,7 +9,8 @@ pub(super) struct Broken;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// In a structure the value is part of the kind.
-    Bool,
+    True,
+    False,
     Byte,
     /// 16, 32 or 64 bits.
     Int,
@@ -83,8 +84,8 @@ impl<'a> Compact<'a> {
     fn skip(&mut self, what: Kind, in_structure: bool, depth: u32) -> Result<(), Broken> {
         let depth = depth.checked_sub(1).ok_or(Broken)?;
         match what {
-            Kind::Bool if in_structure => Ok(()),
-            Kind::Bool | Kind::Byte => self.take(1),
+            Kind::True | Kind::False if in_structure => Ok(()),
+            Kind::True | Kind::False | Kind::Byte => self.take(1),
             Kind::Int => self.varint().map(|_| ()),
             Kind::Double => self.take(8),
             Kind::Uuid => self.take(16),
@@ -150,7 +151,8 @@ impl<'a> Compact<'a> {
 
 fn kind(code: u8) -> Result<Kind, Broken> {
     Ok(match code {
-        1 | 2 => Kind::Bool,
+        1 => Kind::True,
+        2 => Kind::False,
         3 => Kind::Byte,
         4..=6 => Kind::Int,
         7 => Kind::Double,
