@@ -23,7 +23,7 @@
 //! | 1 | [`store`] | What is in the store? After it no NaN, no ragged vector, no null id. |
 //! | 0 | [`disk`] | What survives a crash? Files that are there whole or not at all. |
 //! | 0 | [`kernel`] | How far apart are two vectors? Knows of nothing else. |
-//! | 0 | [`words`] | How is a number told? |
+//! | 0 | [`words`] | How is a number told, or a word of somebody else's? |
 //!
 //! # Where a change goes
 //!

@@ -1,4 +1,8 @@
-//! Floor 0. *How is a number told?* The same way everywhere.
+//! Floor 0. *How is a number told, or a word of somebody else's?* The same way everywhere, and so that it can do nothing.
+
+use std::fmt::{self, Display, Write};
+
+use serde::Serialize;
 
 /// Digits in groups of three.
 pub fn thousands(number: u64) -> String {
@@ -24,9 +28,94 @@ pub fn roughly(seconds: f64) -> String {
     }
 }
 
+/// Whether a character does something instead of being seen: drives a terminal (C0, DEL, C1), breaks a line or paragraph, or turns
+/// the order of those that follow.
+pub fn is_hidden(c: char) -> bool {
+    let separates_or_turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || separates_or_turns
+}
+
+/// A word from a file or its name, as it may stand in a line: what is [hidden](is_hidden) shows as an escape, as in `\u{1b}` or `\n`.
+pub fn visible<T: Display>(word: T) -> Visible<T> {
+    Visible(word)
+}
+
+/// See [`visible`].
+pub struct Visible<T>(T);
+
+impl<T: Display> Display for Visible<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(Escaping(f), "{}", self.0)
+    }
+}
+
+struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some(at) = rest.find(is_hidden) {
+            let (plain, after) = rest.split_at(at);
+            let mut after = after.chars();
+            write!(self.0, "{plain}{}", after.next().unwrap_or_default().escape_default())?;
+            rest = after.as_str();
+        }
+        self.0.write_str(rest)
+    }
+}
+
+/// Lines laid out here, of which only the breaks between them are left as they are.
+pub fn visible_lines(text: &str) -> String {
+    text.split('\n').map(|line| visible(line).to_string()).collect::<Vec<_>>().join("\n")
+}
+
+/// As JSON of several lines, the last of them ended, too. Readers find every character again; whoever looks at it sees escapes.
+///
+/// # Errors
+/// When the value is none that JSON knows.
+pub fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut seen = String::with_capacity(text.len() + 1);
+    for c in text.chars() {
+        // What is hidden stands in strings only, but for line breaks, which strings have escaped. All have four digits at most.
+        match is_hidden(c) && c != '\n' {
+            true => seen += &format!("\\u{:04x}", u32::from(c)),
+            false => seen.push(c),
+        }
+    }
+    seen.push('\n');
+    Ok(seen)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_does_something_is_shown_instead() {
+        for (word, shown) in [
+            ("plain, é, 日本, a\\b 'c'", "plain, é, 日本, a\\b 'c'"),
+            ("\u{1b}[2J", r"\u{1b}[2J"),
+            ("a\nb\tc\rd\0", r"a\nb\tc\rd\u{0}"),
+            ("\u{7f}\u{9b}31m\u{85}", r"\u{7f}\u{9b}31m\u{85}"),
+            ("x\u{202e}y\u{2066}z\u{200f}\u{61c}", r"x\u{202e}y\u{2066}z\u{200f}\u{61c}"),
+            ("\u{2028}\u{2029}", r"\u{2028}\u{2029}"),
+            ("", ""),
+        ] {
+            assert_eq!(visible(word).to_string(), shown);
+        }
+        assert_eq!(visible_lines("a\n  b\u{1b}\r\n"), "a\n  b\\u{1b}\\r\n");
+    }
+
+    #[test]
+    fn json_is_read_as_it_was_written() {
+        let all: String = (0..=0x2100).filter_map(char::from_u32).collect();
+        let text = json(&[&all]).unwrap();
+        assert!(!text.chars().any(|c| is_hidden(c) && c != '\n'));
+        assert_eq!(text.matches('\n').count(), 3, "one value a line");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [all]);
+    }
 
     #[test]
     fn numbers_are_told_in_groups_and_times_in_units_that_fit() {

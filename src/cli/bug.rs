@@ -7,6 +7,8 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::sync::{Mutex, PoisonError};
 
+use triplet_miner::words::visible;
+
 use super::output;
 use super::status::Status;
 
@@ -47,8 +49,9 @@ fn complaint(said: &str) -> String {
     let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
     let place = panics.iter().rev().find(|(words, _)| words == said).map(|(_, place)| format!(" at {place}"));
     format!(
-        "this is a bug in miner {}: {said}{}\nNo output was sealed. Please report this with the pipeline; RUST_BACKTRACE=1 tells more.",
+        "this is a bug in miner {}: {}{}\nNo output was sealed. Please report this with the pipeline; RUST_BACKTRACE=1 tells more.",
         env!("CARGO_PKG_VERSION"),
+        visible(said),
         place.unwrap_or_default()
     )
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use bytesize::ByteSize;
 use comfy_table::Table;
 use triplet_miner::store::{self, ColumnFacts, Guess, Inspection, ValueFacts};
+use triplet_miner::words::{is_hidden, visible};
 
 use super::output::table;
 
@@ -18,7 +19,7 @@ pub fn run(path: &Path, write: Option<&Path>, runtime: &tokio::runtime::Runtime)
     let mut text = describe(&path, &inspection);
     if let Some(file) = write {
         begin_pipeline(file, &path, &inspection)?;
-        text += &format!("\nWrote {0}; look at it with `miner plan {0}`.\n", file.display());
+        text += &format!("\nWrote {0}; look at it with `miner plan {0}`.\n", visible(file.display()));
     }
     Ok(text)
 }
@@ -26,13 +27,14 @@ pub fn run(path: &Path, write: Option<&Path>, runtime: &tokio::runtime::Runtime)
 fn describe(path: &Path, inspection: &Inspection) -> String {
     let Inspection { files, bytes, rows, columns, uneven, guess } = inspection;
     let files = if *files == 1 { String::new() } else { format!(" in {files} files") };
-    let mut text = format!("{}: {rows} rows{files}, {}\n", path.display(), ByteSize(*bytes));
+    let mut text = format!("{}: {rows} rows{files}, {}\n", visible(path.display()), ByteSize(*bytes));
 
     let mut all = table(&["column", "type", "nulls", "distinct", "serves as"]);
     for column in columns {
         let ColumnFacts { name, data_type, nulls, values, .. } = column;
         let (distinct, role) = (distinct(values), role(guess, column));
-        all.add_row([name.clone(), data_type.to_string(), nulls.to_string(), distinct, role]);
+        let (name, data_type) = (visible(name).to_string(), visible(data_type).to_string());
+        all.add_row([name, data_type, nulls.to_string(), distinct, role]);
     }
     section(&mut text, "Columns", all);
 
@@ -42,7 +44,8 @@ fn describe(path: &Path, inspection: &Inspection) -> String {
         let norms = facts.norms.map_or(["–"; 3].map(String::from), |norms| norms.map(|norm| format!("{norm:.4}")));
         let unusable: Vec<String> = facts.unusable.iter().map(|(kind, rows)| format!("{rows} {kind}")).collect();
         let unusable = if unusable.is_empty() { "0".to_owned() } else { unusable.join(", ") };
-        let mut row = vec![column.name.clone(), facts.dims.map_or("–".to_owned(), |dims| dims.to_string())];
+        let mut row =
+            vec![visible(&column.name).to_string(), facts.dims.map_or("–".to_owned(), |dims| dims.to_string())];
         row.extend(norms);
         row.extend([facts.zero.to_string(), facts.repeated.to_string(), unusable]);
         vectors.add_row(row);
@@ -56,15 +59,15 @@ fn describe(path: &Path, inspection: &Inspection) -> String {
         {
             let several = column.several.map_or("1".to_owned(), |several| format!("{several:.1}"));
             let counts = [distinct, single, largest].map(|count| count.to_string());
-            labels.add_row([column.name.clone()].into_iter().chain(counts).chain([several]));
+            labels.add_row([visible(&column.name).to_string()].into_iter().chain(counts).chain([several]));
         }
     }
     section(&mut text, "As labels", labels);
     for (name, alike) in columns.iter().filter_map(|column| Some((&column.name, column.look_alikes.as_ref()?))) {
-        text += &format!("\nIn `{name}` {alike}\n");
+        text += &format!("\nIn `{}` {alike}\n", visible(name));
     }
     if !uneven.is_empty() {
-        text += &format!("\nNot looked at, since the files disagree on them: {}\n", uneven.join(", "));
+        text += &format!("\nNot looked at, since the files disagree on them: {}\n", visible(uneven.join(", ")));
     }
     text
 }
@@ -165,9 +168,16 @@ fn pipeline(file: &Path, store: &Path, inspection: &Inspection) -> anyhow::Resul
     Ok(lines.join("\n") + "\n")
 }
 
-/// As a TOML string in which nothing is an environment variable.
+/// As a TOML string, on one line, in which nothing is hidden or an environment variable.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.replace("${", "$${")).to_string()
+    let character = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        // All have four digits at most.
+        hidden if is_hidden(hidden) => format!("\\u{:04x}", u32::from(hidden)),
+        plain => plain.to_string(),
+    };
+    let text: String = text.replace("${", "$${").chars().map(character).collect();
+    format!("\"{text}\"")
 }
 
 /// The way from the folder of `file` to the store.
@@ -184,4 +194,20 @@ fn relative(store: &Path, file: &Path) -> anyhow::Result<String> {
     let way: PathBuf = up.chain(store.components().skip(shared)).collect();
     let way = way.into_os_string().into_string();
     way.map_err(|way| anyhow::anyhow!("{}: not valid UTF-8, which TOML needs", way.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_name_stays_on_its_line_and_is_read_as_it_was() {
+        for name in ["plain", "a \"b\" \\ c", "two\nlines\t", "\u{1b}[2J\u{9b}\u{202e}", "''", ""] {
+            let text = quoted(name);
+            assert!(!text.chars().any(is_hidden), "{text}");
+            let table: toml::Table = format!("name = {text}").parse().unwrap();
+            assert_eq!(table["name"].as_str(), Some(name));
+        }
+        assert_eq!(quoted("${HOME}"), "\"$${HOME}\"");
+    }
 }

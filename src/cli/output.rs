@@ -1,4 +1,7 @@
 //! What reaches the user: results on standard output, complaints on standard error.
+//!
+//! Nothing leaves here that drives a terminal. Line breaks are ours: whoever puts somebody else's words into lines makes them
+//! [visible](words::visible).
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -7,6 +10,7 @@ use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
+use triplet_miner::words;
 
 /// As text, or as JSON.
 pub fn either(value: &(impl Display + Serialize), as_json: bool) -> anyhow::Result<()> {
@@ -15,13 +19,11 @@ pub fn either(value: &(impl Display + Serialize), as_json: bool) -> anyhow::Resu
 
 /// Text that ends in exactly one line break.
 pub fn text(value: &impl Display) -> anyhow::Result<()> {
-    bytes(format!("{}\n", value.to_string().trim_end()).as_bytes())
+    bytes(format!("{}\n", words::visible_lines(value.to_string().trim_end())).as_bytes())
 }
 
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_vec_pretty(value).context("cannot be written as JSON")?;
-    text.push(b'\n');
-    bytes(&text)
+    bytes(words::json(value).context("cannot be written as JSON")?.as_bytes())
 }
 
 /// An empty table whose columns, but for the first, are numbers.
@@ -43,12 +45,17 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// The last line of a run that failed.
+/// The last words of a run that failed.
 pub fn complain(message: &str) {
-    aside(&format!("error: {message}"));
+    put_aside(&words::visible_lines(&format!("error: {message}")));
 }
 
-/// A line on standard error. Where that is closed, nobody is there to be told.
+/// A line on standard error.
 pub fn aside(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    put_aside(&words::visible(line).to_string());
+}
+
+/// Where standard error is closed, nobody is there to be told.
+fn put_aside(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

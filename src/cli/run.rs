@@ -3,6 +3,7 @@
 use serde::Serialize;
 use triplet_miner::pipeline::{self, Control, Outcome};
 use triplet_miner::report::Summary;
+use triplet_miner::words::visible;
 
 use super::pipeline_file::{PipelineFile, RunFlags};
 use super::status::Status;
@@ -58,7 +59,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     }
     let figures = summary.map(|summary| summary.to_string()).unwrap_or_default();
     if already {
-        let path = path.display();
+        let path = visible(path.display());
         output::text(&format!("{path} is already complete and current: nothing was done.\n\n{figures}"))?;
     } else {
         output::text(&figures)?;

@@ -8,6 +8,7 @@ use triplet_miner::manifest::LoadError;
 use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory};
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
+use triplet_miner::words::visible;
 
 use super::signals;
 
@@ -35,7 +36,9 @@ impl Status {
             c if matches!(c.downcast_ref(), Some(LoadError::Malformed { .. } | LoadError::Unknown { .. })) => {
                 Some(Self::Refused)
             }
-            c if matches!(c.downcast_ref(), Some(ReportError::Malformed { .. })) => Some(Self::Refused),
+            c if matches!(c.downcast_ref(), Some(ReportError::Malformed { .. } | ReportError::NotAReport { .. })) => {
+                Some(Self::Refused)
+            }
             // A full disk is no fault of the data.
             c if c.is::<FitError>() => match c.downcast_ref::<FitError>()? {
                 FitError::Write(_) | FitError::Open(_) => Some(Self::Failed),
@@ -59,19 +62,32 @@ impl From<Status> for ExitCode {
     }
 }
 
-/// The error and its causes in one line. A cause is left out where the error above it has quoted it already.
+/// The error and its causes in one line, unless one of them has a layout of its own. A cause is left out where the error above it has
+/// quoted it already.
 pub fn message(error: &anyhow::Error) -> String {
-    let mut message = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !message.contains(&cause) {
-            message = format!("{message}: {cause}");
+    let (mut told, mut message) = (Vec::<String>::new(), String::new());
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if told.iter().any(|told| told.contains(&text)) {
+            continue;
         }
+        if !message.is_empty() {
+            message += ": ";
+        }
+        message += &if has_lines(cause) { text.clone() } else { visible(&text).to_string() };
+        told.push(text);
     }
     // However deep in another library it was met, the system's number is in its text.
     match FULL.iter().any(|number| message.contains(&format!("(os error {number})"))) {
         true => message + "; make room, and run the same command again",
         false => message,
     }
+}
+
+/// Whether an error is told in several lines. These make the words of a store visible, or quote the user's own file.
+fn has_lines(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(PrepareError::BadRows(_)))
+        || matches!(error.downcast_ref(), Some(ConfigError::Syntax { .. }))
 }
 
 /// No space left, a quota that is used up, and a file that may not grow: of Linux, but the first is the same elsewhere.
@@ -104,6 +120,8 @@ mod tests {
         assert_eq!(message(&quoted), quoted.to_string());
         let unquoted = Err::<(), _>(io::Error::other("disk full")).context("out: cannot write").unwrap_err();
         assert_eq!(message(&unquoted), "out: cannot write: disk full");
+        let forged = Err::<(), _>(io::Error::other("a\nerror: b\u{1b}[2J")).context("x\ny").unwrap_err();
+        assert_eq!(message(&forged), r"x\ny: a\nerror: b\u{1b}[2J");
         let full = message(&anyhow::Error::from(io::Error::from_raw_os_error(28)));
         assert!(full.ends_with("; make room, and run the same command again"), "{full}");
     }

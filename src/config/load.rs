@@ -11,7 +11,7 @@ use super::paths;
 use super::plan::{self, Places, Plan};
 use super::prepare::matrix_file;
 use super::schema::check_keys;
-use super::spec::{BatchesSpec, ROWS_PER_FILE, Spec, WeightsSpec};
+use super::spec::{BatchesSpec, FormatSpec, ROWS_PER_FILE, Spec, WeightsSpec};
 use super::written::Written;
 use crate::mine::PositivePick;
 
@@ -38,6 +38,9 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         fill_in(&mut spec);
         if spec.output.shards.is_none() {
             spec.output.rows_per_file.get_or_insert(ROWS_PER_FILE);
+        }
+        if spec.output.format == FormatSpec::Csv {
+            spec.output.csv_formulas.get_or_insert_default();
         }
         if spec.balance.weights == WeightsSpec::Effective {
             spec.balance.beta.get_or_insert(0.999);

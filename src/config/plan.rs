@@ -12,8 +12,8 @@ use super::paths::{path, seen_from};
 use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{
-    ALL_COLUMNS, BalanceSpec, BandsSpec, BatchKind, BatchesSpec, QueriesSpec, ROWS_PER_FILE, Spec, StoreSpec,
-    Unlabelled, WeightsSpec,
+    ALL_COLUMNS, BalanceSpec, BandsSpec, BatchKind, BatchesSpec, FormatSpec, OutputSpec, QueriesSpec, ROWS_PER_FILE,
+    Spec, StoreSpec, Unlabelled, WeightsSpec,
 };
 use super::together;
 use super::written::Written;
@@ -489,7 +489,7 @@ const LONGEST_TUPLE: u64 = 1_000;
 
 fn output(spec: &Spec, path: PathBuf, ask: &Ask) -> Result<manifest::Params, Complaint> {
     let asked = &spec.output;
-    let (format, layout) = (asked.format, asked.layout);
+    let (format, layout) = (format(asked)?, asked.layout);
     let columns = columns(spec)?;
     if layout == Layout::NTuple && ask.slots() > LONGEST_TUPLE {
         let message = format!(
@@ -498,7 +498,7 @@ fn output(spec: &Spec, path: PathBuf, ask: &Ask) -> Result<manifest::Params, Com
         );
         return Err(Complaint::new("output.layout", message));
     }
-    if layout == Layout::LabeledList && matches!(format, Format::Csv | Format::Npy) {
+    if layout == Layout::LabeledList && matches!(format, Format::Csv(_) | Format::Npy) {
         let message = format!("cannot hold the lists of layout \"{}\"; use parquet, arrow or jsonl", layout.name());
         return Err(Complaint::new("output.format", message));
     }
@@ -515,6 +515,24 @@ fn output(spec: &Spec, path: PathBuf, ask: &Ask) -> Result<manifest::Params, Com
     }
     let (order, overwrite) = (asked.order, asked.overwrite);
     Ok(manifest::Params { path, format, layout, columns, order, split: split(spec)?, overwrite })
+}
+
+fn format(asked: &OutputSpec) -> Result<Format, Complaint> {
+    let format = match asked.format {
+        FormatSpec::Parquet => Format::Parquet,
+        FormatSpec::Arrow => Format::Arrow,
+        FormatSpec::Jsonl => Format::Jsonl,
+        FormatSpec::Csv => return Ok(Format::Csv(asked.csv_formulas.unwrap_or_default())),
+        FormatSpec::Npy => Format::Npy,
+    };
+    match asked.csv_formulas {
+        None => Ok(format),
+        Some(_) => {
+            let message =
+                format!("has a meaning only with output.format = \"csv\", not \"{}\"; leave it out", format.name());
+            Err(Complaint::new("output.csv_formulas", message))
+        }
+    }
 }
 
 fn columns(spec: &Spec) -> Result<Columns, Complaint> {

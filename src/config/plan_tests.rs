@@ -207,6 +207,10 @@ fn combinations_that_make_no_sense_are_refused() {
             "p.toml: output.format = \"csv\": cannot hold the lists of layout \"labeled-list\"; use parquet, arrow or jsonl",
         ),
         (
+            ["output.format=jsonl", "output.csv_formulas=keep"],
+            "p.toml: output.csv_formulas = \"keep\": has a meaning only with output.format = \"csv\", not \"jsonl\"; leave it out",
+        ),
+        (
             ["output.format=npy", "output.layout=labeled-list"],
             "p.toml: output.format = \"npy\": cannot hold the lists of layout \"labeled-list\"; use parquet, arrow or jsonl",
         ),

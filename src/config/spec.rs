@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernel::Metric;
-use crate::manifest::{Format, Layout, Order};
+use crate::manifest::{Formulas, Layout, Order};
 use crate::mine::{Band, NegativePick, PositivePick, Reference};
 use crate::search::{CellsParams, HnswParams, Index};
 use crate::store::{BadRows, Transform};
@@ -399,13 +399,31 @@ pub const ALL_COLUMNS: &str = "all";
 /// Where nothing else is asked for: files of some tens of MiB.
 pub const ROWS_PER_FILE: u64 = 1_000_000;
 
+/// The file format of the triplets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FormatSpec {
+    #[default]
+    Parquet,
+    /// Arrow IPC file.
+    Arrow,
+    /// One JSON object a line.
+    Jsonl,
+    Csv,
+    /// Row indices only, as a numpy array of uint64.
+    Npy,
+}
+
 /// Where the result goes, and how it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputSpec {
     /// A folder of its own. Relative to this file; out/STEM by default.
     pub path: Option<String>,
-    pub format: Format,
+    pub format: FormatSpec,
+    /// For format = "csv": what becomes of text that a spreadsheet would take for a formula. Default: "escape".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csv_formulas: Option<Formulas>,
     pub layout: Layout,
     pub order: Order,
     /// "all", or a carried column: the files then hold its values alone, under the names that text trainers know.
@@ -427,7 +445,8 @@ impl Default for OutputSpec {
     fn default() -> Self {
         Self {
             path: None,
-            format: Format::default(),
+            format: FormatSpec::default(),
+            csv_formulas: None,
             layout: Layout::default(),
             order: Order::default(),
             columns: ALL_COLUMNS.into(),

@@ -1,11 +1,12 @@
 //! Floor 0. *What survives a crash?* Files that are there whole or not at all, and that say so of themselves. Knows nothing
-//! of what they hold.
+//! of what they hold. Files of somebody else's are opened with care: see [`untrusted`].
 //!
 //! A [`Whole`] file grows under another name, ends with a checksum, is synced, renamed, and then its folder is synced. Whoever
 //! comes after a crash takes it only if the checksum holds; a torn or damaged file is one that is not there. A file in a
 //! format of others (an array, a table, a part) has no room for a checksum: a [note](keep) beside it holds its [`digest`].
 
 mod digest;
+pub mod untrusted;
 mod whole;
 
 pub use digest::{Hashing, digest, digest_of};

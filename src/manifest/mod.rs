@@ -34,8 +34,8 @@ pub use gather::GatherError;
 pub use harvest::{HarvestError, Harvests};
 pub use layout::NameError;
 pub use order::{KEYED_ROW, OrderError};
-pub use params::{Columns, Format, Layout, Order, Params, Split};
-pub use seal::{Destination, DestinationError, Draft, SealError, check_destination, is_current, restore};
+pub use params::{Columns, Format, Formulas, Layout, Order, Params, Split};
+pub use seal::{Aside, Destination, DestinationError, Draft, SealError, check_destination, is_current, restore};
 pub use sealed::{
     BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts,
 };

@@ -5,18 +5,27 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// The file format of the triplets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    #[default]
     Parquet,
     /// Arrow IPC file.
     Arrow,
     /// One JSON object a line.
     Jsonl,
-    Csv,
+    Csv(Formulas),
     /// Row indices only, as a numpy array of uint64.
     Npy,
+}
+
+/// What becomes of a text in CSV that a spreadsheet would take for a formula.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Formulas {
+    /// An apostrophe goes before text that begins with = + - @, a tab, a carriage return or an apostrophe.
+    #[default]
+    Escape,
+    /// It is written as it is.
+    Keep,
 }
 
 /// What one row of the files says. All layouts hold the same mined facts.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
+use serde::{Deserialize, Serialize};
 
 use super::digest;
 use super::format::{Extent, FormatError, Part};
@@ -34,7 +35,22 @@ pub(super) struct Parts<'a> {
     /// Of the parts to come.
     sizes: Box<dyn Iterator<Item = u64> + Send>,
     open: Option<Open>,
-    done: Vec<Listed>,
+    done: Finished,
+}
+
+/// The parts that are whole.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    pub(super) listed: Vec<Listed>,
+    /// Cells with a mark before them, in all parts.
+    pub(super) escaped: u64,
+}
+
+/// What is kept of a part when it is finished.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    listed: Listed,
+    escaped: u64,
 }
 
 /// The part that rows go to.
@@ -46,15 +62,22 @@ struct Open {
 
 enum Kind {
     /// An earlier process finished it.
-    Kept(Listed),
+    Kept(Note),
     Growing(Part, Option<Gaps>),
+}
+
+impl Finished {
+    fn add(&mut self, Note { listed, escaped }: Note) {
+        self.listed.push(listed);
+        self.escaped += escaped;
+    }
 }
 
 impl<'a> Parts<'a> {
     /// Of an output of `rows` rows.
     pub(super) fn new(staging: &'a Path, notes: &'a Path, output: &'a Params, sheet: &'a Sheet, rows: u64) -> Self {
         let sizes = Box::new(output.split.sizes(rows));
-        Self { staging, notes, output, sheet, sizes, open: None, done: Vec::new() }
+        Self { staging, notes, output, sheet, sizes, open: None, done: Finished::default() }
     }
 
     /// Writes lines; `batch` is what becomes of them, made only where it is missing.
@@ -86,7 +109,7 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<Vec<Listed>, FormatError> {
+    pub(super) fn finish(mut self) -> Result<Finished, FormatError> {
         while let Some(open) = self.open()? {
             if open.left > 0 {
                 return Err(self.wrong("fewer"));
@@ -102,10 +125,10 @@ impl<'a> Parts<'a> {
             return Ok(Some(open));
         }
         let Some(rows) = self.sizes.next() else { return Ok(None) };
-        if let Some(listed) = self.kept(rows) {
-            return Ok(Some(Open { kind: Kind::Kept(listed), left: rows }));
+        if let Some(note) = self.kept(rows) {
+            return Ok(Some(Open { kind: Kind::Kept(note), left: rows }));
         }
-        let path = self.staging.join(part_name(self.done.len(), self.output.format));
+        let path = self.staging.join(self.name());
         let failed =
             |source: std::io::Error| FormatError { path: path.clone(), action: "replace", source: source.into() };
         disk::remove_file(&path).map_err(failed)?;
@@ -119,33 +142,40 @@ impl<'a> Parts<'a> {
     }
 
     /// The next part, where it is finished and every byte is as it was then.
-    fn kept(&self, rows: u64) -> Option<Listed> {
-        let listed: Listed = disk::kept(&self.note()).ok()?;
-        let path = self.staging.join(part_name(self.done.len(), self.output.format));
-        let found = digest::of_reader(File::open(path).ok()?).ok()?;
-        (found == (listed.bytes, listed.sha256.clone()) && listed.rows == rows).then_some(listed)
+    fn kept(&self, rows: u64) -> Option<Note> {
+        let note: Note = disk::kept(&self.note()).ok()?;
+        let found = digest::of_reader(File::open(self.staging.join(self.name())).ok()?).ok()?;
+        let Listed { bytes, sha256, .. } = &note.listed;
+        (found == (*bytes, sha256.clone()) && note.listed.rows == rows).then_some(note)
+    }
+
+    /// The next part's.
+    fn name(&self) -> String {
+        part_name(self.done.listed.len(), self.output.format)
     }
 
     fn note(&self) -> std::path::PathBuf {
-        self.notes.join(format!("part-{:05}.json", self.done.len()))
+        self.notes.join(format!("part-{:05}.json", self.done.listed.len()))
     }
 
     /// Keeps a part for more rows, or ends it.
     fn close(&mut self, open: Open) -> Result<(), FormatError> {
         let Open { kind, left } = open;
         self.open = match (kind, left) {
-            (Kind::Kept(listed), 0) => {
-                self.done.push(listed);
+            (Kind::Kept(note), 0) => {
+                self.done.add(note);
                 None
             }
             (Kind::Growing(part, gap), 0) => {
-                let mut listed = part.finish(part_name(self.done.len(), self.output.format))?;
+                let escaped = part.escaped();
+                let mut listed = part.finish(self.name())?;
                 listed.gap = gap.filter(|_| matches!(self.output.split, Split::Shards(_)));
                 let path = self.note();
                 let failed =
                     |source: std::io::Error| FormatError { path: path.clone(), action: "write", source: source.into() };
-                disk::keep(&path, &listed).map_err(failed)?;
-                self.done.push(listed);
+                let note = Note { listed, escaped };
+                disk::keep(&path, &note).map_err(failed)?;
+                self.done.add(note);
                 None
             }
             (kind, left) => Some(Open { kind, left }),

@@ -14,6 +14,7 @@ use super::parts::TRIPLETS;
 use super::sealed::{LoadError, MANIFEST, Sealed};
 use super::sides::{SUSPECTS, UNMINED};
 use super::transform::TRANSFORM;
+use crate::disk::untrusted::Refused;
 use crate::disk::{self, sync_folder};
 use crate::mine::Tally;
 use crate::words::thousands;
@@ -66,12 +67,11 @@ pub fn is_current(path: &Path, fingerprint: &str) -> bool {
 
 /// The first listed file that is not there, or not at its full length.
 fn damage(path: &Path, sealed: &Sealed) -> Option<String> {
-    sealed.listed().find_map(|listed| {
-        match listed.locate(path).ok().and_then(|place| Some(place.metadata().ok()?.len())) {
-            Some(length) if length == listed.bytes => None,
-            Some(length) => Some(format!("{} has {length} of {} bytes", listed.path, listed.bytes)),
-            None => Some(format!("{} is missing", listed.path)),
-        }
+    sealed.listed().find_map(|listed| match listed.open(path).and_then(|file| Ok(file.metadata()?.len())) {
+        Ok(length) if length == listed.bytes => None,
+        Ok(length) => Some(format!("{} has {length} of {} bytes", listed.path, listed.bytes)),
+        Err(Refused::Absent) => Some(format!("{} is missing", listed.path)),
+        Err(refused) => Some(format!("{} is {refused}", listed.path)),
     })
 }
 
@@ -136,6 +136,15 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
     Ok(foreign.into_iter().min())
 }
 
+/// What the manifest does not tell of a result, and the report does.
+#[derive(Debug, Clone, Copy)]
+pub struct Aside {
+    /// Triplets that the layout left out: those of pairs with too few.
+    pub left_out: u64,
+    /// Cells of CSV with a mark before what a spreadsheet would take for a formula.
+    pub escaped: u64,
+}
+
 /// A result that is complete but for its seal.
 #[derive(Debug)]
 pub struct Draft {
@@ -143,12 +152,12 @@ pub struct Draft {
     output: Params,
     sealed: Sealed,
     tally: Tally,
-    left_out: u64,
+    aside: Aside,
 }
 
 impl Draft {
-    pub(super) fn new(staging: PathBuf, output: Params, sealed: Sealed, tally: Tally, left_out: u64) -> Self {
-        Self { staging, output, sealed, tally, left_out }
+    pub(super) fn new(staging: PathBuf, output: Params, sealed: Sealed, tally: Tally, aside: Aside) -> Self {
+        Self { staging, output, sealed, tally, aside }
     }
 
     /// The folder to be sealed; files that are put here (a report) come along.
@@ -166,9 +175,9 @@ impl Draft {
         &self.tally
     }
 
-    /// Triplets that the layout left out: those of pairs with too few.
-    pub fn left_out(&self) -> u64 {
-        self.left_out
+    /// What the manifest will not say.
+    pub fn aside(&self) -> Aside {
+        self.aside
     }
 
     /// Writes the manifest, makes everything durable, and moves the folder to `output.path`. An old output is then where the
@@ -205,7 +214,7 @@ fn write_manifest(staging: &Path, sealed: &Sealed) -> Result<(), SealError> {
     let path = staging.join(MANIFEST);
     let write = || {
         let mut file = File::create(&path)?;
-        file.write_all(&sealed.to_json()?)?;
+        file.write_all(sealed.to_json()?.as_bytes())?;
         file.sync_all()?;
         sync_folder(staging)
     };
@@ -254,7 +263,7 @@ pub fn restore(scratch: &Path, output: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Format, Order, fixture};
+    use crate::manifest::{Format, Formulas, Order, fixture};
 
     fn tree(path: &Path) -> Vec<(String, Vec<u8>)> {
         let mut files: Vec<_> = walkdir::WalkDir::new(path)
@@ -290,7 +299,7 @@ mod tests {
     #[test]
     fn a_result_without_triplets_has_one_part_without_rows() {
         let store = fixture::store();
-        for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv] {
+        for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv(Formulas::Escape)] {
             let folder = tempfile::tempdir().unwrap();
             let output = fixture::output(&folder.path().join("out"), format, Order::Anchor);
             let draft = fixture::draft_of(folder.path(), &store, &output, "a", 1, |_| crate::mine::Harvest::default());
@@ -304,7 +313,7 @@ mod tests {
     #[test]
     fn the_same_run_is_current_until_a_file_is_missing() {
         let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
-        let output = fixture::output(&folder.path().join("out"), Format::Csv, Order::Anchor);
+        let output = fixture::output(&folder.path().join("out"), Format::Csv(Formulas::Escape), Order::Anchor);
         let check = |name: &str| check_destination(&output, &fixture::facts(name).fingerprint);
         assert_eq!(check("a").unwrap(), Destination::Vacant);
         fixture::draft(folder.path(), &store, &output, "a", 1).seal().unwrap();

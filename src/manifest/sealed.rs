@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::Schema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::disk::untrusted::{self, Refused};
 use crate::mine::{self, Balanced, Band, Batched, Interval, Reason};
 use crate::search::{HnswParams, Index};
+use crate::words;
 
 /// The name that makes a folder an output.
 pub const MANIFEST: &str = "manifest.json";
@@ -20,7 +22,7 @@ pub const FORMAT: &str = "miner-manifest";
 /// The version of the format that this program writes, and the only one it reads.
 pub const VERSION: u32 = 1;
 
-/// A manifest larger than this is not one of ours: its lists name files of a million rows each.
+/// A manifest larger than this is not one of ours: it would list three hundred thousand parts, of a million rows each by default.
 const LARGEST: u64 = 64 << 20;
 
 /// The whole of `manifest.json`, keys in this order.
@@ -182,21 +184,12 @@ impl Sealed {
     /// Reads the manifest of an output folder. What it lists is not looked at.
     pub fn load(output: &Path) -> Result<Self, LoadError> {
         let path = output.join(MANIFEST);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(LoadError::Absent(output.to_path_buf()));
-            }
-            Err(source) => return Err(LoadError::Io { path, source }),
-        };
-        let mut text = String::new();
-        match file.take(LARGEST + 1).read_to_string(&mut text) {
-            Ok(_) if text.len() as u64 <= LARGEST => Self::parse(&text, path),
-            Ok(_) => Err(LoadError::Malformed { path, found: format!("it is larger than {LARGEST} bytes") }),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(LoadError::Malformed { path, found: "it is not UTF-8".to_owned() })
-            }
-            Err(source) => Err(LoadError::Io { path, source }),
+        match untrusted::read_inside(output, MANIFEST, LARGEST).map(String::from_utf8) {
+            Ok(Ok(text)) => Self::parse(&text, path),
+            Ok(Err(_)) => Err(LoadError::Malformed { path, found: "it is not UTF-8".to_owned() }),
+            Err(Refused::Absent) => Err(LoadError::Absent(output.to_path_buf())),
+            Err(Refused::Io(source)) => Err(LoadError::Io { path, source }),
+            Err(refused) => Err(LoadError::Malformed { path, found: format!("it is {refused}") }),
         }
     }
 
@@ -217,10 +210,8 @@ impl Sealed {
     }
 
     /// The bytes of `manifest.json`.
-    pub(super) fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let mut text = serde_json::to_vec_pretty(self)?;
-        text.push(b'\n');
-        Ok(text)
+    pub(super) fn to_json(&self) -> Result<String, serde_json::Error> {
+        words::json(self)
     }
 
     /// Parts first, then the other files.
@@ -241,26 +232,12 @@ impl Column {
 }
 
 impl Listed {
-    /// Where the file lies, if that is a regular file inside `output` and reached without a link.
+    /// Opens the file, if that is a regular one inside `output` and reached without a link.
     ///
     /// # Errors
     /// Says what the path is instead.
-    pub(super) fn locate(&self, output: &Path) -> Result<PathBuf, String> {
-        let path = Path::new(&self.path);
-        if self.path.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
-            return Err("a path that leads out of the output".to_owned());
-        }
-        let mut place = output.to_path_buf();
-        for part in path.components() {
-            place.push(part);
-            match place.symlink_metadata() {
-                Ok(found) if found.is_symlink() => return Err("a symbolic link".to_owned()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err("no such file".to_owned()),
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        if place.is_file() { Ok(place) } else { Err("not a file".to_owned()) }
+    pub(super) fn open(&self, output: &Path) -> Result<File, Refused> {
+        untrusted::open_inside(output, &self.path)
     }
 }
 
@@ -292,26 +269,5 @@ mod tests {
             "out/manifest.json: format \"miner-manifest\", version 2; this program reads \"miner-manifest\", version 1"
         );
         assert!(parse("[]").starts_with("out/manifest.json: not a manifest"));
-    }
-
-    #[test]
-    fn only_files_inside_the_output_are_located() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("out")).unwrap();
-        std::fs::write(folder.path().join("out/a"), "").unwrap();
-        std::fs::write(folder.path().join("secret"), "").unwrap();
-        let out = folder.path().join("out");
-        let locate = |path: &str| {
-            Listed { path: path.to_owned(), rows: 0, bytes: 0, sha256: String::new(), gap: None }.locate(&out)
-        };
-        assert_eq!(locate("a").unwrap(), out.join("a"));
-        for path in ["../secret", "/etc/passwd", "", ".", "./../secret", "b"] {
-            assert!(locate(path).is_err(), "{path}");
-        }
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink(folder.path(), out.join("link")).unwrap();
-            assert_eq!(locate("link/secret").unwrap_err(), "a symbolic link");
-        }
     }
 }

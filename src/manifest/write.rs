@@ -22,7 +22,8 @@ use super::groups::Groups;
 use super::harvest::{self, HarvestError, Harvests};
 use super::layout::{NameError, Sheet};
 use super::order::{self, OrderError};
-use super::parts::{Parts, TRIPLETS};
+use super::parts::{Finished, Parts, TRIPLETS};
+use super::seal::Aside;
 use super::sealed::{Column, FORMAT, Input, Listed, RowCounts, Sealed, SearchFacts, VERSION};
 use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
@@ -129,7 +130,7 @@ pub async fn write(
             break;
         }
     }
-    let parts = parts.finish()?;
+    let Finished { listed: parts, escaped } = parts.finish()?;
 
     suspects.extend(mine::copies(store));
     let batches = match gathering {
@@ -182,7 +183,7 @@ pub async fn write(
         parts,
         files,
     };
-    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, left_out))
+    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, Aside { left_out, escaped }))
 }
 
 /// The rows that were searched for, by what mining says of those that gave nothing.

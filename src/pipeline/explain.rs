@@ -15,7 +15,7 @@ use crate::mine;
 use crate::report::Estimates;
 use crate::search::Index;
 use crate::store::{Census, LinkCensus, ScoredPairs};
-use crate::words::thousands;
+use crate::words::{thousands, visible};
 
 /// What `miner plan` says.
 #[derive(Debug, Serialize)]
@@ -96,7 +96,7 @@ fn prepare(plan: &Plan, job: &Job) -> Option<String> {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let Self { census, estimates, .. } = self;
-        let mut line = |key: &str, value: String| writeln!(f, "  {key:<11} {value}");
+        let mut line = |key: &str, value: String| writeln!(f, "  {key:<11} {}", visible(value));
         line("pipeline", self.name.clone())?;
         let files = if self.files == 1 { String::new() } else { format!(" ({} files)", self.files) };
         line("store", format!("{}{files}", self.store))?;
@@ -161,6 +161,6 @@ impl fmt::Display for Explanation {
         line("memory", format!("about {}{bound}", ByteSize(estimates.memory_bytes)))?;
         let (scratch, output) = (ByteSize(estimates.scratch_bytes), ByteSize(estimates.output_bytes));
         line("disk", format!("at most {scratch} scratch, {output} output"))?;
-        write!(f, "  {:<11} {} ({})", "output", self.output, self.destination)
+        write!(f, "  {:<11} {} ({})", "output", visible(&self.output), self.destination)
     }
 }

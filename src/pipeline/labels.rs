@@ -27,7 +27,7 @@ pub fn check(plan: &Plan, survey: &Surveys) -> Result<(), SeveralLabels> {
     const ONE: &str = "leave it out, or choose one label, e.g. label = \"column[1]\"";
     const COUNTS: &str = "rows are counted here by the one class that they are of";
     let balance = &plan.mine.balance;
-    let csv = plan.output.format == Format::Csv && plan.output.columns == Columns::All;
+    let csv = matches!(plan.output.format, Format::Csv(_)) && plan.output.columns == Columns::All;
     let refused = [
         (balance.anchors_per_class.is_some(), "balance.anchors_per_class", COUNTS, ONE),
         (balance.oversample_to.is_some(), "balance.oversample_to", COUNTS, ONE),

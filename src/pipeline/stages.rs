@@ -15,7 +15,7 @@ use super::program;
 use super::scratch::{Leftovers, Scratch, ScratchError};
 use crate::config::Plan;
 use crate::kernel::Metric;
-use crate::manifest::{self, Draft, Facts, Harvests, Input, Material, SearchFacts};
+use crate::manifest::{self, Aside, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Audit, Quotas, Recall};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
@@ -421,6 +421,7 @@ pub struct Observed {
 /// Puts the report beside the result, and the result in its place.
 pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: Observed) -> anyhow::Result<Summary> {
     let Observed { estimates, learned, audit, look_alikes } = observed;
+    let Aside { left_out, escaped } = draft.aside();
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
     let Taken { stages, seconds, memory } = watch.end();
@@ -433,7 +434,8 @@ pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: 
         triplets: sealed.rows.triplets,
         asked: tally.asked,
         bands: report::band_lines(&plan.mine.ask, tally),
-        left_out: draft.left_out(),
+        left_out,
+        escaped,
         layout: plan.output.layout.name().into(),
         rows_written: Some(sealed.parts.iter().map(|part| part.rows).sum()),
         fallback: tally.fallback,

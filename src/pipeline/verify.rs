@@ -84,7 +84,9 @@ pub fn verify(
 
 /// What there is to read and to mine again.
 fn extent(sealed: &Sealed, job: &Job, layout: Layout, full: bool) -> Output {
-    let rows = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
+    let claimed = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
+    // Of a manifest that claims more than can be, none is read.
+    let rows = claimed.min(job.pairs_of(job.anchors).saturating_mul(job.slots.saturating_add(1)));
     let anchors = if full { job.anchors } else { job.anchors.min(SAMPLE as u64) };
     let mined = job.pairs_of(anchors).saturating_mul(job.candidates);
     // Of an honest output there are no more, but where balance or layout left some out.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -11,16 +11,17 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::Estimates;
+use crate::disk::untrusted::{self, Refused};
 use crate::mine::{
     Ask, Audit, Balanced, Band, Batched, Guard, Interval, NearestAccuracy, Reason, Spread, Tally, Unscored,
 };
 use crate::store::{LookAlikes, ScoredPairs};
-use crate::words::thousands;
+use crate::words::{self, thousands, visible};
 
 /// Where the figures of a run lie inside its output.
 pub const REPORT: &str = "report.json";
 
-/// A report larger than this is not one of ours.
+/// A report larger than this is not one of ours: it has some kilobytes, of which names in it are all that can grow.
 const LARGEST: u64 = 16 << 20;
 
 /// The figures of one run. Unlike the manifest they know the time, so they differ from run to run.
@@ -48,6 +49,9 @@ pub struct Summary {
     pub layout: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_written: Option<u64>,
+    /// Cells of CSV with an apostrophe before what a spreadsheet would take for a formula.
+    #[serde(default)]
+    pub escaped: u64,
     /// Triplets from a fallback band.
     pub fallback: u64,
     /// Slots left empty because guards kept away what could fill them.
@@ -164,6 +168,8 @@ pub enum ReportError {
     Absent(PathBuf),
     #[error("{}: cannot {action}: {source}", path.display())]
     Io { path: PathBuf, action: &'static str, source: io::Error },
+    #[error("{}: not a report: it is {found}", path.display())]
+    NotAReport { path: PathBuf, found: Refused },
     #[error("{}: not a report of this version: {source}", path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
 }
@@ -181,12 +187,11 @@ pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
 /// Reads the figures of a finished output.
 pub fn read(output: &Path) -> Result<Summary, ReportError> {
     let path = output.join(REPORT);
-    let mut text = Vec::new();
-    // One byte too many is no JSON any more.
-    match File::open(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut text)) {
-        Ok(_) => serde_json::from_slice(&text).map_err(|source| ReportError::Malformed { path, source }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ReportError::Absent(output.to_path_buf())),
-        Err(source) => Err(ReportError::Io { path, action: "read", source }),
+    match untrusted::read_inside(output, REPORT, LARGEST) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|source| ReportError::Malformed { path, source }),
+        Err(Refused::Absent) => Err(ReportError::Absent(output.to_path_buf())),
+        Err(Refused::Io(source)) => Err(ReportError::Io { path, action: "read", source }),
+        Err(found) => Err(ReportError::NotAReport { path, found }),
     }
 }
 
@@ -195,10 +200,8 @@ impl Summary {
     pub fn write(&self, folder: &Path) -> Result<(), ReportError> {
         let path = folder.join(REPORT);
         let write = || {
-            let mut text = serde_json::to_vec_pretty(self)?;
-            text.push(b'\n');
             let mut file = File::create(&path)?;
-            file.write_all(&text)?;
+            file.write_all(words::json(self)?.as_bytes())?;
             file.sync_all()
         };
         write().map_err(|source| ReportError::Io { path: path.clone(), action: "write", source })
@@ -212,7 +215,7 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} → {}", self.name, self.output.display())?;
+        writeln!(f, "{} → {}", visible(&self.name), visible(self.output.display()))?;
         let (rows, anchors) = (thousands(self.rows), thousands(self.anchors));
         line(f, "rows", format_args!("{rows} read, {anchors} anchors"))?;
         if let Some(prepare) = &self.prepare {
@@ -244,6 +247,10 @@ impl fmt::Display for Summary {
         }
         if let Some(rows) = self.rows_written.filter(|_| self.layout != "triplet") {
             line(f, "written as", format_args!("{}: {} rows", self.layout, thousands(rows)))?;
+        }
+        if self.escaped > 0 {
+            let escaped = thousands(self.escaped);
+            line(f, "escaped", format_args!("{escaped} cells that begin like a formula have an apostrophe in front"))?;
         }
         if let Some(text) = self.empty_text() {
             line(f, "left empty", text)?;
@@ -321,7 +328,7 @@ impl Summary {
     }
 
     fn unmined_text(&self) -> String {
-        let total = thousands(self.unmined.values().sum());
+        let total = thousands(self.unmined.values().fold(0, |sum, &count| sum.saturating_add(count)));
         let reasons: Vec<String> = (self.unmined.iter().filter(|&(_, &count)| count > 0))
             .map(|(reason, &count)| format!("{} {}", thousands(count), reason.name()))
             .collect();
@@ -332,10 +339,10 @@ impl Summary {
 /// What balance took away and gave, and how even it left the classes.
 fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced, layout: &str) -> fmt::Result {
     let Balanced { anchors_before, anchors_after, lines, left_out, added_pairs, refilled, emptied, cut } = *balanced;
-    let spread = |spread: Spread| match spread.largest * 1_000 {
+    let spread = |spread: Spread| match spread.largest {
         0 => "none".to_owned(),
         largest => {
-            let permille = largest / spread.total;
+            let permille = u128::from(largest) * 1_000 / u128::from(spread.total.max(1));
             format!("{}.{} % of {} classes", permille / 10, permille % 10, thousands(spread.classes))
         }
     };
@@ -369,7 +376,7 @@ fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced, layout: &str) -> fmt
 }
 
 fn line(f: &mut fmt::Formatter<'_>, name: &str, value: impl fmt::Display) -> fmt::Result {
-    writeln!(f, "  {name:<11} {value}")
+    writeln!(f, "  {name:<11} {}", visible(value))
 }
 
 fn share(part: u64, whole: u64) -> String {
@@ -442,6 +449,7 @@ mod tests {
             left_out: 0,
             layout: "triplet".to_owned(),
             rows_written: Some(3_520),
+            escaped: 0,
             fallback: 10,
             guarded: 0,
             guards: None,

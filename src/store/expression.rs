@@ -147,7 +147,7 @@ impl Columns {
                 ParserError::ParserError(text) | ParserError::TokenizerError(text) => Fault::Sql(text.clone()),
                 other => Fault::Sql(other.to_string()),
             },
-            other => Fault::Sql(other.strip_backtrace()),
+            other => Fault::Sql(one_line(&other.strip_backtrace())),
         }
     }
 
@@ -226,9 +226,14 @@ fn refuse_what_is_not_of_one_row(expr: &Expr) -> Result<(), Fault> {
     });
     match (fault, walked) {
         (Some(fault), _) => Err(fault),
-        (None, Err(error)) => Err(Fault::Sql(error.strip_backtrace())),
+        (None, Err(error)) => Err(Fault::Sql(one_line(&error.strip_backtrace()))),
         (None, Ok(_)) => Ok(()),
     }
+}
+
+/// The query engine lists its suggestions in lines.
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use walkdir::WalkDir;
 
+use crate::disk::untrusted;
+
 /// One file, with the `key=value` folders on its way. A hive null is `None`.
 pub(super) struct Listed {
     pub path: PathBuf,
@@ -21,6 +23,8 @@ pub enum ListError {
     Url { path: PathBuf },
     #[error("{}: no such file or folder", .path.display())]
     Missing { path: PathBuf },
+    #[error("{}: {found}, not a regular file; a store is a Parquet file, a pattern or a folder", .path.display())]
+    NotAFile { path: PathBuf, found: &'static str },
     #[error("{}: no file matches this pattern", .path.display())]
     NoMatch { path: PathBuf },
     #[error("{}: the folder holds no *.parquet or *.pq file; names that start with `_` or `.` are ignored", .path.display())]
@@ -49,7 +53,10 @@ pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
     // Partition folders count below the part of the path that was spelled out.
     let (mut files, spelled_out) = if path.is_dir() {
         (walk(path)?, path.to_owned())
-    } else if path.exists() {
+    } else if let Ok(found) = path.metadata() {
+        if !found.is_file() {
+            return Err(ListError::NotAFile { path: path.to_owned(), found: untrusted::kind(found.file_type()) });
+        }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         return Ok(vec![Listed { path: path.to_owned(), name, hive: Vec::new() }]);
     } else if is_pattern(path) {

@@ -1,7 +1,5 @@
 //! A matrix from a file: numpy's `.npy`, or Parquet with one column of lists.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -10,6 +8,7 @@ use super::shield::shielded;
 use super::stamp::Stamp;
 use super::vectors::Vectors;
 use super::vet;
+use crate::disk::untrusted::{self, Refused};
 
 /// `k × d`, and the file it came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,16 +44,12 @@ pub const MATRIX_FILES: [&str; 2] = [".npy", ".parquet"];
 
 pub(super) fn read(path: &Path) -> Result<Matrix, MatrixError> {
     let found = |found: String| MatrixError { path: path.to_owned(), found };
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => found("no such file".to_owned()),
-        _ => found(error.to_string()),
+    let load = || -> Result<(Stamp, Vec<u8>), Refused> {
+        let file = untrusted::open(path)?;
+        Ok((Stamp::of(&file.metadata()?)?, untrusted::read(file, LARGEST)?))
     };
-    let stamp = fs::metadata(path).and_then(|found| Stamp::of(&found)).map_err(unreadable)?;
+    let (stamp, content) = load().map_err(|refused| found(refused.to_string()))?;
     let bytes = stamp.bytes;
-    if bytes > LARGEST {
-        return Err(found(format!("{bytes} bytes, more than any matrix of vectors has")));
-    }
-    let content = fs::read(path).map_err(unreadable)?;
     let numpy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     let (rows, width, values) = if numpy { from_npy(&content) } else { from_parquet(path) }.map_err(found)?;
     if rows == 0 || width == 0 {
@@ -117,7 +112,7 @@ fn exactly<const SIZE: usize>(data: &[u8], rows: usize, width: usize) -> Result<
 
 fn from_parquet(path: &Path) -> Result<Values, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
-    let mut file = File::open(path).map_err(|error| text(&error))?;
+    let mut file = untrusted::open(path).map_err(|error| text(&error))?;
     let bytes = file.metadata().map_err(|error| text(&error))?.len();
     let footer = vet::footer(&mut file, bytes).map_err(|error| text(&error))?;
     let fields = footer.schema().fields().len();
@@ -151,6 +146,7 @@ fn from_parquet(path: &Path) -> Result<Values, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, ListArray, RecordBatch, UInt64Array};

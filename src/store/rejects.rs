@@ -16,6 +16,7 @@ use arrow::util::display::array_value_to_string;
 use super::flaw::Flaw;
 use super::scan::Stretch;
 use super::{BadRows, Section};
+use crate::words::visible;
 
 /// The first rows that cannot be used, and how many there are.
 #[derive(Debug)]
@@ -46,11 +47,11 @@ pub struct BadRow {
 
 impl fmt::Display for BadRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, row {}", self.file.display(), self.row)?;
+        write!(f, "{}, row {}", visible(self.file.display()), self.row)?;
         if let Some(id) = &self.id {
-            write!(f, ", id {id}")?;
+            write!(f, ", id {}", visible(id))?;
         }
-        write!(f, ": {}", self.reason)
+        write!(f, ": {}", visible(&self.reason))
     }
 }
 

@@ -22,6 +22,7 @@ use super::stamp::Stamp;
 use super::types::same_values;
 use super::vet::{self, Unsound};
 use super::{LinkParams, Params, Section, Sources, Transform};
+use crate::disk::untrusted;
 
 /// One file of a store.
 #[derive(Debug, Clone)]
@@ -301,7 +302,7 @@ pub(super) fn read_footers(path: &Path) -> Result<Vec<InputFile>, SurveyError> {
 fn read_footer(listed: Listed) -> Result<InputFile, SurveyError> {
     let Listed { path, name, hive } = listed;
     let io = |source| SurveyError::Io { path: path.clone(), source };
-    let mut file = File::open(&path).map_err(io)?;
+    let mut file = untrusted::open(&path).map_err(|refused| io(refused.into()))?;
     let found = file.metadata().map_err(io)?;
     let stamp = Stamp::of(&found).map_err(io)?;
     let footer =

@@ -10,6 +10,7 @@ mod extremes;
 mod faults;
 mod floors;
 mod guards;
+mod hostile;
 mod interrupted;
 mod killed;
 mod labels;

@@ -12,7 +12,7 @@ use crate::support::{Draw, Ran, Room, copy, root};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the program on something damaged; gives its status and what it complained of.
-fn feed(room: &Room, args: &[&str], what: &str) -> Ran {
+pub fn feed(room: &Room, args: &[&str], what: &str) -> Ran {
     let (out, err) = (room.path("stdout"), room.path("stderr"));
     let file = |path: &Path| Stdio::from(fs::File::create(path).unwrap());
     let mut child = room.command(args).stdout(file(&out)).stderr(file(&err)).spawn().unwrap();

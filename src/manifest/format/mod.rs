@@ -67,6 +67,10 @@ pub struct ColumnError {
 /// Turns batches of one schema into the bytes of one file.
 pub(super) trait Encode<W> {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), ArrowError>;
+    /// Cells so far that were written with a mark before them, which readers take away.
+    fn escaped(&self) -> u64 {
+        0
+    }
     /// Writes what ends the file, and hands back what it was written to.
     fn finish(self: Box<Self>) -> Result<W, ArrowError>;
 }
@@ -81,7 +85,7 @@ impl Format {
             Self::Parquet => "parquet",
             Self::Arrow => "arrow",
             Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
+            Self::Csv(_) => "csv",
             Self::Npy => "npy",
         }
     }
@@ -101,7 +105,7 @@ impl Format {
             Self::Parquet => Box::new(parquet::encoder(sink, schema, extent)?),
             Self::Arrow => Box::new(arrow_file::encoder(sink, schema)?),
             Self::Jsonl => Box::new(jsonl::encoder(sink)),
-            Self::Csv => Box::new(csv::encoder(sink)),
+            Self::Csv(formulas) => Box::new(csv::encoder(sink, formulas)),
             Self::Npy => Box::new(npy::encoder(sink, schema, extent.rows)?),
         })
     }
@@ -114,7 +118,7 @@ impl Format {
             Self::Parquet => parquet::decoder(file, schema),
             Self::Arrow => arrow_file::decoder(file, schema),
             Self::Jsonl => jsonl::decoder(BufReader::new(file), schema),
-            Self::Csv => csv::decoder(file, schema),
+            Self::Csv(formulas) => csv::decoder(file, schema, formulas),
             Self::Npy => npy::decoder(file, schema),
         }
     }
@@ -130,7 +134,7 @@ impl Format {
         encoder.write(batch)?;
         let text = io::Cursor::new(encoder.finish()?);
         let batches: Vec<_> = match self {
-            Self::Csv => csv::decoder(text, &schema),
+            Self::Csv(formulas) => csv::decoder(text, &schema, formulas),
             _ => jsonl::decoder(text, &schema),
         }?
         .collect::<Result<_, _>>()?;
@@ -185,6 +189,11 @@ impl Part {
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), FormatError> {
         self.rows += batch.num_rows() as u64;
         self.encoder.write(batch).map_err(|source| FormatError { path: self.path.clone(), action: "write", source })
+    }
+
+    /// Cells so far that have a mark before them.
+    pub(super) fn escaped(&self) -> u64 {
+        self.encoder.escaped()
     }
 
     /// Ends the file, makes it durable, and says what the manifest lists of it. `name` is its path inside the output.

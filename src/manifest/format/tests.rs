@@ -4,8 +4,9 @@ use arrow::array::{
 use arrow::datatypes::{Int32Type, Int64Type};
 
 use super::*;
+use crate::manifest::Formulas;
 
-const ALL: [Format; 4] = [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv];
+const ALL: [Format; 4] = [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv(Formulas::Escape)];
 
 /// Numbers that a careless text format rounds, and text that a careless one splits.
 fn batch() -> RecordBatch {
@@ -65,11 +66,39 @@ fn text_formats_lose_what_a_round_trip_says() {
     let texts: arrow::array::ArrayRef = Arc::new(StringArray::from(vec![None, Some(""), Some("x")]));
     let batch = RecordBatch::try_from_iter_with_nullable([("text", texts, true), ("n", numbers(), false)]).unwrap();
     let kept = |format: Format| format.round_trip(&batch).unwrap().column(0).null_count();
-    assert_eq!([kept(Format::Parquet), kept(Format::Jsonl), kept(Format::Csv)], [1, 1, 2]);
+    assert_eq!([kept(Format::Parquet), kept(Format::Jsonl), kept(Format::Csv(Formulas::Escape))], [1, 1, 2]);
 }
 
 fn numbers() -> arrow::array::ArrayRef {
     Arc::new(UInt64Array::from(vec![1, 2, 3]))
+}
+
+#[test]
+fn csv_marks_what_begins_like_a_formula() {
+    let given = ["=a", "+a", "-a", "@a", "\ta", "\ra", "'a", "a=", " =a"];
+    let texts: arrow::array::ArrayRef = Arc::new(StringArray::from_iter_values(given));
+    let batch = RecordBatch::try_from_iter([("text", texts)]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let written = |formulas: Formulas| {
+        let format = Format::Csv(formulas);
+        let path = folder.path().join(format!("{formulas:?}"));
+        let mut part = Part::create(path.clone(), format, &batch.schema(), Extent::of(9)).unwrap();
+        part.write(&batch).unwrap();
+        let escaped = part.escaped();
+        part.finish("a".to_owned()).unwrap();
+        assert_eq!(read(&path, format, &batch.schema()).column(0), batch.column(0), "{formulas:?}");
+        (std::fs::read_to_string(path).unwrap(), escaped)
+    };
+    let (kept, none) = written(Formulas::Keep);
+    assert!(kept.starts_with("text\n=a\n+a\n-a\n@a\n") && none == 0, "{kept}");
+    let (marked, seven) = written(Formulas::Escape);
+    assert!(marked.starts_with("text\n'=a\n'+a\n'-a\n'@a\n") && marked.ends_with("\n''a\na=\n =a\n"), "{marked}");
+    assert_eq!(seven, 7);
+    let mut unmarked = Format::Csv(Formulas::Escape)
+        .decoder(File::open(folder.path().join("Keep")).unwrap(), &batch.schema())
+        .unwrap();
+    let refused = unmarked.next().unwrap().unwrap_err().to_string();
+    assert!(refused.ends_with("row 0, text: a formula without a mark: =a"), "{refused}");
 }
 
 #[test]
@@ -79,7 +108,7 @@ fn a_list_is_refused_for_csv_only() {
     for format in [Format::Parquet, Format::Arrow, Format::Jsonl] {
         format.check(&schema).unwrap();
     }
-    let message = Format::Csv.check(&schema).unwrap_err().to_string();
+    let message = Format::Csv(Formulas::Escape).check(&schema).unwrap_err().to_string();
     assert!(message.contains("'anchor_tags'") && message.contains("parquet"), "{message}");
 }
 

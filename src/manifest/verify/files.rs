@@ -1,13 +1,15 @@
 //! Files: those listed are there, whole and unchanged; nothing else poses as a part.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::Asked;
 use super::finding::{Checked, Findings};
+use crate::disk::untrusted::{self, Refused};
 use crate::manifest::batches::{BATCHES, REMAINDER};
 use crate::manifest::digest;
 use crate::manifest::parts::{TRIPLETS, part_name};
@@ -27,7 +29,13 @@ pub(super) fn check(
 ) -> Intact {
     check_names(sealed, asked, findings);
     check_unlisted(out, sealed, findings);
-    let listed: Vec<&Listed> = sealed.listed().collect();
+    // However often it is named, a file is hashed once.
+    let mut names = HashSet::new();
+    let (listed, again): (Vec<&Listed>, Vec<&Listed>) =
+        sealed.listed().partition(|listed| names.insert(listed.path.as_str()));
+    for twice in again {
+        findings.file(&twice.path, "listed twice", "each file once");
+    }
     let outcomes: Vec<Result<(), (String, String)>> = listed.par_iter().map(|listed| check_file(out, listed)).collect();
     let mut intact = Intact::new();
     for (listed, outcome) in listed.into_iter().zip(outcomes) {
@@ -78,7 +86,13 @@ fn check_names(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) {
 
 fn check_unlisted(out: &Path, sealed: &Sealed, findings: &mut Findings) {
     let listed: HashSet<&str> = sealed.parts.iter().map(|part| part.path.as_str()).collect();
-    let entries = match fs::read_dir(out.join(TRIPLETS)) {
+    let folder = out.join(TRIPLETS);
+    // A link would show the names of somebody else's folder.
+    let open = || match folder.symlink_metadata()?.file_type() {
+        found if found.is_dir() => fs::read_dir(&folder),
+        found => Err(io::Error::other(untrusted::kind(found))),
+    };
+    let entries = match open() {
         Ok(entries) => entries,
         Err(error) => return findings.file(TRIPLETS, error, "a folder of parts"),
     };
@@ -97,15 +111,14 @@ fn check_unlisted(out: &Path, sealed: &Sealed, findings: &mut Findings) {
 
 /// What was found, and what was expected instead.
 fn check_file(out: &Path, listed: &Listed) -> Result<(), (String, String)> {
-    let here = || "a file inside the output".to_owned();
-    let path = listed.locate(out).map_err(|found| (found, here()))?;
     let read = || {
-        let file = File::open(&path)?;
+        let file = listed.open(out)?;
         let bytes = file.metadata()?.len();
         // A file of another length is not worth its hash.
-        if bytes == listed.bytes { digest::of_reader(file) } else { Ok((bytes, String::new())) }
+        if bytes == listed.bytes { Ok(digest::of_reader(file)?) } else { Ok((bytes, String::new())) }
     };
-    let (bytes, sha256) = read().map_err(|error| (error.to_string(), here()))?;
+    let unreadable = |refused: Refused| (refused.to_string(), "a file inside the output".to_owned());
+    let (bytes, sha256) = read().map_err(unreadable)?;
     if bytes != listed.bytes {
         return Err((format!("{bytes} bytes"), format!("{} bytes", listed.bytes)));
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::words::thousands;
+use crate::words::{thousands, visible};
 
 /// More than this many are counted, not kept: one forged column is found in every row.
 const KEPT: usize = 20;
@@ -29,14 +29,14 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        write!(f, "{}", visible(&self.file))?;
         if let Some(row) = self.row {
             write!(f, ", row {row}")?;
         }
         if let Some(column) = &self.column {
-            write!(f, ", {column}")?;
+            write!(f, ", {}", visible(column))?;
         }
-        write!(f, ": found {}, expected {}", self.found, self.expected)
+        write!(f, ": found {}, expected {}", visible(&self.found), visible(&self.expected))
     }
 }
 
@@ -176,6 +176,6 @@ impl fmt::Display for Verdict {
         )?;
         let batches = if batches > 0 { format!(", {} batches", thousands(batches)) } else { String::new() };
         write!(f, "{unmined} unmined rows, {suspects} suspects{batches}; {again} anchors mined again")?;
-        self.unchecked.iter().try_for_each(|what| write!(f, "\n  not checked: {what}"))
+        self.unchecked.iter().try_for_each(|what| write!(f, "\n  not checked: {}", visible(what)))
     }
 }

@@ -224,24 +224,29 @@ pub(super) fn check_suspects(
     checked: &mut Checked,
 ) {
     let store = asked.store;
-    let n = u64::from(store.rows());
-    let schema = sides::suspects_schema(store);
-    let batches = read(out, sealed, SUSPECTS, n.saturating_mul(n), &schema, intact, findings);
-    let Some(batches) = batches else { return };
-    let (mut previous, mut listed) = (None, HashSet::new());
-    for (first, batch) in &batches {
-        let place = Place { file: SUSPECTS, format: Format::Parquet, first: *first };
-        if let Err(error) = check_suspects_batch(place, batch, asked, &mut previous, findings) {
-            findings.file(SUSPECTS, error, "pairs of rows of the store");
+    let Some(listed) = sealed.files.iter().find(|listed| listed.path == SUSPECTS && intact.contains(SUSPECTS)) else {
+        return;
+    };
+    let mut suspects = Suspects::default();
+    // Batch by batch: as many rows as a forger likes fit into few bytes.
+    let mut read = || -> Result<(), String> {
+        for batch in Table::open(out, listed, Format::Parquet, &sides::suspects_schema(store))? {
+            let (first, batch) = batch?;
+            let place = Place { file: SUSPECTS, format: Format::Parquet, first };
+            if let Err(error) = suspects.check(place, &batch, asked, findings) {
+                findings.file(SUSPECTS, error, "pairs of rows of the store");
+            }
+            checked.suspects += batch.num_rows() as u64;
+            checked.distances += batch.num_rows() as u64;
         }
-        let [a, b] = rows_of(batch);
-        listed.extend(a.iter().copied().zip(b.iter().copied()));
-        checked.suspects += batch.num_rows() as u64;
-        checked.distances += batch.num_rows() as u64;
+        Ok(())
+    };
+    if let Err(error) = read() {
+        return findings.file(SUSPECTS, error, format_args!("{} rows", listed.rows));
     }
     let place = |row: Row| store.source_rows()[row.index()];
     for Suspect { a, b, .. } in mine::copies(store) {
-        if !listed.contains(&(place(a), place(b))) {
+        if !suspects.copies.contains(&(a, b)) {
             let pair = format!("rows {} and {}: one vector, two labels", place(a), place(b));
             findings.file(SUSPECTS, "no such pair", pair);
         }
@@ -253,42 +258,56 @@ fn rows_of(batch: &RecordBatch) -> [&[u64]; 2] {
     [2, 1].map(|from_last| places(batch, batch.num_columns() - from_last))
 }
 
-fn check_suspects_batch(
-    place: Place<'_>,
-    batch: &RecordBatch,
-    asked: &super::Asked<'_>,
-    previous: &mut Option<Suspect>,
-    findings: &mut Findings,
-) -> Result<(), GatherError> {
-    let store = asked.store;
-    let (mut known, mut suspects) = (Vec::new(), Vec::new());
-    let [of_a, of_b] = rows_of(batch);
-    for ((i, &a), &b) in (0u32..).zip(of_a).zip(of_b) {
-        let row = place.first + u64::from(i);
-        let (Some(a), Some(b)) = (row_at(store, store.anchors(), a), row_at(store, store.corpus(), b)) else {
-            findings.value(place.file, row, "a_row, b_row", format_args!("{a}, {b}"), "rows of the store");
-            continue;
-        };
-        let distance = asked.mine.metric.distance(store.vector(a), store.vector(b));
-        let suspect = Suspect { a, b, distance };
-        if let Some((found, expected)) = no_suspects(store, a, b) {
-            findings.value(place.file, row, "b_row", found, expected);
+/// `suspects.parquet` while it is read.
+#[derive(Default)]
+struct Suspects {
+    previous: Option<Suspect>,
+    /// Pairs with one vector.
+    copies: HashSet<(Row, Row)>,
+}
+
+impl Suspects {
+    fn check(
+        &mut self,
+        place: Place<'_>,
+        batch: &RecordBatch,
+        asked: &super::Asked<'_>,
+        findings: &mut Findings,
+    ) -> Result<(), GatherError> {
+        let store = asked.store;
+        let (mut known, mut suspects) = (Vec::new(), Vec::new());
+        let [of_a, of_b] = rows_of(batch);
+        for ((i, &a), &b) in (0u32..).zip(of_a).zip(of_b) {
+            let row = place.first + u64::from(i);
+            let (Some(a), Some(b)) = (row_at(store, store.anchors(), a), row_at(store, store.corpus(), b)) else {
+                findings.value(place.file, row, "a_row, b_row", format_args!("{a}, {b}"), "rows of the store");
+                continue;
+            };
+            let distance = asked.mine.metric.distance(store.vector(a), store.vector(b));
+            let suspect = Suspect { a, b, distance };
+            if let Some((found, expected)) = no_suspects(store, a, b) {
+                findings.value(place.file, row, "b_row", found, expected);
+            }
+            let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
+            if store.vector(a) == store.vector(b) {
+                self.copies.insert((a, b));
+            } else if !near {
+                let expected = "copies, or rows within duplicate_distance";
+                findings.value(place.file, row, "distance", distance.get(), expected);
+            }
+            let rank = |s: &Suspect| (s.distance, s.a, s.b);
+            let mixed = !store.has_queries() && a >= b;
+            if mixed || self.previous.is_some_and(|previous| rank(&previous) >= rank(&suspect)) {
+                let expected = "a before b, and the nearest pairs first";
+                findings.value(place.file, row, "a_row, b_row", "out of order", expected);
+            }
+            self.previous = Some(suspect);
+            known.push(i);
+            suspects.push(suspect);
         }
-        let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
-        if !near && store.vector(a) != store.vector(b) {
-            findings.value(place.file, row, "distance", distance.get(), "copies, or rows within duplicate_distance");
-        }
-        let rank = |s: &Suspect| (s.distance, s.a, s.b);
-        let mixed = !store.has_queries() && a >= b;
-        if mixed || previous.is_some_and(|previous| rank(&previous) >= rank(&suspect)) {
-            findings.value(place.file, row, "a_row, b_row", "out of order", "a before b, and the nearest pairs first");
-        }
-        *previous = Some(suspect);
-        known.push(i);
-        suspects.push(suspect);
+        let expected = sides::suspects_batch(store, &suspects)?;
+        Ok(compare(place, batch, &known, &expected, findings)?)
     }
-    let expected = sides::suspects_batch(store, &suspects)?;
-    Ok(compare(place, batch, &known, &expected, findings)?)
 }
 
 /// Why these two are none, where they are none, and what they should be.

@@ -1,6 +1,5 @@
 //! Tables of an output, read without trust and compared cell by cell.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
@@ -31,8 +30,8 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn open(out: &Path, listed: &Listed, format: Format, schema: &SchemaRef) -> Result<Self, String> {
-        let path = listed.locate(out)?;
-        let batches = shielded(|| format.decoder(File::open(&path)?, schema)).map_err(|error| error.to_string())?;
+        let file = listed.open(out).map_err(|refused| refused.to_string())?;
+        let batches = shielded(|| format.decoder(file, schema)).map_err(|error| error.to_string())?;
         Ok(Self { batches: Some(batches), next_row: 0, rows: listed.rows })
     }
 }

@@ -12,7 +12,7 @@ use super::*;
 use crate::manifest::format::{Extent, Part};
 use crate::manifest::sealed::{Listed, MANIFEST};
 use crate::manifest::sides::{SUSPECTS, UNMINED};
-use crate::manifest::{Format, Order, Params, fixture};
+use crate::manifest::{Format, Formulas, Order, Params, fixture};
 use crate::mine::{Band, Reason};
 use crate::search::Index;
 use crate::store::{Prepared, Row};
@@ -137,7 +137,7 @@ fn other(column: &ArrayRef) -> usize {
 
 #[test]
 fn an_honest_output_is_sound_in_every_format_and_order() {
-    for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv] {
+    for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv(Formulas::Escape)] {
         for order in [Order::Anchor, Order::Random, Order::EasyToHard, Order::HardToEasy] {
             let scene = Scene::new(format, order);
             let verdict = scene.verdict();
@@ -181,7 +181,9 @@ fn one_byte() {
 
 #[test]
 fn one_distance_by_one_bit() {
-    for (format, column) in [(Format::Parquet, "d_ap"), (Format::Csv, "d_an"), (Format::Jsonl, "d_an")] {
+    for (format, column) in
+        [(Format::Parquet, "d_ap"), (Format::Csv(Formulas::Escape), "d_an"), (Format::Jsonl, "d_an")]
+    {
         let mut scene = Scene::new(format, Order::Anchor);
         scene.forge(column, |values| {
             let values = values.as_any().downcast_ref::<Float32Array>().unwrap();
@@ -194,7 +196,7 @@ fn one_distance_by_one_bit() {
 
 #[test]
 fn one_value_of_any_column() {
-    for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv] {
+    for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv(Formulas::Escape)] {
         for column in ["anchor_id", "negative_id", "anchor_label", "negative_label", "band", "negative_text"] {
             let mut scene = Scene::new(format, Order::Anchor);
             scene.forge(column, |values| copied(values, other(values), 0));
@@ -375,14 +377,14 @@ fn search_missed_is_no_excuse_for_an_exact_run() {
 
 #[test]
 fn what_is_listed_lies_inside_and_nothing_else_poses_as_a_part() {
-    let mut scene = Scene::new(Format::Csv, Order::Anchor);
+    let mut scene = Scene::new(Format::Csv(Formulas::Escape), Order::Anchor);
     fs::write(scene.out().join("triplets/part-99999.csv"), "").unwrap();
     scene.finds(&["triplets/part-99999.csv", "does not list"]);
     fs::remove_file(scene.out().join("triplets/part-99999.csv")).unwrap();
     scene.sealed.files[0].path = "../unmined.parquet".to_owned();
-    scene.finds(&["../unmined.parquet", "leads out of the output"]);
+    scene.finds(&["../unmined.parquet", "leads out of the folder"]);
     scene.sealed.files[0].path = "/etc/passwd".to_owned();
-    scene.finds(&["/etc/passwd", "leads out of the output"]);
+    scene.finds(&["/etc/passwd", "leads out of the folder"]);
 }
 
 #[test]
@@ -396,8 +398,18 @@ fn absurd_claims_cost_nothing() {
 }
 
 #[test]
+fn a_file_is_hashed_once_however_often_it_is_listed() {
+    let mut scene = Scene::new(Format::Parquet, Order::Anchor);
+    let honest = scene.verdict().checked.bytes;
+    let part = scene.sealed.parts[0].clone();
+    scene.sealed.parts.extend(vec![part; 3]);
+    scene.finds(&["part-00000", "listed twice"]);
+    assert_eq!(scene.verdict().checked.bytes, honest);
+}
+
+#[test]
 fn files_of_garbage_are_findings() {
-    for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv] {
+    for format in [Format::Parquet, Format::Arrow, Format::Jsonl, Format::Csv(Formulas::Escape)] {
         let mut scene = Scene::new(format, Order::Anchor);
         let path = scene.out().join(&scene.sealed.parts[0].path);
         let honest = fs::read(&path).unwrap();

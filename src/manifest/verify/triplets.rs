@@ -81,7 +81,8 @@ pub(super) fn claims_are_possible(sealed: &Sealed, asked: &Asked<'_>, findings: 
 }
 
 fn most_rows(asked: &Asked<'_>) -> u64 {
-    let slots = asked.mine.ask.slots();
+    // A pair has a row as its negative once, whatever it asks for.
+    let slots = asked.mine.ask.slots().min(asked.store.corpus().len() as u64);
     let of_pair = match asked.output.layout {
         Layout::Triplet => slots,
         Layout::NTuple | Layout::Pair | Layout::LabeledList => 1,
