@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::csv::ReaderBuilder;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema};
 use serde_json::{Value, json};
 use triplet_miner::words::is_hidden;
 
@@ -244,6 +244,44 @@ fn words_in_a_report_or_manifest_do_nothing() {
         assert!(ran.status != Some(0), "{key}: {ran:?}");
         assert_eq!(harmless(ran).stderr.lines().count(), 1, "{key}");
     }
+}
+
+#[test]
+fn names_and_ids_of_a_store_do_nothing() {
+    let room = Room::new();
+    let vectors = || -> ArrayRef {
+        let rows = (0..6).map(|row| Some(vec![Some(row as f32), Some(1.0)]));
+        Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(rows))
+    };
+    let texts = |[a, b]: [&str; 2]| -> ArrayRef { Arc::new(StringArray::from([[a, b]; 3].concat())) };
+    // Most would be refused for their name alone; turning words around is no reason to.
+    let file = "store/x\u{202e}y\u{2066}.parquet";
+    fs::create_dir(room.path("store")).unwrap();
+    let columns =
+        vec![("id", texts([EVIL; 2])), ("label", texts(["a", "b"])), (EVIL, texts(["x"; 2])), ("embedding", vectors())];
+    write_table(&room.path(file), columns);
+    let ran = harmless(room.miner(&["inspect", "store", "--write", "mine.toml"]).exits(0));
+    assert!(ran.stdout.contains(r"\u{1b}[2J"), "{}", ran.stdout);
+    let begun = fs::read_to_string(room.path("mine.toml")).unwrap();
+    assert!(!begun.chars().any(|c| is_hidden(c) && c != '\n'), "{begun:?}");
+    begun.parse::<toml::Table>().unwrap();
+
+    // The refusal of a repeated id names the file, the id, and where it was before: lines of ours, with words of the store.
+    room.write("p.toml", &STORE.replace("store.parquet", "store"));
+    let ran = harmless(room.miner(&["run", "p.toml", "--quiet"]).exits(3));
+    assert!(ran.stderr.contains("\n  ") && ran.stderr.contains(r"id \u{1b}[2J"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(r"x\u{202e}y\u{2066}.parquet, row 1"), "{}", ran.stderr);
+    // So does a type that does not go.
+    room.write("q.toml", &STORE.replace("store.parquet", "store").replace("'id'", "'cast(id as bigint)'"));
+    let ran = room.miner(&["run", "q.toml", "--quiet"]);
+    assert!(ran.status != Some(0) && harmless(ran).stderr.contains(r"\u{1b}[2J"));
+    // A column that is not there is told beside those that are.
+    room.write("r.toml", &STORE.replace("store.parquet", "store").replace("'label'", "'class'"));
+    assert!(harmless(room.miner(&["run", "r.toml", "--quiet"]).exits(2)).stderr.contains("no column `class`"));
+    // What the query engine cannot open is told with its name.
+    fs::rename(room.path(file), room.path("store").join(format!("{EVIL}.parquet"))).unwrap();
+    let ran = harmless(room.miner(&["inspect", "store"]).exits(3));
+    assert!(ran.stderr.contains(r"\u{1b}[2J") && ran.stderr.lines().count() == 1, "{}", ran.stderr);
 }
 
 /// What a spreadsheet would take for a formula, what already has an apostrophe, and what is harmless.
