@@ -1,5 +1,7 @@
-//! Floor 0. *How is a number told, or a word of somebody else's?* The same way everywhere, and so that it can do nothing.
+//! Floor 0. *How is a number told, or a word of somebody else's?* The same way everywhere, and so that it can do nothing. And what
+//! is never told.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Write};
 
 use serde::Serialize;
@@ -88,6 +90,34 @@ pub fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(seen)
 }
 
+/// A text whose URLs keep to themselves what may open doors: `…` stands for user and password, and for the query, where
+/// signatures are.
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("://") {
+        let (before, url) = rest.split_at(at + 3);
+        let end = url.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`')).unwrap_or(url.len());
+        let end = url[..end].trim_end_matches([':', ';', ',']).len();
+        let (url, after) = url.split_at(end);
+        let (address, query) = match url.split_once('?') {
+            Some((address, _)) => (address, "?…"),
+            None => (url, ""),
+        };
+        shown.push_str(before);
+        // A password may hold a slash that nobody encoded, so the last `@` counts, wherever it is.
+        match address.rsplit_once('@') {
+            Some((_, host)) => shown.extend(["…@", host]),
+            None => shown.push_str(address),
+        }
+        shown.push_str(query);
+        rest = after;
+    }
+    match shown.is_empty() {
+        true => Cow::Borrowed(text),
+        false => Cow::Owned(shown + rest),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +145,18 @@ mod tests {
         assert!(!text.chars().any(|c| is_hidden(c) && c != '\n'));
         assert_eq!(text.matches('\n').count(), 3, "one value a line");
         assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [all]);
+    }
+
+    #[test]
+    fn urls_tell_no_password_and_no_signature() {
+        for (text, shown) in [
+            ("a/b.parquet: gone", "a/b.parquet: gone"),
+            ("https://host/a.parquet", "https://host/a.parquet"),
+            ("x = \"https://me:p/w@host/a?sig=9\": no", "x = \"https://…@host/a?…\": no"),
+            ("s3://b/k?X=1: not there; az://u@c/d, too", "s3://b/k?…: not there; az://…@c/d, too"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
     }
 
     #[test]

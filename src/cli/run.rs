@@ -50,7 +50,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
     let Outcome { path, already, littered, summary } = pipeline::run(&plan, &control)?;
     if let Some(error) = littered {
-        output::aside(&format!("warning: the output is complete, but its scratch folder is left: {error}"));
+        let warning = format!("warning: the output is complete, but its scratch folder is left: {error}");
+        output::aside(&plan.environment.hide(&warning));
     }
 
     if args.json {
@@ -59,7 +60,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     }
     let figures = summary.map(|summary| summary.to_string()).unwrap_or_default();
     if already {
-        let path = visible(path.display());
+        let path = path.display().to_string();
+        let path = visible(plan.environment.hide(&path));
         output::text(&format!("{path} is already complete and current: nothing was done.\n\n{figures}"))?;
     } else {
         output::text(&figures)?;

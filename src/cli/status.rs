@@ -5,10 +5,10 @@ use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
 use triplet_miner::manifest::LoadError;
-use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory};
+use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, Veiled};
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
-use triplet_miner::words::visible;
+use triplet_miner::words::{visible, without_credentials};
 
 use super::signals;
 
@@ -28,6 +28,9 @@ pub enum Status {
 impl Status {
     /// Told by the innermost error that a status belongs to, whatever context was put around it.
     pub fn of(error: &anyhow::Error) -> Self {
+        if let Some(veiled) = error.downcast_ref::<Veiled>() {
+            return Self::of(veiled.bare());
+        }
         let known = |cause: &(dyn Error + 'static)| match cause {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
             c if c.is::<ConfigError>() || c.is::<SeveralLabels>() => Some(Self::Wrong),
@@ -77,6 +80,7 @@ pub fn message(error: &anyhow::Error) -> String {
         message += &if has_lines(cause) { text.clone() } else { visible(&text).to_string() };
         told.push(text);
     }
+    let message = without_credentials(&message).into_owned();
     // However deep in another library it was met, the system's number is in its text.
     match FULL.iter().any(|number| message.contains(&format!("(os error {number})"))) {
         true => message + "; make room, and run the same command again",

@@ -44,10 +44,8 @@ fn expressed<const N: usize>(columns: [(&str, &String, &str); N]) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use crate::config::plan::tests::{self, RETRIEVAL};
-    use crate::config::{Places, restore};
+    use crate::config::Places;
     use crate::store::BadRows;
 
     #[test]
@@ -59,7 +57,7 @@ mod tests {
         assert_eq!(scores.value, Some(("score", "score".to_owned())));
         assert_eq!((scores.bad_rows, plan.mine.negatives.guards.score_gap), (BadRows::Skip, Some(-0.5)));
         let moved = Places { scores: Some("r".into()), ..plan.places() };
-        let restored = restore(&plan.resolved, &moved, Path::new("o")).unwrap();
+        let restored = tests::restored(&plan, &moved);
         assert_eq!((restored.places(), restored.resolved), (moved, plan.resolved.clone()));
         for (set, expected) in [
             (

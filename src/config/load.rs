@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::error::{Complaint, ConfigError, Place};
+use super::environment::Environment;
+use super::error::{Complaint, ConfigError};
 use super::paths;
-use super::plan::{self, Places, Plan};
+use super::plan::{self, Plan};
 use super::prepare::matrix_file;
 use super::schema::check_keys;
 use super::spec::{BatchesSpec, FormatSpec, ROWS_PER_FILE, Spec, WeightsSpec};
@@ -29,7 +28,8 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     }
     let written = Written { file: file.into(), text, table: table.clone(), set: set.to_vec() };
     let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let checked = understand(&mut table).and_then(|mut spec| {
+    let mut environment = Environment::default();
+    let checked = environment.expand_table(&mut table, "").and_then(|()| understand(&table)).and_then(|mut spec| {
         spec.output.path.get_or_insert_with(|| format!("out/{stem}"));
         spec.name.get_or_insert(stem);
         if spec.mine.positives.pick != PositivePick::All {
@@ -46,7 +46,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
             spec.balance.beta.get_or_insert(0.999);
         }
         spec.batches.iter_mut().for_each(BatchesSpec::fill);
-        let plan = plan::check(&spec, file, file.parent().unwrap_or(Path::new("")))?;
+        let plan = plan::check(&spec, &written.said(), file, file.parent().unwrap_or(Path::new("")))?;
         for (section, path) in plan.places().inputs() {
             paths::apart(section.name(), path, &plan.output.path)?;
         }
@@ -56,8 +56,8 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         Ok(plan)
     });
     match checked {
-        Ok(plan) => Ok(Plan { written: Some(written), ..plan }),
-        Err(complaint) => Err(written.complain(complaint)),
+        Ok(plan) => Ok(Plan { written: Some(written), environment, ..plan }),
+        Err(complaint) => Err(written.complain(complaint, &environment)),
     }
 }
 
@@ -101,36 +101,7 @@ fn fill_in(spec: &mut Spec) {
     }
 }
 
-/// The plan that a manifest's `pipeline` describes, over inputs and an output that may have moved since.
-///
-/// # Errors
-/// When the description is not one that this version writes.
-pub fn restore(pipeline: &Value, inputs: &Places, output: &Path) -> Result<Plan, ConfigError> {
-    let complain = |Complaint { key, message }| ConfigError::Key {
-        file: output.join("manifest.json"),
-        place: Place::default(),
-        key: format!("pipeline.{key}"),
-        found: None,
-        message,
-    };
-    let spec: Spec = serde_path_to_error::deserialize(pipeline).map_err(|error| complain(wrong_type(&error)))?;
-    let mut plan = plan::check(&spec, &output.join("manifest.json"), Path::new("")).map_err(complain)?;
-    plan.store.path = inputs.store.clone();
-    for (path, moved) in [
-        (plan.queries.as_mut().map(|queries| &mut queries.path), &inputs.queries),
-        (plan.pairs.as_mut().map(|pairs| &mut pairs.path), &inputs.pairs),
-        (plan.scores.as_mut().map(|scores| &mut scores.path), &inputs.scores),
-    ] {
-        if let (Some(path), Some(moved)) = (path, moved) {
-            path.clone_from(moved);
-        }
-    }
-    plan.output.path = output.into();
-    Ok(plan)
-}
-
-fn understand(table: &mut toml::Table) -> Result<Spec, Complaint> {
-    substitute(table, "")?;
+fn understand(table: &toml::Table) -> Result<Spec, Complaint> {
     check_keys(table)?;
     let has = |section: &str| table.contains_key(section);
     for (section, key, what, needed) in [
@@ -149,7 +120,7 @@ fn understand(table: &mut toml::Table) -> Result<Spec, Complaint> {
 }
 
 /// A type error in words that name no Rust type.
-fn wrong_type<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Complaint {
+pub(super) fn wrong_type<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> Complaint {
     let text = error.inner().to_string();
     let mut message = text.lines().next().unwrap_or_default().to_owned();
     for (rust, plain) in [
@@ -190,45 +161,4 @@ fn apply(table: &mut toml::Table, argument: &str) -> Result<(), String> {
     }
     inner.insert(last.into(), value);
     Ok(())
-}
-
-/// Replaces `${NAME}` in every string by the environment variable; `$${` stands for `${` itself.
-fn substitute(table: &mut toml::Table, path: &str) -> Result<(), Complaint> {
-    for (key, value) in table.iter_mut() {
-        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        substitute_value(value, &full)?;
-    }
-    Ok(())
-}
-
-fn substitute_value(value: &mut toml::Value, path: &str) -> Result<(), Complaint> {
-    match value {
-        toml::Value::String(text) => *text = expand(text, path)?,
-        toml::Value::Array(items) => items.iter_mut().try_for_each(|item| substitute_value(item, path))?,
-        toml::Value::Table(inner) => substitute(inner, path)?,
-        _ => {}
-    }
-    Ok(())
-}
-
-fn expand(text: &str, key: &str) -> Result<String, Complaint> {
-    let (mut out, mut rest) = (String::new(), text);
-    while let Some(at) = rest.find("${") {
-        if rest[..at].ends_with('$') {
-            out.push_str(&rest[..at]);
-            out.push('{');
-            rest = &rest[at + 2..];
-            continue;
-        }
-        let name = rest[at + 2..].split_once('}').map(|(name, _)| name);
-        let name = name.ok_or_else(|| Complaint::new(key, "`${` without `}`; write `$${` for a plain `${`"))?;
-        let value = std::env::var(name).map_err(|_| {
-            Complaint::new(key, format!("the environment variable {name} is not set; `$${{` stands for a plain `${{`"))
-        })?;
-        out.push_str(&rest[..at]);
-        out.push_str(&value);
-        rest = &rest[at + name.len() + 3..];
-    }
-    out.push_str(rest);
-    Ok(out)
 }

@@ -2,6 +2,7 @@
 //!
 //! No later room meets a contradiction, an unknown name, or a path that is relative to something else than the process.
 
+mod environment;
 mod error;
 mod guards;
 mod links;
@@ -9,16 +10,20 @@ mod load;
 mod paths;
 mod plan;
 mod prepare;
+mod restore;
 mod schema;
 mod size;
 mod spec;
 mod together;
+mod veil;
 mod written;
 
+pub use environment::{Environment, ProofError};
 pub use error::{ConfigError, Place};
-pub use load::{load, restore};
+pub use load::load;
 pub(crate) use paths::resolved;
-pub use plan::{Places, Plan, Run};
+pub use plan::{Places, Plan, Run, TRANSFORM};
+pub use restore::{Moved, restore};
 pub use schema::json_schema;
 pub use size::parse_size;
 pub use written::Written;

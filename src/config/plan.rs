@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::environment::{Environment, escape, put_back};
 use super::error::{Complaint, nearest};
 use super::guards::guards;
 use super::links;
@@ -30,6 +31,9 @@ pub struct Plan {
     pub file: PathBuf,
     /// As it was written; nothing where a manifest says what was.
     pub written: Option<Written>,
+    /// Of the variables that it names.
+    pub environment: Environment,
+    /// As written.
     pub name: String,
     pub store: store::Params,
     /// The anchors, where they are not rows of the store.
@@ -42,14 +46,15 @@ pub struct Plan {
     pub mine: mine::Params,
     pub output: manifest::Params,
     pub run: Run,
-    /// The pipeline as resolved: what the result depends on, with paths as written.
+    /// The pipeline as resolved: what the result depends on, with paths and environment variables as written.
     pub resolved: Value,
     /// The inputs' paths as the manifest names them: as written if absolute, else seen from the output folder, so that
-    /// both can move together.
+    /// both can move together. Environment variables stand in them by name.
     pub from_output: Places<String>,
-    /// The path of `prepare.transform` in the same way, where it is a file.
-    pub matrix_from_output: Option<String>,
 }
+
+/// The role of a matrix that `prepare.transform` names, among the inputs of a manifest.
+pub const TRANSFORM: &str = "transform";
 
 /// Where the inputs are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -58,10 +63,12 @@ pub struct Places<P = PathBuf> {
     pub queries: Option<P>,
     pub pairs: Option<P>,
     pub scores: Option<P>,
+    /// Of `prepare.transform`, where it is a file.
+    pub matrix: Option<P>,
 }
 
 impl<P> Places<P> {
-    /// Those there are.
+    /// Those of tables.
     pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
         let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs), (Section::Scores, &self.scores)];
         let more = more.into_iter().filter_map(|(section, place)| Some((section, place.as_ref()?)));
@@ -83,6 +90,7 @@ impl Plan {
             queries: self.queries.as_ref().map(|queries| queries.path.clone()),
             pairs: self.pairs.as_ref().map(|pairs| pairs.path.clone()),
             scores: self.scores.as_ref().map(|scores| scores.path.clone()),
+            matrix: matrix_file(&self.store.fitting).cloned(),
         }
     }
 }
@@ -100,8 +108,8 @@ pub struct Run {
     pub fresh: bool,
 }
 
-/// Checks values and combinations of the spec in `file`; paths are relative to `base`.
-pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Complaint> {
+/// Checks values and combinations of the spec in `file`; paths are relative to `base`. In `said` its strings are as written.
+pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Result<Plan, Complaint> {
     positives_told_once(spec)?;
     let store_path = path(base, "store.path", &spec.store.path)?;
     let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
@@ -112,17 +120,30 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     let queries = spec.queries.as_ref().map(queries).transpose()?;
     let pairs = spec.pairs.as_ref().map(|pairs| links::pairs(pairs, base)).transpose()?;
     let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
-    let named = |written: &str, path: &Path| match Path::new(written).is_absolute() {
-        true => written.to_owned(),
-        false => seen_from(&output_path, path),
+    let mut resolved =
+        serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
+    put_back(&mut resolved, said);
+    let named = |section: &str, key: &str, value: &str, path: &Path| {
+        let written = resolved[section][key].as_str().unwrap_or_default();
+        match (Path::new(value).is_absolute(), written.split_once("${")) {
+            (true, _) => written.to_owned(),
+            (false, None) => escape(&seen_from(&output_path, path)),
+            (false, Some((before, _))) => {
+                // Of what stands before the first variable, whole folders can be looked at.
+                let (folder, rest) = written.split_at(before.rfind('/').map_or(0, |slash| slash + 1));
+                let folder = escape(&seen_from(&output_path, &Path::new(".").join(base).join(folder)));
+                if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") }
+            }
+        }
     };
+    let place = |section: &str, value: &str, path: &Path| named(section, "path", value, path);
     let from_output = Places {
-        store: named(&spec.store.path, &store_path),
-        queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
-        pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
-        scores: spec.scores.as_ref().zip(scores.as_ref()).map(|(spec, params)| named(&spec.path, &params.path)),
+        store: place("store", &spec.store.path, &store_path),
+        queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, to)| place("queries", &spec.path, &to.path)),
+        pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, to)| place("pairs", &spec.path, &to.path)),
+        scores: spec.scores.as_ref().zip(scores.as_ref()).map(|(spec, to)| place("scores", &spec.path, &to.path)),
+        matrix: matrix_file(&fitting).map(|path| named("prepare", "transform", &spec.prepare.transform, path)),
     };
-    let matrix_from_output = matrix_file(&fitting).map(|path| named(&spec.prepare.transform, path));
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
         work => path(base, "run.work", work)?,
@@ -132,7 +153,8 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
     Ok(Plan {
         file: file.to_path_buf(),
         written: None,
-        name: spec.name.clone().unwrap_or_default(),
+        environment: Environment::default(),
+        name: resolved["name"].as_str().unwrap_or_default().to_owned(),
         store: store(&spec.store, store_path, mine.metric, fitting)?,
         queries,
         pairs,
@@ -141,9 +163,8 @@ pub(super) fn check(spec: &Spec, file: &Path, base: &Path) -> Result<Plan, Compl
         output,
         mine,
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work, fresh: false },
-        resolved: serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?,
+        resolved,
         from_output,
-        matrix_from_output,
     })
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{Places, Plan, load, restore};
+use crate::config::restore::over;
+use crate::config::{Places, Plan, load};
 use crate::store::BadRows;
 
 const GOOD: &str = r#"
@@ -22,6 +23,12 @@ pub(in crate::config) fn plan(text: &str, set: &[&str]) -> Result<Plan, String> 
     fs::write(&file, text).unwrap();
     let set: Vec<String> = set.iter().map(|argument| argument.to_string()).collect();
     load(&file, &set).map_err(|error| error.to_string().replace(&format!("{}/", dir.path().display()), ""))
+}
+
+/// As `verify` understands it, over inputs at these places and an output in `o`.
+pub(in crate::config) fn restored(plan: &Plan, places: &Places) -> Plan {
+    let mut environment = plan.environment.clone();
+    over(&plan.resolved, &mut environment, Path::new("o"), |_| Ok(places.clone())).unwrap()
 }
 
 fn refusal(set: &[&str]) -> String {
@@ -240,16 +247,16 @@ path = "data/qrels.parquet"
 #[test]
 fn what_queries_and_pairs_do_not_say_the_store_says() {
     let plan = plan(RETRIEVAL, &[]).unwrap();
-    let (queries, pairs) = (plan.queries.unwrap(), plan.pairs.unwrap());
+    let (queries, pairs) = (plan.queries.clone().unwrap(), plan.pairs.clone().unwrap());
     assert_eq!((queries.id.as_deref(), queries.embedding.as_str(), queries.label), (Some("id"), "e", None));
-    assert_eq!((queries.groups, queries.carry), (plan.store.groups, plan.store.carry));
+    assert_eq!((&queries.groups, &queries.carry), (&plan.store.groups, &plan.store.carry));
     assert_eq!((queries.bad_rows, pairs.bad_rows), (BadRows::Skip, BadRows::Skip));
     assert_eq!((pairs.left.1.as_str(), pairs.right.1.as_str()), ("query_id", "corpus_id"));
     assert_eq!(plan.from_output.queries.as_deref(), Some("../../data/questions.parquet"));
     assert_eq!(plan.resolved["queries"]["carry"], serde_json::json!(["text"]), "every default is filled in");
     assert!(plan.mine.negatives.unlabelled, "without labels, every row that no pair names is a negative");
-    let moved = Places { store: "s".into(), queries: Some("q".into()), pairs: Some("p".into()), scores: None };
-    let restored = restore(&plan.resolved, &moved, Path::new("o")).unwrap();
+    let moved = Places { store: "s".into(), queries: Some("q".into()), pairs: Some("p".into()), ..Places::default() };
+    let restored = restored(&plan, &moved);
     assert_eq!(restored.places(), moved);
     assert_eq!(restored.resolved, plan.resolved);
     // Queries lack a group that no constraint names.
@@ -358,13 +365,41 @@ fn a_mistake_in_the_file_names_its_line() {
 #[test]
 fn environment_variables_are_put_in_and_missing_ones_are_named() {
     // Cargo sets this one for every test.
-    let plan = plan(GOOD, &["name=${CARGO_PKG_NAME}-$${x}"]).unwrap();
-    assert_eq!(plan.name, "triplet_miner-${x}");
+    let plan = plan(GOOD, &["store.label=${CARGO_PKG_NAME}-$${x}", "name=${CARGO_PKG_NAME}-$${x}"]).unwrap();
+    assert_eq!(plan.store.label.as_deref(), Some("triplet_miner-${x}"));
+    assert_eq!(plan.name, "${CARGO_PKG_NAME}-$${x}", "what is kept names the variable");
+    assert_eq!(plan.resolved["store"]["label"], "${CARGO_PKG_NAME}-$${x}");
+    assert_eq!(restored(&plan, &plan.places()).store.label, plan.store.label);
     assert_eq!(
         refusal(&["name=${NO_SUCH_VARIABLE}"]),
         "p.toml: name = \"${NO_SUCH_VARIABLE}\": the environment variable NO_SUCH_VARIABLE is not set; `$${` stands for a plain `${`"
     );
     assert!(refusal(&["name=${OPEN"]).ends_with("`${` without `}`; write `$${` for a plain `${`"));
+}
+
+#[test]
+fn what_the_store_says_for_others_is_kept_as_written() {
+    let plan = plan(RETRIEVAL, &["store.id=${CARGO_PKG_NAME}", "store.carry=['${CARGO_PKG_NAME}']"]).unwrap();
+    let (queries, resolved) = (plan.queries.as_ref().unwrap(), &plan.resolved["queries"]);
+    assert_eq!((queries.id.as_deref(), &queries.carry[..]), (Some("triplet_miner"), &["triplet_miner".to_owned()][..]));
+    assert_eq!((&resolved["id"], &resolved["carry"][0]), (&"${CARGO_PKG_NAME}".into(), &"${CARGO_PKG_NAME}".into()));
+    let own = self::plan(RETRIEVAL, &["store.id=${CARGO_PKG_NAME}", "queries.id=triplet_miner"]).unwrap();
+    assert_eq!(own.resolved["queries"]["id"], "triplet_miner", "nobody wrote a variable there");
+}
+
+#[test]
+fn paths_of_the_manifest_name_variables() {
+    for (written, expected) in [
+        ("data/${CARGO_PKG_NAME}/a.parquet", "../data/${CARGO_PKG_NAME}/a.parquet"),
+        ("${CARGO_PKG_NAME}/a.parquet", "../${CARGO_PKG_NAME}/a.parquet"),
+        ("data/../x_${CARGO_PKG_NAME}.parquet", "../x_${CARGO_PKG_NAME}.parquet"),
+        ("${CARGO_MANIFEST_DIR}/a.parquet", "${CARGO_MANIFEST_DIR}/a.parquet"),
+        ("data/$${x}.parquet", "../data/$${x}.parquet"),
+    ] {
+        let plan = plan(&GOOD.replace("data/a.parquet", written), &[]).unwrap();
+        assert_eq!(plan.from_output.store, expected);
+        assert_eq!(plan.resolved["store"]["path"], written);
+    }
 }
 
 #[test]
@@ -424,8 +459,7 @@ fn a_description_is_restored_whatever_the_working_directory() {
     let here = std::env::current_dir().unwrap();
     let store = format!("{}{}/out/a.parquet", "../".repeat(20), here.strip_prefix("/").unwrap().display());
     let plan = plan(&GOOD.replace("data/a.parquet", &store), &[]).unwrap();
-    let restored =
-        restore(&plan.resolved, &Places { store: "s.parquet".into(), ..Places::default() }, Path::new("o")).unwrap();
+    let restored = restored(&plan, &Places { store: "s.parquet".into(), ..Places::default() });
     assert_eq!(restored.resolved, plan.resolved);
     assert_eq!(
         (restored.store.path.as_path(), restored.output.path.as_path()),
@@ -583,5 +617,5 @@ fn transforms_that_make_no_sense_are_refused() {
         "p.toml:8:1: output.path = \"out\": would replace the transform, out/m.npy; choose a folder of its own"
     );
     let plan = plan(GOOD, &["prepare.transform=data/m.npy"]).unwrap();
-    assert_eq!(plan.matrix_from_output.as_deref(), Some("../data/m.npy"));
+    assert_eq!(plan.from_output.matrix.as_deref(), Some("../data/m.npy"));
 }

@@ -29,7 +29,7 @@ fn transform(written: &str, base: &Path) -> Result<Transform, Complaint> {
         "pca-whiten" => Transform::PcaWhiten,
         "rca" => Transform::Rca,
         "lda" => Transform::Lda,
-        file if MATRIX_FILES.iter().any(|ending| file.ends_with(ending)) => Transform::Matrix(path(base, KEY, file)?),
+        file if is_matrix_file(file) => Transform::Matrix(path(base, KEY, file)?),
         other => {
             let hint =
                 nearest(other, Transform::NAMES).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
@@ -38,6 +38,11 @@ fn transform(written: &str, base: &Path) -> Result<Transform, Complaint> {
             return Err(Complaint::new(KEY, message));
         }
     })
+}
+
+/// Whether `prepare.transform` names a file, and not a way to learn.
+pub(super) fn is_matrix_file(written: &str) -> bool {
+    MATRIX_FILES.iter().any(|ending| written.ends_with(ending))
 }
 
 /// The file that `prepare.transform` names.

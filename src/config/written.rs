@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
+use super::environment::Environment;
 use super::error::{Complaint, ConfigError, Place};
+use crate::words::without_credentials;
 
 /// The text of a pipeline file, and what `--set` made of it.
 #[derive(Debug, Clone)]
@@ -16,26 +20,47 @@ pub struct Written {
 
 impl Written {
     /// What is wrong with a key, told with its place.
-    pub(super) fn complain(&self, Complaint { key, message }: Complaint) -> ConfigError {
+    pub(super) fn complain(&self, Complaint { key, message }: Complaint, environment: &Environment) -> ConfigError {
         ConfigError::Key {
             file: self.file.clone(),
             place: self.place(&key),
-            found: lookup(&self.table, &key).filter(|value| !value.is_table()).map(toml::Value::to_string),
+            found: self.found(&key),
+            message: without_credentials(&environment.hide(&message)).into_owned(),
             key,
-            message,
         }
     }
 
-    /// What is wrong with the text of a key of a section, as only the data shows.
+    fn found(&self, key: &str) -> Option<String> {
+        let value = lookup(&self.table, key).filter(|value| !value.is_table())?;
+        Some(without_credentials(&value.to_string()).into_owned())
+    }
+
+    /// The pipeline as a tree, defaults not filled in, but for what queries, pairs and scores do not say and the store does.
+    pub(super) fn said(&self) -> Value {
+        let mut said = serde_json::to_value(&self.table).unwrap_or_default();
+        let store = said.get("store").and_then(Value::as_object).cloned().unwrap_or_default();
+        for section in ["queries", "pairs", "scores"] {
+            if let Some(section) = said.get_mut(section).and_then(Value::as_object_mut) {
+                store.iter().for_each(|(key, value)| {
+                    section.entry(key).or_insert_with(|| value.clone());
+                });
+            }
+        }
+        said
+    }
+
+    /// What is wrong with the text of a key of a section, as only the data shows. `text` is what it says where nobody wrote it.
     pub fn refuted(&self, section: &str, key: &str, text: &str, message: String) -> ConfigError {
         let own = format!("{section}.{key}");
         // What [queries] and [pairs] do not say, [store] says.
-        let place = self.place(&own).0.or_else(|| self.place(&format!("store.{key}")).0);
+        let inherited = format!("store.{key}");
+        let place = self.place(&own).0.or_else(|| self.place(&inherited).0);
+        let found = self.found(&own).or_else(|| self.found(&inherited));
         ConfigError::Key {
             file: self.file.clone(),
             place: Place(place),
             key: own,
-            found: Some(format!("{text:?}")),
+            found: found.or_else(|| Some(format!("{text:?}"))),
             message,
         }
     }

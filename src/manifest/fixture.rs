@@ -1,5 +1,6 @@
 //! A small store with every oddity, mined by brute force: what the tests of this room write, seal and forge.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -147,7 +148,9 @@ pub(super) fn facts(name: &str) -> Facts {
     let search =
         SearchFacts { index: Index::Exact, reason: None, hnsw: None, shards: None, effort: None, recall: None };
     let (program, inputs) = ("0.1.0".to_owned(), inputs());
-    Facts { fingerprint: fingerprint(&inputs, &pipeline, &program), program, pipeline, inputs, search }
+    let environment = BTreeMap::new();
+    let fingerprint = fingerprint(&inputs, &pipeline, &environment, &program);
+    Facts { fingerprint, program, pipeline, environment, inputs, search }
 }
 
 /// Writes the fixture's result in `folder`, sorted by `threads` streams.

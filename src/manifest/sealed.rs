@@ -34,8 +34,11 @@ pub struct Sealed {
     pub program: String,
     /// Of inputs, pipeline and program version.
     pub fingerprint: String,
-    /// As resolved, every default filled in, without `[run]`.
+    /// As resolved, every default filled in, without `[run]`; environment variables stand in it by name.
     pub pipeline: Value,
+    /// Of each variable in it, a hash of the value, which is itself nowhere in the output.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
     pub inputs: Vec<Input>,
     pub rows: RowCounts,
     pub bands: BandCounts,

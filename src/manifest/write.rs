@@ -81,6 +81,8 @@ pub struct Facts {
     pub program: String,
     pub fingerprint: String,
     pub pipeline: Value,
+    /// A hash of the value of each environment variable in it, by name.
+    pub environment: BTreeMap<String, String>,
     pub inputs: Vec<Input>,
     pub search: SearchFacts,
 }
@@ -165,13 +167,14 @@ pub async fn write(
         unmined: unmined.len() as u64,
         triplets: tally.triplets(),
     };
-    let Facts { program, fingerprint, pipeline, inputs, search } = facts;
+    let Facts { program, fingerprint, pipeline, environment, inputs, search } = facts;
     let sealed = Sealed {
         format: FORMAT.to_owned(),
         version: VERSION,
         program,
         fingerprint,
         pipeline,
+        environment,
         inputs,
         rows,
         bands: tally.bands.into(),

@@ -2,6 +2,7 @@
 
 use super::engine::{Control, Engine};
 use super::stages;
+use super::veiled::veil;
 use crate::config::Plan;
 use crate::mine::{self, Calibration, Quotas};
 
@@ -11,9 +12,10 @@ use crate::mine::{self, Calibration, Quotas};
 /// Those of reading the store.
 pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> {
     let engine = Engine::new(plan.run.threads, control)?;
-    engine.install(|| {
+    let calibration = engine.install(|| {
         let survey = stages::survey(plan, &engine)?;
         let (store, _folder) = stages::prepare_aside(plan, &survey, &engine, "as a run will see it")?;
         Ok(mine::calibrate(&store, &plan.mine, &Quotas::new(&store, &plan.mine)))
-    })
+    });
+    calibration.map_err(|error| veil(&plan.environment, error))
 }

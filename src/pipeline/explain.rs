@@ -1,6 +1,7 @@
 //! `miner plan`: what a run will do, why, and what it will take. Reads labels, not vectors; writes nothing.
 
 use std::fmt;
+use std::path::Path;
 
 use bytesize::ByteSize;
 use serde::Serialize;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::engine::{Control, Engine};
 use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
+use super::veiled::veil;
 use super::{budget, program, stages};
 use crate::config::Plan;
 use crate::manifest::{self, Destination};
@@ -54,12 +56,15 @@ pub struct Explanation {
 /// Those that `run` would meet before it reads vectors.
 pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
     let engine = Engine::new(plan.run.threads, control)?;
-    engine.install(|| {
+    let shown = |path: &Path| plan.environment.hide(&path.display().to_string()).into_owned();
+    let explanation = engine.install(|| {
         let survey = stages::survey(plan, &engine)?;
         let Appraisal { census, choice, job } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
         budget::Budget::of(&job).check(plan, job.threads)?;
-        let fingerprint = manifest::fingerprint(&stages::inputs(plan, &survey), &plan.resolved, program::VERSION);
+        let inputs = stages::inputs(plan, &survey);
+        let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;
+        let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, &environment, program::VERSION);
         let destination = match manifest::check_destination(&plan.output, &fingerprint)? {
             Destination::Vacant => "new",
             Destination::Current => "already there and current: a run has nothing to do",
@@ -67,14 +72,14 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
         };
         Ok(Explanation {
             name: plan.name.clone(),
-            store: plan.store.path.display().to_string(),
+            store: shown(&plan.store.path),
             files: survey.store.files.len(),
-            queries: plan.queries.as_ref().map(|queries| queries.path.display().to_string()),
-            pairs: plan.pairs.as_ref().map(|pairs| pairs.path.display().to_string()),
-            scores: plan.scores.as_ref().map(|scores| scores.path.display().to_string()),
+            queries: plan.queries.as_ref().map(|queries| shown(&queries.path)),
+            pairs: plan.pairs.as_ref().map(|pairs| shown(&pairs.path)),
+            scores: plan.scores.as_ref().map(|scores| shown(&scores.path)),
             dimensions: job.read_dims,
             prepare: prepare(plan, &job),
-            output: plan.output.path.display().to_string(),
+            output: shown(&plan.output.path),
             destination,
             index: choice.index,
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
@@ -85,7 +90,8 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             estimates: estimate(plan, &job),
             memory: budget::given(plan),
         })
-    })
+    });
+    explanation.map_err(|error| veil(&plan.environment, error))
 }
 
 fn prepare(plan: &Plan, job: &Job) -> Option<String> {

@@ -167,7 +167,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
             Index::Cells => u64::from(plan.search.cells.cells.unwrap_or_else(|| Cells::count(census.kept as u32))),
             _ => 0,
         },
-        kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey), graph_rows),
+        kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey)?, graph_rows),
         threads,
     };
     Ok(Appraisal { census, choice, job })

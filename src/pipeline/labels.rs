@@ -54,7 +54,7 @@ pub fn check(plan: &Plan, survey: &Surveys) -> Result<(), SeveralLabels> {
     match refused.into_iter().find(|(asked, ..)| *asked) {
         None => Ok(()),
         Some((_, key, why, cure)) => {
-            let label = plan.store.label.clone().unwrap_or_default();
+            let label = plan.resolved["store"]["label"].as_str().unwrap_or_default().to_owned();
             Err(SeveralLabels { file: plan.file.clone(), key, label, why, cure })
         }
     }

@@ -14,6 +14,7 @@ mod notes;
 mod program;
 mod scratch;
 mod stages;
+mod veiled;
 mod verify;
 
 pub use brake::{Brake, Interrupted};
@@ -25,7 +26,9 @@ pub use job::TooFewClasses;
 pub use labels::SeveralLabels;
 pub use lock::{Holder, LockError};
 pub use scratch::{Leftovers, Scratch, ScratchError};
-pub use verify::{Moved, verify};
+pub use crate::config::Moved;
+pub use veiled::Veiled;
+pub use verify::verify;
 
 use std::path::PathBuf;
 
@@ -37,6 +40,8 @@ use budget::Budget;
 use engine::{Engine, Watch};
 use estimate::estimate;
 use job::{Appraisal, appraise};
+use stages::Origin;
+use veiled::veil;
 
 /// What a run came to.
 pub struct Outcome {
@@ -57,17 +62,20 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Inputs that cannot be read, are refused or change meanwhile, an output that must not be replaced, another run that is at work
-/// on it, a full disk, an interruption. The output folder is then as it was.
+/// on it, a full disk, an interruption. The output folder is then as it was. An error that would quote the value of an environment
+/// variable is [`Veiled`].
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     let engine = Engine::new(plan.run.threads, control)?;
-    engine.install(|| {
+    let outcome = engine.install(|| {
         let survey = stages::survey(plan, &engine)?;
         let inputs = stages::inputs(plan, &survey);
-        let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, program::VERSION);
+        let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;
+        let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, &environment, program::VERSION);
         let path = plan.output.path.clone();
         if manifest::check_destination(&plan.output, &fingerprint)? == Destination::Current {
             let littered = Scratch::sweep(plan, || stages::scratch_key(&fingerprint)).err();
-            return Ok(Outcome { summary: report::read(&path).ok(), already: true, littered, path });
+            let summary = report::read(&path).ok().map(|summary| Summary { output: stages::shown_output(plan), ..summary });
+            return Ok(Outcome { summary, already: true, littered, path });
         }
 
         let mut watch = Watch::new(engine.progress());
@@ -84,7 +92,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &engine, &mut watch)?;
         let recall = stages::measure(plan, &store, &quotas, &index, &scratch, &mut watch)?;
         let audit = stages::audit(plan, &store, &quotas, &scratch, &mut watch)?;
-        let facts = stages::facts(plan, &store, inputs, fingerprint, &index, recall);
+        let facts = stages::facts(plan, &store, Origin { inputs, environment, fingerprint }, &index, recall);
         let session = stages::sorter(plan, &job, &scratch)?;
         let (mine, output) = (&plan.mine, &plan.output);
         let material =
@@ -94,5 +102,6 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let observed = stages::Observed { estimates, learned, audit, look_alikes: census.look_alikes };
         let summary = Some(stages::seal(plan, draft, &engine, watch, observed)?);
         Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
-    })
+    });
+    outcome.map_err(|error| veil(&plan.environment, error))
 }

@@ -1,5 +1,7 @@
 //! The stages of a run, each with its place in the progress and its line in the report.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -13,7 +15,8 @@ use super::labels;
 use super::notes::noted;
 use super::program;
 use super::scratch::{Leftovers, Scratch, ScratchError};
-use crate::config::Plan;
+use super::veiled::Veiled;
+use crate::config::{Plan, ProofError, TRANSFORM};
 use crate::kernel::Metric;
 use crate::manifest::{self, Aside, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Audit, Quotas, Recall};
@@ -30,18 +33,27 @@ use crate::words::thousands;
 /// # Errors
 /// Those of [`store::survey`]. What a key says of columns that are not there is the pipeline's fault, and not the data's.
 pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
-    let survey = engine.wait(store::survey(plan.sources()));
-    let survey = survey.map_err(|error| match (&plan.written, error.downcast_ref()) {
-        (Some(written), Some(SurveyError::Selection { path, source })) => match source.as_ref() {
-            SelectionError::Expression(ExpressionError { section, key, text, fault }) => {
-                written.refuted(section.name(), key, text, format!("{}: {fault}", path.display())).into()
-            }
-            SelectionError::Columns(_) => error,
-        },
-        _ => error,
-    })?;
+    let survey = engine.wait(store::survey(plan.sources())).map_err(|error| as_written(plan, error))?;
     labels::check(plan, &survey)?;
     Ok(survey)
+}
+
+/// What is wrong with an expression, told of what is written and not of what the environment made of it.
+fn as_written(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
+    let Some(SurveyError::Selection { path, source }) = error.downcast_ref() else { return error };
+    let SelectionError::Expression(ExpressionError { section, key, text, fault }) = source.as_ref() else {
+        return error;
+    };
+    let section = section.name();
+    let told = plan.environment.hide_words(&format!("{}: {fault}", path.display())).into_owned();
+    match (&plan.written, plan.resolved[section][key].as_str()) {
+        (Some(written), _) => written.refuted(section, key, text, told).into(),
+        (None, Some(written)) if written != text => {
+            let shown = format!("{section}.{key} = {written:?}: {told}");
+            Veiled::new(shown, error).into()
+        }
+        (None, _) => error,
+    }
 }
 
 /// The inputs as the manifest names them: one entry a role, over all its files.
@@ -54,6 +66,7 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
         Section::Pairs => survey.pairs.as_ref().map(links),
         Section::Scores => survey.scores.as_ref().map(links),
     };
+    // As written, with the names of environment variables: what these stand for is nobody's business.
     let input = |(section, path): (Section, &String)| {
         let (bytes, rows, fingerprint) = of(section)?;
         Some(Input { role: section.name().into(), path: path.clone(), bytes, rows, fingerprint })
@@ -61,16 +74,13 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
     let mut inputs: Vec<Input> = plan.from_output.inputs().filter_map(input).collect();
     inputs.extend(survey.store.matrix().map(|matrix| Input {
         role: TRANSFORM.into(),
-        path: plan.matrix_from_output.clone().unwrap_or_default(),
+        path: plan.from_output.matrix.clone().unwrap_or_default(),
         bytes: matrix.bytes,
         rows: matrix.rows as u64,
         fingerprint: matrix.fingerprint.clone(),
     }));
     inputs
 }
-
-/// The role of a matrix that `prepare.transform` names.
-pub const TRANSFORM: &str = "transform";
 
 /// What names a run's scratch: that an interrupted one is gone on from by the very same program alone, see
 /// [`program::build`].
@@ -219,7 +229,7 @@ pub fn index<'s>(
     watch.stage("index", Some(rows), Unit::Rows, |stage| {
         let index = match choice.index {
             Index::Hnsw => {
-                let key = graph_key(plan, survey);
+                let key = graph_key(plan, survey)?;
                 let advance = |rows| stage.advance(rows);
                 let graphs = Hnsw::open(store, &plan.search.hnsw, unlabelled, &scratch.graphs(), &key, &advance)?;
                 Opened::Approximate(Box::new(graphs))
@@ -268,14 +278,17 @@ pub fn exact(store: &Prepared, unlabelled: bool) -> anyhow::Result<Exact<'_>> {
 
 /// Everything that shapes the graphs of a store. Other queries can use them again, but for dot, where distances are counted
 /// from the longest vector of all.
-pub fn graph_key(plan: &Plan, survey: &Surveys) -> String {
+pub fn graph_key(plan: &Plan, survey: &Surveys) -> Result<String, ProofError> {
     let longest = survey.queries.as_ref().filter(|_| plan.mine.metric == Metric::Dot);
+    let mut texts = vec![&plan.resolved["store"], &plan.resolved["prepare"]];
+    texts.extend(longest.map(|_| &plan.resolved["queries"]));
+    let environment = plan.environment.proofs(&texts, survey.store.fingerprint())?;
     let longest = longest.map(|queries| (queries.fingerprint(), &plan.resolved["queries"]));
     let matrix = survey.store.matrix().map(|matrix| &matrix.fingerprint);
     let store = (survey.store.fingerprint(), &plan.resolved["store"], &plan.resolved["prepare"], matrix);
-    let subject = (store, longest, plan.mine.metric, plan.search.hnsw, program::build());
+    let subject = (store, longest, environment, plan.mine.metric, plan.search.hnsw, program::build());
     let text = serde_json::to_vec(&subject).unwrap_or_default();
-    blake3::hash(&text).to_hex().to_string()
+    Ok(blake3::hash(&text).to_hex().to_string())
 }
 
 /// Mines every partition that is not committed yet, in parallel.
@@ -359,15 +372,22 @@ pub fn audit(
     })
 }
 
+/// What a run is made of, beside the pipeline, and its name.
+pub struct Origin {
+    pub inputs: Vec<Input>,
+    pub environment: BTreeMap<String, String>,
+    pub fingerprint: String,
+}
+
 /// What the manifest says beside what is counted while it is written.
 pub fn facts(
     plan: &Plan,
     store: &Prepared,
-    inputs: Vec<Input>,
-    fingerprint: String,
+    origin: Origin,
     index: &Searcher,
     recall: Option<Recall>,
 ) -> Facts {
+    let Origin { inputs, environment, fingerprint } = origin;
     let effort = index.effort;
     let Choice { index, reason } = index.choice.clone();
     let graph = index == Index::Hnsw;
@@ -379,7 +399,7 @@ pub fn facts(
         effort,
         recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
     };
-    Facts { program: program::VERSION.into(), fingerprint, pipeline: plan.resolved.clone(), inputs, search }
+    Facts { program: program::VERSION.into(), fingerprint, pipeline: plan.resolved.clone(), environment, inputs, search }
 }
 
 /// For sorts, where neither the plan nor the system says how much memory there is.
@@ -410,6 +430,11 @@ pub fn write(
     })
 }
 
+/// The place of the output, as the report tells it.
+pub fn shown_output(plan: &Plan) -> PathBuf {
+    plan.environment.hide_path(&plan.output.path)
+}
+
 /// What the report tells of a run, and its result does not know.
 pub struct Observed {
     pub estimates: Estimates,
@@ -427,7 +452,7 @@ pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: 
     let Taken { stages, seconds, memory } = watch.end();
     let summary = Summary {
         name: plan.name.clone(),
-        output: plan.output.path.clone(),
+        output: shown_output(plan),
         rows: sealed.rows.read,
         prepare: learned,
         anchors: tally.anchors,

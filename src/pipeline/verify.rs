@@ -1,6 +1,7 @@
 //! `miner verify`: the output against the store it was made from.
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -9,11 +10,12 @@ use super::budget::{Budget, Output};
 use super::engine::{Control, Engine};
 use super::job::{Job, appraise};
 use super::stages;
-use crate::config::{self, Places, Plan};
+use super::veiled::veil;
+use crate::config::{self, Environment, Moved, Plan};
 use crate::manifest::{self, Asked, Completeness, Layout, Sealed, Verdict};
 use crate::mine::{self, Harvest, Quotas};
 use crate::search::{Brute, Index, Search};
-use crate::store::{ListError, Row, Section, SurveyError, Transform};
+use crate::store::{ListError, Row, Section, SurveyError};
 
 /// Anchors that are mined again by brute force.
 const SAMPLE: usize = 200;
@@ -32,15 +34,11 @@ pub fn verify(
     control: &Control,
 ) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
-    let mut plan = config::restore(&sealed.pipeline, &moved.places(&sealed, out), out)?;
-    if let Transform::Matrix(path) = &mut plan.store.fitting.transform {
-        let input = sealed.inputs.iter().find(|input| input.role == stages::TRANSFORM);
-        *path = out.join(input.map_or("", |input| input.path.as_str()));
-    }
+    let mut plan = config::restore(&sealed, moved, out)?;
     plan.run.memory = memory;
     let engine = Engine::new(0, control)?;
-    engine.install(|| {
-        let survey = stages::survey(&plan, &engine).map_err(|error| moved.hint(error, &plan))?;
+    let verdict = engine.install(|| {
+        let survey = stages::survey(&plan, &engine).map_err(|error| hint(error, moved, &plan))?;
         let job = appraise(&plan, &survey, &engine)?.job;
         Budget::check_output(&job, &extent(&sealed, &job, plan.output.layout, full), memory, out)?;
         let (prepared, _folder) =
@@ -79,7 +77,11 @@ pub fn verify(
         let verdict = manifest::verify(out, &sealed, &asked);
         engine.go_on()?;
         Ok(verdict)
-    })
+    });
+    match verdict {
+        Ok(verdict) => Ok(veiled(verdict, &plan.environment)),
+        Err(error) => Err(veil(&plan.environment, error)),
+    }
 }
 
 /// What there is to read and to mine again.
@@ -100,50 +102,32 @@ fn extent(sealed: &Sealed, job: &Job, layout: Layout, full: bool) -> Output {
     Output { rows, members, again }
 }
 
-/// Where inputs are now that have moved since the run.
-#[derive(Debug, Clone, Default)]
-pub struct Moved {
-    pub store: Option<PathBuf>,
-    pub queries: Option<PathBuf>,
-    pub pairs: Option<PathBuf>,
-    pub scores: Option<PathBuf>,
+/// Says how to name the place of an input that is not where the manifest says it was.
+fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::Error {
+    let missing = match error.downcast_ref() {
+        Some(SurveyError::List(ListError::Missing { path } | ListError::NoMatch { path })) => Some(path.clone()),
+        _ => None,
+    };
+    match plan.places().inputs().find(|(section, path)| moved.to(*section).is_none() && missing.as_ref() == Some(*path)) {
+        None => error,
+        Some((section, _)) => {
+            let (name, verb) = (section.name(), if section == Section::Store { "is" } else { "are" });
+            error.context(format!(
+                "the {name} {verb} not where the manifest says; if moved, name the place with --{name} PATH"
+            ))
+        }
+    }
 }
 
-impl Moved {
-    /// Says how to name the place of an input that is not where the manifest says it was.
-    fn hint(&self, error: anyhow::Error, plan: &Plan) -> anyhow::Error {
-        let missing = match error.downcast_ref() {
-            Some(SurveyError::List(ListError::Missing { path } | ListError::NoMatch { path })) => Some(path.clone()),
-            _ => None,
-        };
-        let told = |section| match section {
-            Section::Store => self.store.is_some(),
-            Section::Queries => self.queries.is_some(),
-            Section::Pairs => self.pairs.is_some(),
-            Section::Scores => self.scores.is_some(),
-        };
-        match plan.places().inputs().find(|(section, path)| !told(*section) && missing.as_ref() == Some(*path)) {
-            None => error,
-            Some((section, _)) => {
-                let (name, verb) = (section.name(), if section == Section::Store { "is" } else { "are" });
-                error.context(format!(
-                    "the {name} {verb} not where the manifest says; if moved, name the place with --{name} PATH"
-                ))
-            }
+/// Hides in a verdict what its pipeline's environment hides.
+fn veiled(mut verdict: Verdict, environment: &Environment) -> Verdict {
+    let texts = verdict.findings.iter_mut().flat_map(|finding| {
+        [&mut finding.file, &mut finding.found, &mut finding.expected].into_iter().chain(&mut finding.column)
+    });
+    for text in texts.chain(&mut verdict.unchecked) {
+        if let Cow::Owned(hidden) = environment.hide(text) {
+            *text = hidden;
         }
     }
-
-    /// Where every input is: the manifest names it as seen from the output, unless absolute.
-    fn places(&self, sealed: &Sealed, out: &Path) -> Places {
-        let named = |section: Section| {
-            let input = sealed.inputs.iter().find(|input| input.role == section.name());
-            input.map(|input| out.join(&input.path))
-        };
-        Places {
-            store: self.store.clone().or_else(|| named(Section::Store)).unwrap_or_default(),
-            queries: self.queries.clone().or_else(|| named(Section::Queries)),
-            pairs: self.pairs.clone().or_else(|| named(Section::Pairs)),
-            scores: self.scores.clone().or_else(|| named(Section::Scores)),
-        }
-    }
+    verdict
 }

@@ -26,6 +26,7 @@ mod rubbish;
 mod same_bytes;
 mod scores;
 mod search;
+mod secrets;
 mod support;
 mod tamper;
 mod trouble;

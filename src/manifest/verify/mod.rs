@@ -111,7 +111,7 @@ pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
 
 /// The fingerprint is that of what the manifest says it was made from, and the inputs are still those.
 fn check_origin(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) {
-    let made = fingerprint(&sealed.inputs, &sealed.pipeline, &sealed.program);
+    let made = fingerprint(&sealed.inputs, &sealed.pipeline, &sealed.environment, &sealed.program);
     if sealed.fingerprint != made {
         findings.key("fingerprint", &sealed.fingerprint, format_args!("{made}, that of inputs, pipeline and program"));
     }

@@ -1,0 +1,120 @@
+//! From a manifest back to a plan.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::environment::Environment;
+use super::error::{Complaint, ConfigError, Place};
+use super::load::wrong_type;
+use super::plan::{self, Places, Plan, TRANSFORM};
+use super::prepare::is_matrix_file;
+use super::spec::Spec;
+use crate::manifest::{MANIFEST, Sealed};
+use crate::store::{Section, Transform};
+
+/// Where inputs are now that have moved since a run.
+#[derive(Debug, Clone, Default)]
+pub struct Moved {
+    pub store: Option<PathBuf>,
+    pub queries: Option<PathBuf>,
+    pub pairs: Option<PathBuf>,
+    pub scores: Option<PathBuf>,
+}
+
+impl Moved {
+    /// Where an input is now, if it has moved.
+    pub fn to(&self, section: Section) -> Option<&PathBuf> {
+        match section {
+            Section::Store => self.store.as_ref(),
+            Section::Queries => self.queries.as_ref(),
+            Section::Pairs => self.pairs.as_ref(),
+            Section::Scores => self.scores.as_ref(),
+        }
+    }
+}
+
+/// The plan that the manifest of the output in `out` describes. Inputs are where it names them, seen from the output unless
+/// absolute, or where they have `moved`.
+///
+/// Environment variables must have the values that they had then, but for those that only a name or a place needs that is
+/// not asked for: the pipeline's name, the output's path, the path of an input that has moved.
+///
+/// # Errors
+/// When the description is not one that this version writes; a variable that is not set, or to another value.
+pub fn restore(sealed: &Sealed, moved: &Moved, out: &Path) -> Result<Plan, ConfigError> {
+    let store = sealed.inputs.iter().find(|input| input.role == Section::Store.name());
+    let store = store.map_or("", |store| store.fingerprint.as_str());
+    let mut environment = Environment::recorded(&sealed.environment, store);
+    let plan = over(&sealed.pipeline, &mut environment, out, |environment| places(sealed, moved, out, environment));
+    environment.know_all_recorded();
+    match plan {
+        Ok(plan) => Ok(Plan { environment, ..plan }),
+        Err(Complaint { key, message }) => Err(ConfigError::Key {
+            file: out.join(MANIFEST),
+            place: Place::default(),
+            key,
+            found: None,
+            message: environment.hide(&message).into_owned(),
+        }),
+    }
+}
+
+fn places(sealed: &Sealed, moved: &Moved, out: &Path, environment: &mut Environment) -> Result<Places, Complaint> {
+    let mut named = |role: &str| -> Result<Option<PathBuf>, Complaint> {
+        let Some(index) = sealed.inputs.iter().position(|input| input.role == role) else { return Ok(None) };
+        let path = environment.expand(&format!("inputs[{index}].path"), &sealed.inputs[index].path);
+        let path = path.map_err(|Complaint { key, message }| {
+            let flag = if role == TRANSFORM { String::new() } else { format!(", or name the place with --{role} PATH") };
+            Complaint { key, message: message + &flag }
+        })?;
+        Ok(Some(out.join(path)))
+    };
+    let mut place = |section: Section| match moved.to(section) {
+        Some(place) => Ok(Some(place.clone())),
+        None => named(section.name()),
+    };
+    Ok(Places {
+        store: place(Section::Store)?.unwrap_or_default(),
+        queries: place(Section::Queries)?,
+        pairs: place(Section::Pairs)?,
+        scores: place(Section::Scores)?,
+        matrix: named(TRANSFORM)?,
+    })
+}
+
+/// The plan that `pipeline` describes, over inputs at these `places`.
+pub(super) fn over(
+    pipeline: &Value,
+    environment: &mut Environment,
+    output: &Path,
+    places: impl FnOnce(&mut Environment) -> Result<Places, Complaint>,
+) -> Result<Plan, Complaint> {
+    let in_pipeline = |complaint: Complaint| Complaint { key: format!("pipeline.{}", complaint.key), ..complaint };
+    let mut expanded = pipeline.clone();
+    // What these say is not asked for.
+    let mut except = vec!["name", "output.path", "store.path", "queries.path", "pairs.path", "scores.path"];
+    if is_matrix_file(pipeline["prepare"]["transform"].as_str().unwrap_or_default()) {
+        except.push("prepare.transform");
+    }
+    environment.expand_json(&mut expanded, "", &except).map_err(in_pipeline)?;
+    let spec: Spec =
+        serde_path_to_error::deserialize(expanded).map_err(|error| in_pipeline(wrong_type(&error)))?;
+    let mut plan = plan::check(&spec, pipeline, &output.join(MANIFEST), Path::new("")).map_err(in_pipeline)?;
+    let places = places(environment)?;
+    plan.store.path = places.store;
+    for (path, place) in [
+        (plan.queries.as_mut().map(|queries| &mut queries.path), places.queries),
+        (plan.pairs.as_mut().map(|pairs| &mut pairs.path), places.pairs),
+        (plan.scores.as_mut().map(|scores| &mut scores.path), places.scores),
+    ] {
+        if let (Some(path), Some(place)) = (path, place) {
+            *path = place;
+        }
+    }
+    if let (Transform::Matrix(path), Some(matrix)) = (&mut plan.store.fitting.transform, places.matrix) {
+        *path = matrix;
+    }
+    plan.output.path = output.into();
+    Ok(plan)
+}
