@@ -124,7 +124,7 @@ mod tests {
             ("o'brien", "'o''brien' o'brien", "'${S}' ${S}"),
             ("a\"b\\c", r#"found "a\"b\\c""#, r#"found "${S}""#),
             ("../data//x/", "/r/data/x/a.parquet: gone", "/r/${S}/a.parquet: gone"),
-            ("/srv/x/", "/srv/x//a /srv/x/a", "${S}/a ${S}/a"),
+            ("/srv/x/", "/srv/x//a /srv/x/a", "${S}/a ${S}a"),
             ("abc", "abc", "abc"),
             ("", "abc", "abc"),
             ("höhle", "die höhle", "die ${S}"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use datafusion::prelude::SessionContext;
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::budget::{self, Budget};
 use super::engine::{Engine, Taken, Watch};
@@ -46,7 +47,8 @@ fn as_written(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
     };
     let section = section.name();
     let told = plan.environment.hide_words(&format!("{}: {fault}", path.display())).into_owned();
-    match (&plan.written, plan.resolved[section][key].as_str()) {
+    let said = plan.resolved.pointer(&format!("/{section}/{}", key.replace('.', "/")));
+    match (&plan.written, said.and_then(Value::as_str)) {
         (Some(written), _) => written.refuted(section, key, text, told).into(),
         (None, Some(written)) if written != text => {
             let shown = format!("{section}.{key} = {written:?}: {told}");
