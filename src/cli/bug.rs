@@ -7,6 +7,7 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 use std::sync::{Mutex, PoisonError};
 
+use triplet_miner::config::Environment;
 use triplet_miner::words::visible;
 
 use super::output;
@@ -15,6 +16,14 @@ use super::status::Status;
 /// The latest panics: what was said, and where. One that was caught is among them, so the newest need not be the one looked for.
 static PANICS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
 const KEPT: usize = 8;
+
+/// Whose values a panic's words must not tell.
+static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+
+/// From now on no complaint tells these values.
+pub fn hide(environment: &Environment) {
+    *ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(environment.clone());
+}
 
 /// Does `work`. A panic in it, on whatever thread, is complained of as a bug.
 pub fn guarded(work: impl FnOnce() -> Status) -> Status {
@@ -48,12 +57,15 @@ fn said(panic: &(dyn Any + Send)) -> String {
 fn complaint(said: &str) -> String {
     let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
     let place = panics.iter().rev().find(|(words, _)| words == said).map(|(_, place)| format!(" at {place}"));
-    format!(
-        "this is a bug in miner {}: {}{}\nNo output was sealed. Please report this with the pipeline; RUST_BACKTRACE=1 tells more.",
+    let told = format!(
+        "this is a bug in miner {}: {}{}
+No output was sealed. Please report this with the pipeline; RUST_BACKTRACE=1 tells more.",
         env!("CARGO_PKG_VERSION"),
         visible(said),
         place.unwrap_or_default()
-    )
+    );
+    let environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
+    environment.as_ref().map_or_else(|| told.clone(), |environment| environment.hide(&told).into_owned())
 }
 
 #[cfg(test)]

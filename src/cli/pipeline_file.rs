@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::ValueHint;
 use triplet_miner::config::{self, ConfigError, Plan, Run};
 
+use super::bug;
+
 #[derive(Debug, clap::Args)]
 pub struct PipelineFile {
     /// The pipeline (TOML)
@@ -17,7 +19,9 @@ pub struct PipelineFile {
 
 impl PipelineFile {
     pub fn load(&self) -> Result<Plan, ConfigError> {
-        config::load(&self.file, &self.set)
+        let plan = config::load(&self.file, &self.set)?;
+        bug::hide(&plan.environment);
+        Ok(plan)
     }
 }
 

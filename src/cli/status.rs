@@ -90,8 +90,26 @@ pub fn message(error: &anyhow::Error) -> String {
 
 /// Whether an error is told in several lines. These make the words of a store visible, or quote the user's own file.
 fn has_lines(error: &(dyn Error + 'static)) -> bool {
+    if let Some(veiled) = error.downcast_ref::<Veiled>() {
+        return veiled.bare().chain().any(has_lines);
+    }
     matches!(error.downcast_ref(), Some(PrepareError::BadRows(_)))
         || matches!(error.downcast_ref(), Some(ConfigError::Syntax { .. }))
+}
+
+/// What to show below the message of an error in a pipeline: where it is.
+pub fn excerpt(error: &anyhow::Error) -> Option<&str> {
+    if let Some(veiled) = error.downcast_ref::<Veiled>() {
+        return excerpt(veiled.bare());
+    }
+    error.chain().find_map(|cause| {
+        let of_key = match cause.downcast_ref() {
+            Some(ConfigError::Key(error)) => error.excerpt.as_deref(),
+            _ => None,
+        };
+        let of_labels = || cause.downcast_ref::<SeveralLabels>()?.excerpt.as_deref();
+        of_key.or_else(of_labels).or_else(|| cause.downcast_ref::<TooFewClasses>()?.excerpt.as_deref())
+    })
 }
 
 /// No space left, a quota that is used up, and a file that may not grow: of Linux, but the first is the same elsewhere.

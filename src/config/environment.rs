@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env::VarError;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -80,6 +81,30 @@ impl Environment {
         Ok(expanded)
     }
 
+    /// The bytes of a text as `written` that became these of the expanded one; a variable is whole.
+    pub fn unexpanded(&self, written: &str, bytes: Range<usize>) -> Option<Range<usize>> {
+        let (mut begin, mut end, mut expanded) = (None, None, 0);
+        let mut read = 0;
+        for piece in pieces(written)? {
+            let (here, length, plain) = match piece {
+                // Of `$${` the second character is in no piece.
+                Piece::Plain("{") if written[read..].starts_with("${") => (2, 1, false),
+                Piece::Plain(text) => (text.len(), text.len(), true),
+                Piece::Variable(name) => (name.len() + 3, self.values.get(name)?.len(), false),
+            };
+            let within = |at: usize, edge: usize| read + if plain { at - expanded } else { edge };
+            if (expanded..expanded + length).contains(&bytes.start) {
+                begin = Some(within(bytes.start, 0));
+            }
+            if (expanded + 1..=expanded + length).contains(&bytes.end) {
+                end = Some(within(bytes.end, here));
+            }
+            (read, expanded) = (read + here, expanded + length);
+        }
+        let begin = begin.unwrap_or(read);
+        Some(begin..end.unwrap_or(begin).max(begin))
+    }
+
     fn value(&mut self, key: &str, name: &str) -> Result<&str, Complaint> {
         if !self.values.contains_key(name) {
             let value = std::env::var(name).map_err(|error| {
@@ -102,16 +127,17 @@ impl Environment {
     /// Whether a value is the one that a manifest tells of.
     fn check(&self, key: &str, name: &str, value: &str) -> Result<(), Complaint> {
         let Some(Recorded { proofs, store }) = &self.recorded else { return Ok(()) };
-        let complain = |found: &str| {
-            Err(Complaint::new(key, format!("{found}; set it to what it was when this output was made")))
-        };
+        let complain =
+            |found: &str| Err(Complaint::new(key, format!("{found}; set it to what it was when this output was made")));
         let found = proof(name, value, store).map_err(|error| Complaint::new(key, error.to_string()))?;
         match proofs.get(name) {
             Some(recorded) if *recorded == found => Ok(()),
             Some(_) => complain(&format!("the environment variable {name} has another value than it had then")),
             None => Err(Complaint::new(
                 key,
-                format!("the manifest does not tell of the environment variable {name}; it was changed since it was written"),
+                format!(
+                    "the manifest does not tell of the environment variable {name}; it was changed since it was written"
+                ),
             )),
         }
     }
@@ -167,9 +193,9 @@ impl Environment {
             _ if except.contains(&key) => {}
             Value::String(text) => *text = self.expand(key, text)?,
             Value::Array(items) => items.iter_mut().try_for_each(|item| self.expand_json(item, key, except))?,
-            Value::Object(fields) => fields
-                .iter_mut()
-                .try_for_each(|(name, value)| self.expand_json(value, &dotted(key, name), except))?,
+            Value::Object(fields) => {
+                fields.iter_mut().try_for_each(|(name, value)| self.expand_json(value, &dotted(key, name), except))?
+            }
             _ => {}
         }
         Ok(())
@@ -229,10 +255,12 @@ pub(super) fn escape(text: &str) -> String {
 
 fn collect_names(value: &Value, names: &mut BTreeSet<String>) {
     match value {
-        Value::String(text) => names.extend(pieces(text).unwrap_or_default().into_iter().filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(name.to_owned()),
-            Piece::Plain(_) => None,
-        })),
+        Value::String(text) => {
+            names.extend(pieces(text).unwrap_or_default().into_iter().filter_map(|piece| match piece {
+                Piece::Variable(name) => Some(name.to_owned()),
+                Piece::Plain(_) => None,
+            }))
+        }
         Value::Array(items) => items.iter().for_each(|item| collect_names(item, names)),
         Value::Object(fields) => fields.values().for_each(|field| collect_names(field, names)),
         _ => {}
@@ -283,6 +311,18 @@ mod tests {
         let mut resolved = json!({ "a": "x", "b": ["y", "z"], "c": { "d": 1 }, "e": "default" });
         put_back(&mut resolved, &json!({ "a": "${A}", "b": ["y", "$${B}"], "c": { "d": "${D}" }, "f": "${F}" }));
         assert_eq!(resolved, json!({ "a": "${A}", "b": ["y", "$${B}"], "c": { "d": 1 }, "e": "default" }));
+    }
+
+    #[test]
+    fn a_place_in_an_expanded_text_is_found_in_the_written_one() {
+        let written = "ab $${ ${TOKEN} cd";
+        let mut environment = environment("hunter2");
+        assert_eq!(environment.expand("key", written).unwrap(), "ab ${ hunter2 cd");
+        for (bytes, expected) in [(0..2, "ab"), (6..13, "${TOKEN}"), (8..10, "${TOKEN}"), (14..16, "cd"), (16..16, "")]
+        {
+            let found = environment.unexpanded(written, bytes.clone()).unwrap();
+            assert_eq!(&written[found], expected, "{bytes:?}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::excerpt::Part;
+
 /// A pipeline cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -15,8 +17,22 @@ pub enum ConfigError {
     Syntax { file: PathBuf, source: Box<toml::de::Error> },
     #[error("--set {argument}: {message}")]
     Set { argument: String, message: String },
-    #[error("{file}{place}: {key}{found}: {message}", file = file.display(), found = found.as_ref().map(|v| format!(" = {v}")).unwrap_or_default())]
-    Key { file: PathBuf, place: Place, key: String, found: Option<String>, message: String },
+    #[error(transparent)]
+    Key(#[from] Box<KeyError>),
+}
+
+/// What is wrong with one key.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}{place}: {key}{found}: {message}", file = file.display(), found = found.as_ref().map(|v| format!(" = {v}")).unwrap_or_default())]
+pub struct KeyError {
+    pub file: PathBuf,
+    pub place: Place,
+    pub key: String,
+    /// What it says, as written.
+    pub found: Option<String>,
+    pub message: String,
+    /// What to show below the message: the line of the file with a caret, or the `--set` that said so.
+    pub excerpt: Option<String>,
 }
 
 /// Line and column in the pipeline file, from 1; nowhere for a key that is missing or was given by `--set`.
@@ -38,11 +54,19 @@ pub struct Complaint {
     /// Dotted, as in `mine.positives.pick`.
     pub key: String,
     pub message: String,
+    /// What of it.
+    pub part: Part,
 }
 
 impl Complaint {
+    /// About a value, or one that is missing.
     pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
+        Self { key: key.into(), message: message.into(), part: Part::Value }
+    }
+
+    /// About a key, whatever it says.
+    pub fn of_key(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { part: Part::Key, ..Self::new(key, message) }
     }
 }
 

@@ -44,8 +44,8 @@ fn expressed<const N: usize>(columns: [(&str, &String, &str); N]) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
-    use crate::config::plan::tests::{self, RETRIEVAL};
     use crate::config::Places;
+    use crate::config::plan::tests::{self, RETRIEVAL};
     use crate::store::BadRows;
 
     #[test]

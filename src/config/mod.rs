@@ -4,6 +4,7 @@
 
 mod environment;
 mod error;
+mod excerpt;
 mod guards;
 mod links;
 mod load;
@@ -19,11 +20,11 @@ mod veil;
 mod written;
 
 pub use environment::{Environment, ProofError};
-pub use error::{ConfigError, Place};
+pub use error::{ConfigError, KeyError, Place};
 pub use load::load;
 pub(crate) use paths::resolved;
 pub use plan::{Places, Plan, Run, TRANSFORM};
-pub use restore::{Moved, restore};
+pub use restore::{Moved, RestoreError, restore};
 pub use schema::json_schema;
 pub use size::parse_size;
 pub use written::Written;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::environment::{Environment, escape, put_back};
 use super::error::{Complaint, nearest};
+use super::excerpt::Part;
 use super::guards::guards;
 use super::links;
 use super::paths::{path, seen_from};
@@ -83,6 +84,11 @@ impl Plan {
         Sources { store, queries: queries.as_ref(), pairs: pairs.as_ref(), scores: scores.as_ref() }
     }
 
+    /// The line of the file that says what a key is, for a message about it.
+    pub fn excerpt(&self, key: &str) -> Option<String> {
+        self.written.as_ref()?.excerpt(key, &Part::Value)
+    }
+
     /// Where it lies.
     pub fn places(&self) -> Places {
         Places {
@@ -120,8 +126,7 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let queries = spec.queries.as_ref().map(queries).transpose()?;
     let pairs = spec.pairs.as_ref().map(|pairs| links::pairs(pairs, base)).transpose()?;
     let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
-    let mut resolved =
-        serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
+    let mut resolved = serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
     put_back(&mut resolved, said);
     let named = |section: &str, key: &str, value: &str, path: &Path| {
         let written = resolved[section][key].as_str().unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::config::restore::over;
 use crate::config::{Places, Plan, load};
 use crate::store::BadRows;
 
-const GOOD: &str = r#"
+pub(in crate::config) const GOOD: &str = r#"
 [store]
 path = "data/a.parquet"
 embedding = "e"
@@ -375,31 +375,6 @@ fn environment_variables_are_put_in_and_missing_ones_are_named() {
         "p.toml: name = \"${NO_SUCH_VARIABLE}\": the environment variable NO_SUCH_VARIABLE is not set; `$${` stands for a plain `${`"
     );
     assert!(refusal(&["name=${OPEN"]).ends_with("`${` without `}`; write `$${` for a plain `${`"));
-}
-
-#[test]
-fn what_the_store_says_for_others_is_kept_as_written() {
-    let plan = plan(RETRIEVAL, &["store.id=${CARGO_PKG_NAME}", "store.carry=['${CARGO_PKG_NAME}']"]).unwrap();
-    let (queries, resolved) = (plan.queries.as_ref().unwrap(), &plan.resolved["queries"]);
-    assert_eq!((queries.id.as_deref(), &queries.carry[..]), (Some("triplet_miner"), &["triplet_miner".to_owned()][..]));
-    assert_eq!((&resolved["id"], &resolved["carry"][0]), (&"${CARGO_PKG_NAME}".into(), &"${CARGO_PKG_NAME}".into()));
-    let own = self::plan(RETRIEVAL, &["store.id=${CARGO_PKG_NAME}", "queries.id=triplet_miner"]).unwrap();
-    assert_eq!(own.resolved["queries"]["id"], "triplet_miner", "nobody wrote a variable there");
-}
-
-#[test]
-fn paths_of_the_manifest_name_variables() {
-    for (written, expected) in [
-        ("data/${CARGO_PKG_NAME}/a.parquet", "../data/${CARGO_PKG_NAME}/a.parquet"),
-        ("${CARGO_PKG_NAME}/a.parquet", "../${CARGO_PKG_NAME}/a.parquet"),
-        ("data/../x_${CARGO_PKG_NAME}.parquet", "../x_${CARGO_PKG_NAME}.parquet"),
-        ("${CARGO_MANIFEST_DIR}/a.parquet", "${CARGO_MANIFEST_DIR}/a.parquet"),
-        ("data/$${x}.parquet", "../data/$${x}.parquet"),
-    ] {
-        let plan = plan(&GOOD.replace("data/a.parquet", written), &[]).unwrap();
-        assert_eq!(plan.from_output.store, expected);
-        assert_eq!(plan.resolved["store"]["path"], written);
-    }
 }
 
 #[test]

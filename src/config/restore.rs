@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::environment::Environment;
-use super::error::{Complaint, ConfigError, Place};
+use super::error::{Complaint, KeyError, Place};
 use super::load::wrong_type;
 use super::plan::{self, Places, Plan, TRANSFORM};
 use super::prepare::is_matrix_file;
@@ -34,6 +34,15 @@ impl Moved {
     }
 }
 
+/// A manifest gives no plan.
+#[derive(Debug)]
+pub enum RestoreError {
+    /// Its pipeline is none that this version writes.
+    Pipeline(Box<KeyError>),
+    /// An environment variable is not what it was.
+    Environment(Box<KeyError>),
+}
+
 /// The plan that the manifest of the output in `out` describes. Inputs are where it names them, seen from the output unless
 /// absolute, or where they have `moved`.
 ///
@@ -42,31 +51,38 @@ impl Moved {
 ///
 /// # Errors
 /// When the description is not one that this version writes; a variable that is not set, or to another value.
-pub fn restore(sealed: &Sealed, moved: &Moved, out: &Path) -> Result<Plan, ConfigError> {
+pub fn restore(sealed: &Sealed, moved: &Moved, out: &Path) -> Result<Plan, RestoreError> {
     let store = sealed.inputs.iter().find(|input| input.role == Section::Store.name());
     let store = store.map_or("", |store| store.fingerprint.as_str());
     let mut environment = Environment::recorded(&sealed.environment, store);
     let plan = over(&sealed.pipeline, &mut environment, out, |environment| places(sealed, moved, out, environment));
     environment.know_all_recorded();
+    let told = |Complaint { key, message, .. }| {
+        let (file, message) = (out.join(MANIFEST), environment.hide(&message).into_owned());
+        Box::new(KeyError { file, place: Place::default(), key, found: None, message, excerpt: None })
+    };
     match plan {
+        Err(Fault::Pipeline(complaint)) => Err(RestoreError::Pipeline(told(complaint))),
+        Err(Fault::Environment(complaint)) => Err(RestoreError::Environment(told(complaint))),
         Ok(plan) => Ok(Plan { environment, ..plan }),
-        Err(Complaint { key, message }) => Err(ConfigError::Key {
-            file: out.join(MANIFEST),
-            place: Place::default(),
-            key,
-            found: None,
-            message: environment.hide(&message).into_owned(),
-        }),
     }
+}
+
+/// What is wrong, before it is told.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Pipeline(Complaint),
+    Environment(Complaint),
 }
 
 fn places(sealed: &Sealed, moved: &Moved, out: &Path, environment: &mut Environment) -> Result<Places, Complaint> {
     let mut named = |role: &str| -> Result<Option<PathBuf>, Complaint> {
         let Some(index) = sealed.inputs.iter().position(|input| input.role == role) else { return Ok(None) };
         let path = environment.expand(&format!("inputs[{index}].path"), &sealed.inputs[index].path);
-        let path = path.map_err(|Complaint { key, message }| {
-            let flag = if role == TRANSFORM { String::new() } else { format!(", or name the place with --{role} PATH") };
-            Complaint { key, message: message + &flag }
+        let path = path.map_err(|Complaint { key, message, .. }| {
+            let flag =
+                if role == TRANSFORM { String::new() } else { format!(", or name the place with --{role} PATH") };
+            Complaint::new(key, message + &flag)
         })?;
         Ok(Some(out.join(path)))
     };
@@ -89,7 +105,7 @@ pub(super) fn over(
     environment: &mut Environment,
     output: &Path,
     places: impl FnOnce(&mut Environment) -> Result<Places, Complaint>,
-) -> Result<Plan, Complaint> {
+) -> Result<Plan, Fault> {
     let in_pipeline = |complaint: Complaint| Complaint { key: format!("pipeline.{}", complaint.key), ..complaint };
     let mut expanded = pipeline.clone();
     // What these say is not asked for.
@@ -97,11 +113,11 @@ pub(super) fn over(
     if is_matrix_file(pipeline["prepare"]["transform"].as_str().unwrap_or_default()) {
         except.push("prepare.transform");
     }
-    environment.expand_json(&mut expanded, "", &except).map_err(in_pipeline)?;
-    let spec: Spec =
-        serde_path_to_error::deserialize(expanded).map_err(|error| in_pipeline(wrong_type(&error)))?;
-    let mut plan = plan::check(&spec, pipeline, &output.join(MANIFEST), Path::new("")).map_err(in_pipeline)?;
-    let places = places(environment)?;
+    let wrong = |complaint| Fault::Pipeline(in_pipeline(complaint));
+    environment.expand_json(&mut expanded, "", &except).map_err(|unset| Fault::Environment(in_pipeline(unset)))?;
+    let spec: Spec = serde_path_to_error::deserialize(expanded).map_err(|error| wrong(wrong_type(&error)))?;
+    let mut plan = plan::check(&spec, pipeline, &output.join(MANIFEST), Path::new("")).map_err(wrong)?;
+    let places = places(environment).map_err(Fault::Environment)?;
     plan.store.path = places.store;
     for (path, place) in [
         (plan.queries.as_mut().map(|queries| &mut queries.path), places.queries),
@@ -117,4 +133,40 @@ pub(super) fn over(
     }
     plan.output.path = output.into();
     Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::plan::tests::{GOOD, RETRIEVAL, plan};
+
+    #[test]
+    fn what_the_store_says_for_others_is_kept_as_written() {
+        let store = plan(RETRIEVAL, &["store.id=${CARGO_PKG_NAME}", "store.carry=['${CARGO_PKG_NAME}']"]).unwrap();
+        let (queries, resolved) = (store.queries.as_ref().unwrap(), &store.resolved["queries"]);
+        assert_eq!(
+            (queries.id.as_deref(), &queries.carry[..]),
+            (Some("triplet_miner"), &["triplet_miner".to_owned()][..])
+        );
+        assert_eq!(
+            (&resolved["id"], &resolved["carry"][0]),
+            (&"${CARGO_PKG_NAME}".into(), &"${CARGO_PKG_NAME}".into())
+        );
+        let own = plan(RETRIEVAL, &["store.id=${CARGO_PKG_NAME}", "queries.id=triplet_miner"]).unwrap();
+        assert_eq!(own.resolved["queries"]["id"], "triplet_miner", "nobody wrote a variable there");
+    }
+
+    #[test]
+    fn paths_of_the_manifest_name_variables() {
+        for (written, expected) in [
+            ("data/${CARGO_PKG_NAME}/a.parquet", "../data/${CARGO_PKG_NAME}/a.parquet"),
+            ("${CARGO_PKG_NAME}/a.parquet", "../${CARGO_PKG_NAME}/a.parquet"),
+            ("data/../x_${CARGO_PKG_NAME}.parquet", "../x_${CARGO_PKG_NAME}.parquet"),
+            ("${CARGO_MANIFEST_DIR}/a.parquet", "${CARGO_MANIFEST_DIR}/a.parquet"),
+            ("data/$${x}.parquet", "../data/$${x}.parquet"),
+        ] {
+            let named = plan(&GOOD.replace("data/a.parquet", written), &[]).unwrap();
+            assert_eq!(named.from_output.store, expected);
+            assert_eq!(named.resolved["store"]["path"], written);
+        }
+    }
 }

@@ -30,7 +30,7 @@ fn walk(table: &toml::Table, node: &Value, root: &Value, path: &str) -> Result<(
             };
             let section = if path.is_empty() { "a pipeline".to_owned() } else { format!("[{path}]") };
             let all = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(Complaint::new(full, format!("unknown key; {hint}{section} knows {all}")));
+            return Err(Complaint::of_key(full, format!("unknown key; {hint}{section} knows {all}")));
         };
         match value {
             toml::Value::Table(inner) => walk(inner, node, root, &full)?,

@@ -1,11 +1,13 @@
 //! A pipeline as it was written: where a key stands, and what it says there.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::environment::Environment;
-use super::error::{Complaint, ConfigError, Place};
+use super::error::{Complaint, ConfigError, KeyError, Place};
+use super::excerpt::{self, Part};
 use crate::words::without_credentials;
 
 /// The text of a pipeline file, and what `--set` made of it.
@@ -20,14 +22,17 @@ pub struct Written {
 
 impl Written {
     /// What is wrong with a key, told with its place.
-    pub(super) fn complain(&self, Complaint { key, message }: Complaint, environment: &Environment) -> ConfigError {
-        ConfigError::Key {
+    pub(super) fn complain(&self, complaint: Complaint, environment: &Environment) -> ConfigError {
+        let Complaint { key, message, part } = complaint;
+        let error = KeyError {
             file: self.file.clone(),
             place: self.place(&key),
             found: self.found(&key),
+            excerpt: self.excerpt(&key, &part),
             message: without_credentials(&environment.hide(&message)).into_owned(),
             key,
-        }
+        };
+        Box::new(error).into()
     }
 
     fn found(&self, key: &str) -> Option<String> {
@@ -49,24 +54,41 @@ impl Written {
         said
     }
 
-    /// What is wrong with the text of a key of a section, as only the data shows. `text` is what it says where nobody wrote it.
-    pub fn refuted(&self, section: &str, key: &str, text: &str, message: String) -> ConfigError {
+    /// What is wrong with an expression, as only the data shows: with all of it, or these bytes. `text` is what it says where
+    /// nobody wrote it.
+    pub fn refuted(
+        &self,
+        section: &str,
+        key: &str,
+        text: &str,
+        message: String,
+        bytes: Option<Range<usize>>,
+    ) -> ConfigError {
         let own = format!("{section}.{key}");
         // What [queries] and [pairs] do not say, [store] says.
         let inherited = format!("store.{key}");
-        let place = self.place(&own).0.or_else(|| self.place(&inherited).0);
-        let found = self.found(&own).or_else(|| self.found(&inherited));
-        ConfigError::Key {
+        let said = if lookup(&self.table, &own).is_some() { &own } else { &inherited };
+        let error = KeyError {
             file: self.file.clone(),
-            place: Place(place),
+            place: self.place(said),
+            found: self.found(said).or_else(|| Some(format!("{text:?}"))),
+            excerpt: self.excerpt(said, &bytes.map_or(Part::Value, Part::Within)),
             key: own,
-            found: found.or_else(|| Some(format!("{text:?}"))),
             message,
+        };
+        Box::new(error).into()
+    }
+
+    /// The line of the file that says what a key is, with a caret under a part of it; or the `--set` that does.
+    pub fn excerpt(&self, key: &str, part: &Part) -> Option<String> {
+        match overriding(&self.set, key) {
+            Some(argument) => Some(format!("  = by --set {}", without_credentials(argument))),
+            None => excerpt::excerpt(&without_credentials(&self.text), key, part),
         }
     }
 
     fn place(&self, key: &str) -> Place {
-        Place(if overrides(&self.set, key) { None } else { place(&self.text, key) })
+        Place(if overriding(&self.set, key).is_some() { None } else { excerpt::place(&self.text, key) })
     }
 }
 
@@ -80,28 +102,10 @@ fn lookup<'a>(table: &'a toml::Table, key: &str) -> Option<&'a toml::Value> {
     })
 }
 
-/// Whether a `--set` gave the value of a key, or of a section or list around it.
-fn overrides(set: &[String], key: &str) -> bool {
-    set.iter().filter_map(|argument| argument.split_once('=')).any(|(path, _)| {
-        key.strip_prefix(path.trim()).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+/// The `--set` that gave the value of a key, or of a section or list around it.
+fn overriding<'a>(set: &'a [String], key: &str) -> Option<&'a String> {
+    set.iter().rev().find(|argument| {
+        let path = argument.split_once('=').map_or("", |(path, _)| path.trim());
+        key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     })
-}
-
-/// Line and column of a key in the file, from 1; of a list's element, those of the list.
-fn place(text: &str, key: &str) -> Option<(usize, usize)> {
-    let root = toml::de::DeTable::parse(text).ok()?;
-    let mut table = root.get_ref();
-    let list = key.split('[').next()?;
-    let mut keys = list.split('.').peekable();
-    loop {
-        let name = keys.next()?;
-        let (found, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
-        if keys.peek().is_none() {
-            let before = &text[..found.span().start];
-            let line = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-            return Some((line, column));
-        }
-        table = value.get_ref().as_table()?;
-    }
 }

@@ -85,6 +85,8 @@ pub struct TooFewClasses {
     asked: u32,
     what: &'static str,
     found: u64,
+    /// The line of the file that asks for it.
+    pub excerpt: Option<String>,
 }
 
 /// A job with what it was told from.
@@ -220,7 +222,10 @@ impl Job {
             (None, None) => ("classes with two rows or more, and the store has", self.pairing_classes),
         };
         match found < u64::from(asked) {
-            true => Err(TooFewClasses { file: plan.file.clone(), key, asked, what, found }),
+            true => {
+                let excerpt = plan.excerpt(key);
+                Err(TooFewClasses { file: plan.file.clone(), key, asked, what, found, excerpt })
+            }
             false => Ok(()),
         }
     }

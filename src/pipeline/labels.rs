@@ -16,6 +16,8 @@ pub struct SeveralLabels {
     label: String,
     why: &'static str,
     cure: &'static str,
+    /// The line of the file that asks for it.
+    pub excerpt: Option<String>,
 }
 
 /// # Errors
@@ -55,7 +57,8 @@ pub fn check(plan: &Plan, survey: &Surveys) -> Result<(), SeveralLabels> {
         None => Ok(()),
         Some((_, key, why, cure)) => {
             let label = plan.resolved["store"]["label"].as_str().unwrap_or_default().to_owned();
-            Err(SeveralLabels { file: plan.file.clone(), key, label, why, cure })
+            let excerpt = plan.excerpt(key.split(' ').next().unwrap_or_default());
+            Err(SeveralLabels { file: plan.file.clone(), key, label, why, cure, excerpt })
         }
     }
 }

@@ -17,6 +17,7 @@ mod stages;
 mod veiled;
 mod verify;
 
+pub use crate::config::Moved;
 pub use brake::{Brake, Interrupted};
 pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
@@ -26,7 +27,6 @@ pub use job::TooFewClasses;
 pub use labels::SeveralLabels;
 pub use lock::{Holder, LockError};
 pub use scratch::{Leftovers, Scratch, ScratchError};
-pub use crate::config::Moved;
 pub use veiled::Veiled;
 pub use verify::verify;
 
@@ -74,7 +74,8 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let path = plan.output.path.clone();
         if manifest::check_destination(&plan.output, &fingerprint)? == Destination::Current {
             let littered = Scratch::sweep(plan, || stages::scratch_key(&fingerprint)).err();
-            let summary = report::read(&path).ok().map(|summary| Summary { output: stages::shown_output(plan), ..summary });
+            let summary =
+                report::read(&path).ok().map(|summary| Summary { output: stages::shown_output(plan), ..summary });
             return Ok(Outcome { summary, already: true, littered, path });
         }
 

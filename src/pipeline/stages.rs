@@ -42,14 +42,17 @@ pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
 /// What is wrong with an expression, told of what is written and not of what the environment made of it.
 fn as_written(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
     let Some(SurveyError::Selection { path, source }) = error.downcast_ref() else { return error };
-    let SelectionError::Expression(ExpressionError { section, key, text, fault }) = source.as_ref() else {
-        return error;
-    };
+    let SelectionError::Expression(expression) = source.as_ref() else { return error };
+    let ExpressionError { section, key, text, fault } = expression;
     let section = section.name();
     let told = plan.environment.hide_words(&format!("{}: {fault}", path.display())).into_owned();
     let said = plan.resolved.pointer(&format!("/{section}/{}", key.replace('.', "/")));
     match (&plan.written, said.and_then(Value::as_str)) {
-        (Some(written), _) => written.refuted(section, key, text, told).into(),
+        (Some(written), said) => {
+            let place = expression.place();
+            let place = said.and_then(|said| plan.environment.unexpanded(said, place?));
+            written.refuted(section, key, text, told, place).into()
+        }
         (None, Some(written)) if written != text => {
             let shown = format!("{section}.{key} = {written:?}: {told}");
             Veiled::new(shown, error).into()
@@ -382,13 +385,7 @@ pub struct Origin {
 }
 
 /// What the manifest says beside what is counted while it is written.
-pub fn facts(
-    plan: &Plan,
-    store: &Prepared,
-    origin: Origin,
-    index: &Searcher,
-    recall: Option<Recall>,
-) -> Facts {
+pub fn facts(plan: &Plan, store: &Prepared, origin: Origin, index: &Searcher, recall: Option<Recall>) -> Facts {
     let Origin { inputs, environment, fingerprint } = origin;
     let effort = index.effort;
     let Choice { index, reason } = index.choice.clone();
@@ -401,7 +398,14 @@ pub fn facts(
         effort,
         recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
     };
-    Facts { program: program::VERSION.into(), fingerprint, pipeline: plan.resolved.clone(), environment, inputs, search }
+    Facts {
+        program: program::VERSION.into(),
+        fingerprint,
+        pipeline: plan.resolved.clone(),
+        environment,
+        inputs,
+        search,
+    }
 }
 
 /// For sorts, where neither the plan nor the system says how much memory there is.

@@ -11,8 +11,8 @@ use super::engine::{Control, Engine};
 use super::job::{Job, appraise};
 use super::stages;
 use super::veiled::veil;
-use crate::config::{self, Environment, Moved, Plan};
-use crate::manifest::{self, Asked, Completeness, Layout, Sealed, Verdict};
+use crate::config::{self, ConfigError, Environment, KeyError, Moved, Plan, RestoreError};
+use crate::manifest::{self, Asked, Checked, Completeness, Finding, Layout, Sealed, Verdict};
 use crate::mine::{self, Harvest, Quotas};
 use crate::search::{Brute, Index, Search};
 use crate::store::{ListError, Row, Section, SurveyError};
@@ -34,7 +34,11 @@ pub fn verify(
     control: &Control,
 ) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
-    let mut plan = config::restore(&sealed, moved, out)?;
+    let mut plan = match config::restore(&sealed, moved, out) {
+        Ok(plan) => plan,
+        Err(RestoreError::Environment(error)) => return Err(ConfigError::from(error).into()),
+        Err(RestoreError::Pipeline(error)) => return Ok(refuted(*error)),
+    };
     plan.run.memory = memory;
     let engine = Engine::new(0, control)?;
     let verdict = engine.install(|| {
@@ -108,7 +112,8 @@ fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::Error {
         Some(SurveyError::List(ListError::Missing { path } | ListError::NoMatch { path })) => Some(path.clone()),
         _ => None,
     };
-    match plan.places().inputs().find(|(section, path)| moved.to(*section).is_none() && missing.as_ref() == Some(*path)) {
+    match plan.places().inputs().find(|(section, path)| moved.to(*section).is_none() && missing.as_ref() == Some(*path))
+    {
         None => error,
         Some((section, _)) => {
             let (name, verb) = (section.name(), if section == Section::Store { "is" } else { "are" });
@@ -116,6 +121,17 @@ fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::Error {
                 "the {name} {verb} not where the manifest says; if moved, name the place with --{name} PATH"
             ))
         }
+    }
+}
+
+/// Of a pipeline that is none.
+fn refuted(KeyError { key, message, .. }: KeyError) -> Verdict {
+    let (file, expected) = (manifest::MANIFEST.to_owned(), "a pipeline that this version writes".to_owned());
+    Verdict {
+        findings: vec![Finding { file, row: None, column: Some(key), found: message, expected }],
+        total: 1,
+        checked: Checked::default(),
+        unchecked: vec!["anything else: nobody can tell what was asked".to_owned()],
     }
 }
 

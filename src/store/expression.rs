@@ -1,6 +1,7 @@
 //! What a pipeline says of columns, resolved against the columns there are.
 
 use std::fmt;
+use std::ops::Range;
 
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -13,6 +14,7 @@ use datafusion::logical_expr::sqlparser::tokenizer::{Token, Tokenizer};
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 
 use super::Section;
+use super::locate::locate;
 use super::session::{Means, session};
 use super::types::{describe, is_id};
 
@@ -29,6 +31,13 @@ pub struct ExpressionError {
 
 /// Characters of an expression that are shown.
 const SHOWN: usize = 500;
+
+impl ExpressionError {
+    /// The bytes of the text that the fault is about, where it tells.
+    pub fn place(&self) -> Option<Range<usize>> {
+        locate(&self.text, &self.fault)
+    }
+}
 
 impl fmt::Display for ExpressionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

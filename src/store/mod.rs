@@ -23,6 +23,7 @@ mod label_codes;
 mod layout;
 mod link_table;
 mod links;
+mod locate;
 mod look_alikes;
 mod matrix;
 pub(crate) mod npy;

@@ -79,13 +79,44 @@ fn a_wrong_pipeline_has_status_2_and_the_cure() {
     }
     let room = room();
     let wrong = room.miner(&["run", "p.toml", "--set", "mine.margin=-0.2"]).exits(2);
-    let expected = "error: p.toml: mine.margin = -0.2: a margin must be greater than 0, in the metric's own units\n";
+    let expected = "error: p.toml: mine.margin = -0.2: a margin must be greater than 0, in the metric's own units\n  \
+        = by --set mine.margin=-0.2\n";
     assert_eq!(wrong.stderr, expected);
     room.miner(&["run", "missing.toml"]).exits(2);
     room.miner(&["run", "p.toml", "--nonsense"]).exits(2);
     room.miner(&["dig", "p.toml"]).exits(2);
     room.miner(&[]).exits(2);
     assert!(!room.path("out").exists());
+}
+
+/// What is added to a pipeline or said as its label, and what an error about it shows: a line, and in it where the caret begins and
+/// how long it is.
+const WRONG: [(&str, &str, usize, &str, usize, usize); 9] = [
+    ("[mine]\nmargin = -0.2\n", "label", 9, "margin = -0.2", 9, 4),
+    ("[mine]\nmargn = 0.2\n", "label", 9, "margn = 0.2", 0, 5),
+    ("[mine]\nfallback = ['easy', 'hrd']\n", "label", 9, "fallback = ['easy', 'hrd']", 20, 5),
+    ("[mine]\npick = 7\n", "label", 9, "pick = 7", 7, 1),
+    ("[scores]\n", "label", 8, "[scores]", 1, 6),
+    ("[batches]\nkind = 'pk'\nclasses = 99\n", "label", 10, "classes = 99", 10, 2),
+    ("", "lower(lable)", 5, "label = 'lower(lable)'", 15, 5),
+    ("", "label ||", 5, "label = 'label ||'", 17, 1),
+    ("", "${NAME} || ) x", 5, "label = '${NAME} || ) x'", 20, 1),
+];
+
+#[test]
+fn an_error_shows_the_line_with_a_caret() {
+    let room = Room::new();
+    for (extra, label, number, line, begin, length) in WRONG {
+        let path = sample("digits.parquet");
+        let store = format!("[store]\npath = '{path}'\nid = 'id'\nembedding = 'embedding'\nlabel = '{label}'\n");
+        room.write("p.toml", &format!("{store}[output]\npath = 'out'\n{extra}"));
+        let told = room.command(&["plan", "p.toml"]).env("NAME", "label").output().unwrap();
+        let told = String::from_utf8(told.stderr).unwrap();
+        let margin = " ".repeat(number.to_string().len());
+        let carets = " ".repeat(begin) + &"^".repeat(length);
+        let expected = format!("\n{margin} |\n{number} | {line}\n{margin} | {carets}\n");
+        assert!(told.starts_with("error: p.toml:") && told.ends_with(&expected), "{extra}{label}: {told}");
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn no_file_and_no_message_of_a_run_tells_it() {
     assert!(planned.stdout.contains("data/${SECRET}/store.parquet"), "{}", planned.stdout);
     miner(&room, &KNOWN, &["plan", "p.toml", "--json", "--calibrate"]).exits(0);
     let ran = miner(&room, &KNOWN, &["run", "p.toml"]).exits(0);
-    assert!(ran.stdout.contains("about ${SECRET} → ./out/${SECRET}"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("about ${SECRET} → out/${SECRET}"), "{}", ran.stdout);
     let already = miner(&room, &KNOWN, &["run", "p.toml"]).exits(0);
     assert!(already.stdout.contains("out/${SECRET} is already complete"), "{}", already.stdout);
     miner(&room, &KNOWN, &["run", "p.toml", "--json"]).exits(0);
@@ -82,7 +82,7 @@ fn no_file_and_no_message_of_a_run_tells_it() {
     assert_eq!(sealed["inputs"][0]["path"], "../../data/${SECRET}/store.parquet");
     assert_eq!(sealed["environment"]["SECRET"].as_str().unwrap().len(), 16);
     let report: serde_json::Value = serde_json::from_slice(&fs::read(out.join("report.json")).unwrap()).unwrap();
-    assert_eq!((&report["name"], &report["output"]), (&"about ${SECRET}".into(), &"./out/${SECRET}".into()));
+    assert_eq!((&report["name"], &report["output"]), (&"about ${SECRET}".into(), &"out/${SECRET}".into()));
 
     // Where the shell typed the path, its own words come back; a link has another name.
     std::os::unix::fs::symlink(&out, room.path("link")).unwrap();
@@ -138,7 +138,7 @@ fn no_error_tells_it() {
         ("store.groups={ team = '${SECRET}(1)' }", 2, "${SECRET}(1)"),
         ("store.path=nowhere/${SECRET}.parquet", 3, "nowhere/${SECRET}.parquet: no such file"),
         ("store.path=https://me:${SECRET}@host/x.parquet?sig=${SECRET}", 2, "\"https://…@host/x.parquet?…\""),
-        ("output.path=data/${SECRET}", 2, "would replace the store, ./data/${SECRET}/store.parquet"),
+        ("output.path=data/${SECRET}", 2, "would replace the store, data/${SECRET}/store.parquet"),
         ("output.columns=${SECRET}", 2, "output.columns = \"${SECRET}\""),
         ("prepare.transform=${SECRET}", 2, "prepare.transform = \"${SECRET}\""),
         ("prepare.transform=${SECRET}.npy", 3, "${SECRET}.npy"),
@@ -185,17 +185,28 @@ fn verify_asks_for_the_values_that_it_needs() {
     room.write("p.toml", &PIPELINE.replace("${SECRET}", "${A}").replace("'${A}'", "'${B}'").replace("out/${A}", "out"));
     let both = [("A", SECRET), ("B", "blue")];
     miner(&room, &both, &["run", "p.toml", "--quiet"]).exits(0);
-    let verify = |environment: &[(&str, &str)], more: &[&str]| {
-        miner(&room, environment, &[&["verify", "out"], more].concat())
-    };
+    let verify =
+        |environment: &[(&str, &str)], more: &[&str]| miner(&room, environment, &[&["verify", "out"], more].concat());
     let moved = ["--store", "store.parquet"];
     verify(&both, &[]).exits(0);
     verify(&both[1..], &moved).exits(0);
     for (environment, more, told) in [
-        (&[("A", SECRET)][..], &[][..], "out/manifest.json: pipeline.store.label: the environment variable B is not set; set it to what it was"),
+        (
+            &[("A", SECRET)][..],
+            &[][..],
+            "out/manifest.json: pipeline.store.label: the environment variable B is not set; set it to what it was",
+        ),
         (&[], &moved[..], "the environment variable B is not set"),
-        (&both[1..], &[], "out/manifest.json: inputs[0].path: the environment variable A is not set; set it to what it was when this output was made, or name the place with --store PATH"),
-        (&[("A", SECRET), ("B", "green")], &[], "the environment variable B has another value than it had then; set it to what it was"),
+        (
+            &both[1..],
+            &[],
+            "out/manifest.json: inputs[0].path: the environment variable A is not set; set it to what it was when this output was made, or name the place with --store PATH",
+        ),
+        (
+            &[("A", SECRET), ("B", "green")],
+            &[],
+            "the environment variable B has another value than it had then; set it to what it was",
+        ),
         (&[("A", "data"), ("B", "blue")], &[], "the environment variable A has another value than it had then"),
     ] {
         let refused = verify(environment, more).exits(2);

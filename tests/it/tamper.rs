@@ -179,6 +179,11 @@ fn another_origin_is_found() {
     sealed.refused("another margin", &["fingerprint"], |out| {
         edit_manifest(out, |sealed| sealed["pipeline"]["mine"]["margin"] = json!(0.3));
     });
+    for (key, told) in [("margn", "pipeline.mine.margn"), ("pick", "pipeline.mine.pick")] {
+        sealed.refused(key, &["manifest.json", told, "a pipeline that this version writes"], |out| {
+            edit_manifest(out, |sealed| sealed["pipeline"]["mine"][key] = json!(7));
+        });
+    }
     sealed.refused("another fingerprint", &["fingerprint"], |out| {
         edit_manifest(out, |sealed| sealed["fingerprint"] = json!("0".repeat(64)));
     });
