@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     let work = || {
         dispatch(&cli.command).unwrap_or_else(|error| {
             output::complain(&status::message(&error));
-            status::excerpt(&error).into_iter().for_each(output::aside);
+            status::excerpt(&error).into_iter().for_each(output::below);
             Status::of(&error)
         })
     };

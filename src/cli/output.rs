@@ -55,6 +55,11 @@ pub fn aside(line: &str) {
     put_aside(&words::visible(line).to_string());
 }
 
+/// Lines laid out here, below what was complained of.
+pub fn below(lines: &str) {
+    put_aside(&words::visible_lines(lines));
+}
+
 /// Where standard error is closed, nobody is there to be told.
 fn put_aside(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
