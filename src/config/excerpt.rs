@@ -102,7 +102,7 @@ a || b\"\"\"
 bands = { hard = 1, semi-hard = 2 }
 fallback = ['easy', 'hrd']
 [mine.positives]
-pick = 'al\\u006c'
+pick = \"al\\u006c\"
 ";
 
     /// The line and what the caret is under.
@@ -133,7 +133,7 @@ pick = 'al\\u006c'
             ("mine.fallback[1]", Part::Value, 8, "'hrd'"),
             ("mine.fallback[7]", Part::Value, 8, "['easy', 'hrd']"),
             ("mine.positives", Part::Value, 9, "positives"),
-            ("mine.positives.pick", Part::Within(0..1), 10, "'al\\u006c'"),
+            ("mine.positives.pick", Part::Within(0..1), 10, "\"al\\u006c\""),
         ] {
             assert_eq!(marked(key, part.clone()), (line, expected.to_owned()), "{key} {part:?}");
         }
