@@ -11,7 +11,7 @@ use super::{output, progress, signals};
 
 /// Check an output: every file, and every triplet made anew from the store
 ///
-/// Trusts nothing the output says. The store is found where the manifest says it was, unless --store names it.
+/// Trusts nothing the output says, and says what it proved and what it could not check. The store is found where the manifest says it was, unless --store names it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store moved.parquet --full")]
 pub struct Args {

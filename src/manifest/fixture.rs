@@ -142,11 +142,16 @@ pub(super) fn inputs() -> Vec<Input> {
     vec![Input { role, path, bytes: 1_000, rows: 60, fingerprint: "f00d".to_owned() }]
 }
 
+/// What it says of its search.
+pub(super) fn search() -> SearchFacts {
+    let index = Index::Exact;
+    SearchFacts { index, reason: None, hnsw: None, shards: None, effort: None, few: None, recall: None }
+}
+
 /// What the manifest of a run of this fixture says; `name` makes its fingerprint.
 pub(super) fn facts(name: &str) -> Facts {
     let pipeline = json!({ "name": name, "mine": { "margin": 0.2 } });
-    let search =
-        SearchFacts { index: Index::Exact, reason: None, hnsw: None, shards: None, effort: None, recall: None };
+    let search = search();
     let (program, inputs) = ("0.1.0".to_owned(), inputs());
     let environment = BTreeMap::new();
     let fingerprint = fingerprint(&inputs, &pipeline, &environment, &program);

@@ -40,5 +40,8 @@ pub use sealed::{
     BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts,
 };
 pub use sides::SUSPECTS;
-pub use verify::{Asked, Checked, Completeness, Finding, Verdict, verify};
+pub use verify::{
+    ANCHORS_AT_A_TIME, Asked, Checked, Completeness, Finding, MineAgain, Miner, Searched, Verdict, another, is_forged,
+    refuted, verify,
+};
 pub use write::{ColumnsError, Facts, Material, WriteError, check_columns, write};

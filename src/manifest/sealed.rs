@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::disk::untrusted::{self, Refused};
-use crate::mine::{self, Balanced, Band, Batched, Interval, Reason};
+use crate::mine::{self, Balanced, Band, Batched, Interval, Reason, Tuned};
 use crate::search::{HnswParams, Index};
 use crate::words;
 
@@ -116,9 +116,19 @@ pub struct SearchFacts {
     /// `ef_search` is doubled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effort: Option<u32>,
+    /// Whether it leaves so few anchors with nothing that those are asked about exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub few: Option<bool>,
     /// Measured on every approximate run; absent from an exact one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recall: Option<Recall>,
+}
+
+impl SearchFacts {
+    /// What an approximate search was tuned to, where both settings are told.
+    pub fn tuned(&self) -> Option<Tuned> {
+        Some(Tuned { effort: self.effort?, few: self.few? })
+    }
 }
 
 /// Recall against exact search, with a 95 % interval.

@@ -30,7 +30,7 @@ pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use nearest::{NEAREST_VECTORS, NearestAccuracy, nearest_accuracy};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};
 pub use positives::has_kin;
-pub use recall::{Interval, Recall, Tuned, measure, tune};
+pub use recall::{Interval, Name, Proportion, Recall, Shares, Tuned, elsewhere, measure, measured, name, tune};
 pub use suspects::copies;
 
 use std::ops::Range;

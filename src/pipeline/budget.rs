@@ -106,10 +106,7 @@ pub struct TooLittleMemory {
 
 impl Budget {
     pub fn of(job: &Job) -> Self {
-        let packing = PACKING.min(job.rows) * (padded(job.dims) as u64 + 64)
-            + job.threads * PLACED.min(job.rows) * (8 * job.dims as u64 + 64);
-        let graph = if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 };
-        let tables = tables(job) + graph;
+        let tables = tables(job) + graphs(job);
         let small = BASE + coders(job) + rejected(job);
         let sort = if job.sorts { SORT } else { 0 };
         let chosen = balance(job).saturating_add(batches(job));
@@ -122,8 +119,7 @@ impl Budget {
             } else {
                 small + job.fitting_bytes.max(nearest(job)) + job.rows * CLASSED_ROW
             },
-            // Beside the tables a copy of the row numbers, and keys while they are sorted.
-            indexing: small + tables + job.rows * 16 + packing.max(training(job)),
+            indexing: small + tables + indexing(job),
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
             writing: (small + tables + job.rows * LISTED_ROW + written + sort).saturating_add(chosen),
         }
@@ -182,7 +178,10 @@ impl Budget {
         let line = LINE + output.members * MEMBER;
         let again = output.again.saturating_mul(TRIPLETS);
         let lines = output.rows.saturating_mul(line).saturating_add(again);
-        let mining = job.threads.saturating_mul(partition(job)).saturating_add(tables(job));
+        // Where the search is opened again, it is made before the rows are read.
+        let graphs = if output.opens { graphs(job) } else { 0 };
+        let mining = job.threads.saturating_mul(partition(job)).saturating_add(tables(job) + graphs);
+        let reading = if output.opens { reading.max(tables(job) + graphs + indexing(job)) } else { reading };
         reading.max(lines.saturating_add(mining).saturating_add(job.rows * LISTED_ROW)).saturating_add(small)
     }
 
@@ -228,6 +227,8 @@ pub struct Output {
     pub members: u64,
     /// Triplets that are mined again, at most.
     pub again: u64,
+    /// Whether an approximate search is opened again.
+    pub opens: bool,
 }
 
 /// Of a row that is checked: its head, part by part and in a list of all, and its place in the files and among the others.
@@ -267,6 +268,19 @@ fn tables(job: &Job) -> u64 {
     let cell = if job.index == Index::Cells { 4 + 4 } else { 0 };
     let held = job.sets.as_ref().map_or(0, |sets| HELD * sets.held);
     job.rows * (INDEXED_ROW + PACKED_ROW + cell + quota + 4 * job.groups) + 16 * job.classes + held
+}
+
+/// What graphs hold of all rows.
+fn graphs(job: &Job) -> u64 {
+    if job.index == Index::Hnsw { job.rows * (4 * job.dims as u64 + NODE) } else { 0 }
+}
+
+/// What making an index takes beside the tables: a copy of the row numbers, keys while they are sorted, and rows being packed or cells
+/// being trained.
+fn indexing(job: &Job) -> u64 {
+    let packing = PACKING.min(job.rows) * (padded(job.dims) as u64 + 64)
+        + job.threads * PLACED.min(job.rows) * (8 * job.dims as u64 + 64);
+    job.rows * 16 + packing.max(training(job))
 }
 
 /// Of cells while they are trained: the sample, placed, quantised and summed, and the centres.

@@ -35,6 +35,12 @@ struct Place {
     lock: Lock,
 }
 
+/// Where an index keeps what took long to make: what training the cells gave, and graphs.
+pub struct Kept {
+    pub cells: PathBuf,
+    pub graphs: PathBuf,
+}
+
 /// The scratch folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchError {
@@ -102,9 +108,10 @@ impl Scratch {
         self.work().run.join("store")
     }
 
-    /// What training the cells gave.
-    pub fn cells(&self) -> PathBuf {
-        self.work().run.join("cells")
+    /// Where the index keeps what it is made of: graphs stay between runs.
+    pub fn kept(&self) -> Kept {
+        let work = self.work();
+        Kept { cells: work.run.join("cells"), graphs: work.root.join(GRAPHS) }
     }
 
     /// Where small results of stages are kept.
@@ -130,11 +137,6 @@ impl Scratch {
     /// Where is noted which parts of it are finished.
     pub fn parts(&self) -> PathBuf {
         self.beside.run.join("parts")
-    }
-
-    /// Where graphs stay between runs.
-    pub fn graphs(&self) -> PathBuf {
-        self.work().root.join(GRAPHS)
     }
 
     /// Removes what only this run needed; the graphs stay if there are any.

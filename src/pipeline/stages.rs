@@ -1,7 +1,7 @@
 //! The stages of a run, each with its place in the progress and its line in the report.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -15,12 +15,12 @@ use super::job::Job;
 use super::labels;
 use super::notes::noted;
 use super::program;
-use super::scratch::{Leftovers, Scratch, ScratchError};
+use super::scratch::{Kept, Leftovers, Scratch, ScratchError};
 use super::veiled::Veiled;
 use crate::config::{Plan, ProofError, TRANSFORM};
 use crate::kernel::Metric;
 use crate::manifest::{self, Aside, Draft, Facts, Harvests, Input, Material, SearchFacts};
-use crate::mine::{self, Audit, Quotas, Recall};
+use crate::mine::{self, Audit, Quotas, Recall, Tuned};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{
@@ -85,6 +85,16 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
         fingerprint: matrix.fingerprint.clone(),
     }));
     inputs
+}
+
+/// The same where the inputs cannot be surveyed as the pipeline says: those whose files can be read at all.
+pub fn identities(plan: &Plan) -> Vec<Input> {
+    let input = |section: Section, path: &Path| {
+        let (bytes, rows, fingerprint) = store::identify(path).ok()?;
+        Some(Input { role: section.name().into(), path: path.display().to_string(), bytes, rows, fingerprint })
+    };
+    let places = plan.places();
+    places.inputs().filter_map(|(section, path)| input(section, path)).collect()
 }
 
 /// What names a run's scratch: that an interrupted one is gone on from by the very same program alone, see
@@ -202,7 +212,7 @@ pub struct Searcher<'s> {
     pub choice: Choice,
     index: Opened<'s>,
     /// What an approximate search was tuned to.
-    effort: Option<u32>,
+    tuned: Option<Tuned>,
 }
 
 enum Opened<'s> {
@@ -210,13 +220,34 @@ enum Opened<'s> {
     Approximate(Box<dyn Tunable + 's>),
 }
 
-impl Searcher<'_> {
-    fn search(&self) -> &dyn Search {
+impl<'s> Searcher<'s> {
+    pub fn search(&self) -> &dyn Search {
         match &self.index {
             Opened::Exact(search) => search.as_ref(),
             Opened::Approximate(search) => search.as_ref(),
         }
     }
+
+    /// The search that looks at every pair.
+    pub fn exact(&self) -> &dyn Search {
+        match &self.index {
+            Opened::Exact(search) => search.as_ref(),
+            Opened::Approximate(search) => search.exact(),
+        }
+    }
+
+    /// An approximate search, to be set.
+    pub fn tunable(&mut self) -> Option<&mut (dyn Tunable + 's)> {
+        match &mut self.index {
+            Opened::Exact(_) => None,
+            Opened::Approximate(search) => Some(search.as_mut()),
+        }
+    }
+}
+
+/// The index that a plan and the shape of a store choose.
+pub fn choice(plan: &Plan, store: &Prepared) -> Choice {
+    search::choose(&plan.search, store.corpus().len() as u64, mine::candidates(store) as u64, store.dims())
 }
 
 /// Chooses the index and opens it: cells are trained, graphs built or reloaded where they were kept.
@@ -224,24 +255,24 @@ pub fn index<'s>(
     plan: &Plan,
     survey: &Surveys,
     store: &'s Prepared,
-    scratch: &Scratch,
+    kept: &Kept,
     engine: &Engine,
     watch: &mut Watch,
 ) -> anyhow::Result<Searcher<'s>> {
     let rows = store.corpus().len() as u64;
-    let mut choice = search::choose(&plan.search, rows, mine::candidates(store) as u64, store.dims());
+    let mut choice = choice(plan, store);
     let unlabelled = plan.mine.negatives.unlabelled;
     watch.stage("index", Some(rows), Unit::Rows, |stage| {
         let index = match choice.index {
             Index::Hnsw => {
                 let key = graph_key(plan, survey)?;
                 let advance = |rows| stage.advance(rows);
-                let graphs = Hnsw::open(store, &plan.search.hnsw, unlabelled, &scratch.graphs(), &key, &advance)?;
+                let graphs = Hnsw::open(store, &plan.search.hnsw, unlabelled, &kept.graphs, &key, &advance)?;
                 Opened::Approximate(Box::new(graphs))
             }
             Index::Cells => {
-                let kept = scratch.cells();
-                let cells = Cells::open(store, plan.search.cells.cells, unlabelled, Some(&kept)).context(NO_ROOM)?;
+                let cells = plan.search.cells.cells;
+                let cells = Cells::open(store, cells, unlabelled, Some(&kept.cells)).context(NO_ROOM)?;
                 choice.reason += &format!("; {} cells", cells.cells());
                 Opened::Approximate(Box::new(cells))
             }
@@ -249,7 +280,7 @@ pub fn index<'s>(
         };
         engine.go_on()?;
         let summary = format!("{}: {}", choice.index.name(), choice.reason);
-        Ok((Searcher { choice, index, effort: None }, summary))
+        Ok((Searcher { choice, index, tuned: None }, summary))
     })
 }
 
@@ -264,12 +295,12 @@ pub fn tune(
 ) -> anyhow::Result<()> {
     let Opened::Approximate(search) = &mut index.index else { return Ok(()) };
     let target = plan.search.target_recall;
-    index.effort = watch.stage("tune", None, Unit::Anchors, |_| {
+    index.tuned = watch.stage("tune", None, Unit::Anchors, |_| {
         let tune = || mine::tune(store, search.as_mut(), &plan.mine, quotas, target);
         let tuned = noted(&scratch.notes(), "tuned", tune)?;
         tuned.apply(search.as_mut());
-        let effort = tuned.effort;
-        Ok((Some(effort), format!("effort {effort} of {} for a recall of {target}", search.efforts() - 1)))
+        let summary = format!("effort {} of {} for a recall of {target}", tuned.effort, search.efforts() - 1);
+        Ok((Some(tuned), summary))
     })?;
     Ok(())
 }
@@ -387,24 +418,30 @@ pub struct Origin {
 /// What the manifest says beside what is counted while it is written.
 pub fn facts(plan: &Plan, store: &Prepared, origin: Origin, index: &Searcher, recall: Option<Recall>) -> Facts {
     let Origin { inputs, environment, fingerprint } = origin;
-    let effort = index.effort;
-    let Choice { index, reason } = index.choice.clone();
+    let recall = recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall));
+    let search = search_facts(plan, store, &index.choice, index.tuned, recall);
+    let (program, pipeline) = (program::VERSION.into(), plan.resolved.clone());
+    Facts { program, fingerprint, pipeline, environment, inputs, search }
+}
+
+/// What the manifest says of the search.
+pub fn search_facts(
+    plan: &Plan,
+    store: &Prepared,
+    choice: &Choice,
+    tuned: Option<Tuned>,
+    recall: Option<manifest::Recall>,
+) -> SearchFacts {
+    let Choice { index, reason } = choice.clone();
     let graph = index == Index::Hnsw;
-    let search = SearchFacts {
+    SearchFacts {
         index,
         reason: Some(reason),
         hnsw: graph.then_some(plan.search.hnsw),
         shards: graph.then(|| Hnsw::shards(store.corpus().end)),
-        effort,
-        recall: recall.map(|recall| manifest::Recall::new(plan.search.target_recall, recall)),
-    };
-    Facts {
-        program: program::VERSION.into(),
-        fingerprint,
-        pipeline: plan.resolved.clone(),
-        environment,
-        inputs,
-        search,
+        effort: tuned.map(|tuned| tuned.effort),
+        few: tuned.map(|tuned| tuned.few),
+        recall,
     }
 }
 

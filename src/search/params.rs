@@ -27,6 +27,11 @@ impl Index {
             Self::Hnsw => "hnsw",
         }
     }
+
+    /// Whether it may miss rows.
+    pub fn is_approximate(self) -> bool {
+        matches!(self, Self::Cells | Self::Hnsw)
+    }
 }
 
 /// Parameters of the graph.

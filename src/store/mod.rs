@@ -73,7 +73,7 @@ pub use scan::ScanError;
 pub use selection::SelectionError;
 pub use session::{Means, session};
 pub use spill::Spill;
-pub use survey::{DimensionsDiffer, InputFile, Survey, SurveyError, Surveys, survey};
+pub use survey::{DimensionsDiffer, InputFile, Survey, SurveyError, Surveys, identify, survey};
 pub use usable::Useless;
 pub use vet::Unsound;
 

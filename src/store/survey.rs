@@ -428,6 +428,17 @@ pub(super) fn read_sizes(files: &[InputFile], used: &BTreeSet<String>) -> (u64, 
     (plain / rows.max(1), largest)
 }
 
+/// What tells the content of a table, whatever its columns are for: of all files their bytes, their rows and their fingerprint, as
+/// [`Survey::fingerprint`] and [`LinkSurvey::fingerprint`] tell it.
+///
+/// # Errors
+/// A file cannot be read, or is no Parquet file.
+pub fn identify(path: &Path) -> Result<(u64, u64, String), SurveyError> {
+    let files = read_footers(path)?;
+    let sum = |of: fn(&InputFile) -> u64| files.iter().map(of).sum();
+    Ok((sum(|file| file.bytes), sum(|file| file.rows), fingerprint(&files)?))
+}
+
 pub(super) fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {
     let hashes: Vec<io::Result<blake3::Hash>> = files.par_iter().map(|file| hash_file(&file.path)).collect();
     let mut whole = blake3::Hasher::new();

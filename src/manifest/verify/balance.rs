@@ -1,7 +1,7 @@
 //! Balance: nothing beyond what it allows, and what the manifest says of it.
 
 use super::Asked;
-use super::finding::{Findings, Unchecked};
+use super::finding::{Findings, Told};
 use super::whole::Run;
 use crate::manifest::cut::ticket_of;
 use crate::manifest::layout::{Grain, Sheet};
@@ -12,7 +12,7 @@ use crate::mine::{self, Balanced, Claimant, LabelCounts, Ration, Triplet};
 use crate::store::Row;
 
 /// Checks the lines of a run against the caps that they must keep to.
-pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings, unchecked: &mut Unchecked) {
+pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings, told: &mut Told) {
     let (store, params) = (run.asked.store, run.asked.mine);
     let balance = params.balance;
     for anchor in run.anchors().filter(|&anchor| !mine::is_anchor(anchor, store, params)) {
@@ -27,7 +27,7 @@ pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings, unc
             }
         }
         if run.all().is_none() {
-            unchecked.add("how often a row is a negative: the rows do not tell all triplets, and not all anchors were mined again");
+            told.unchecked("how often a row is a negative: the rows do not tell all triplets, and not all anchors were mined again");
         }
     }
     let rows = sealed.parts.iter().fold(0u64, |sum, part| sum.saturating_add(part.rows));
@@ -36,24 +36,24 @@ pub(super) fn check(sealed: &Sealed, run: &Run<'_>, findings: &mut Findings, unc
     }
     let Some(balanced) = sealed.balance.filter(|_| balance.is_on()) else {
         if sealed.balance.is_some() || balance.is_on() {
-            let told = |is: bool| if is { "what balance did" } else { "nothing" };
-            findings.key("balance", told(sealed.balance.is_some()), told(balance.is_on()));
+            let named = |is: bool| if is { "what balance did" } else { "nothing" };
+            findings.key("balance", named(sealed.balance.is_some()), named(balance.is_on()));
         }
         return;
     };
     // What was filled again, emptied and cut is known only where all is mined again.
     let (anchors_before, left_out) = before(store, params);
-    let mut told = Balanced { anchors_before, left_out, added_pairs: run.asked.quotas.added(), ..balanced };
+    let mut expected = Balanced { anchors_before, left_out, added_pairs: run.asked.quotas.added(), ..balanced };
     if run.knows_all() {
         let mut of_class = LabelCounts::new(store);
         run.lines().for_each(|line| of_class.add(line.anchor, 1));
-        told.anchors_after = after(store, |row| run.yields(row) == Some(true));
-        told.lines = of_class.spread();
+        expected.anchors_after = after(store, |row| run.yields(row) == Some(true));
+        expected.lines = of_class.spread();
     } else {
-        unchecked.add("what balance left of each class: the rows do not tell, and not all anchors were mined again");
+        told.unchecked("what balance left of each class: the rows do not tell, and not all anchors were mined again");
     }
-    if balanced != told {
-        findings.key("balance", format_args!("{balanced:?}"), format_args!("{told:?}"));
+    if balanced != expected {
+        findings.key("balance", format_args!("{balanced:?}"), format_args!("{expected:?}"));
     }
 }
 

@@ -11,19 +11,33 @@ use crate::manifest::parts::TRIPLETS;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::select::why_empty;
 use crate::manifest::sides::UNMINED;
-use crate::mine::{Harvest, Reason, Triplet};
+use crate::mine::{Harvest, Reason, Suspect, Triplet};
+use crate::search::lottery::combine;
 use crate::store::{Prepared, Row};
 
 /// Mines rows, given in ascending order, as the run should have.
 pub type MineAgain<'a> = dyn Fn(&[Row]) -> Result<Harvest, String> + Sync + 'a;
 
+/// A way to mine anchors again.
+#[derive(Clone, Copy)]
+pub struct Miner<'a> {
+    /// As in `by brute force`.
+    pub name: &'static str,
+    pub mine: &'a MineAgain<'a>,
+}
+
 /// How many anchors to mine again, and how.
 #[derive(Clone, Copy)]
 pub struct Completeness<'a> {
-    /// At most; `usize::MAX` for all.
+    /// Anchors whose yield must be the same, at most; `usize::MAX` for all.
     pub anchors: usize,
-    /// Must be the search that the run claims: the yield is compared for equality.
-    pub mine: &'a MineAgain<'a>,
+    /// By the search that the run claims; none where that is not opened again.
+    pub again: Option<Miner<'a>>,
+    /// Of an approximate run, anchors beside those it measured its recall on, at most.
+    pub others: usize,
+    /// For the anchors that it measured on, and for the others.
+    pub exact: Miner<'a>,
+    pub oracle: Miner<'a>,
 }
 
 /// Anchors that were mined again, with what they yield.
@@ -38,6 +52,8 @@ pub(super) struct Again {
     /// Whether balance chose among them, unknown how.
     bounds: bool,
     unmined: Vec<(Row, Reason)>,
+    /// In no order, some of them twice.
+    pub(super) suspects: Vec<Suspect>,
 }
 
 impl Again {
@@ -49,9 +65,9 @@ impl Again {
         findings: &mut Findings,
         checked: &mut Checked,
     ) -> Option<Self> {
-        let completeness = asked.completeness.as_ref()?;
-        let sample = sample(asked.store, completeness.anchors, &sealed.fingerprint);
-        let Harvest { mut triplets, mut unmined, .. } = match (completeness.mine)(&sample) {
+        let again = asked.completeness.again?;
+        let sample = sample(asked.store, asked.completeness.anchors, salt(sealed));
+        let Harvest { mut triplets, mut unmined, suspects, .. } = match (again.mine)(&sample) {
             Ok(harvest) => harvest,
             Err(error) => {
                 findings.file(TRIPLETS, format_args!("cannot mine again: {error}"), "the same yield");
@@ -62,7 +78,7 @@ impl Again {
         let all = sample.len() == asked.store.anchors().len();
         let selects = asked.mine.balance.selects();
         if selects && !all {
-            return Some(Self { sample, all, triplets, bounds: true, unmined });
+            return Some(Self { sample, all, triplets, bounds: true, unmined, suspects });
         }
         let candidates = triplets.clone();
         if selects {
@@ -87,7 +103,7 @@ impl Again {
             };
             unmined.push((anchor[0].anchor, reason));
         }
-        Some(Self { sample, all, triplets: kept, bounds: false, unmined })
+        Some(Self { sample, all, triplets: kept, bounds: false, unmined, suspects })
     }
 
     /// Whether what it yields is what the run yields, and not only what balance chose among.
@@ -207,20 +223,28 @@ pub(super) fn named(run: &Run<'_>, line: &Line<'_>) -> String {
     text
 }
 
-/// The anchors whose hashes are smallest: the same for the same output, unlike for another.
-fn sample(store: &Prepared, count: usize, fingerprint: &str) -> Vec<Row> {
+/// Of an output, down to its last byte: whoever changes a row cannot tell which anchors will then be looked at.
+pub(super) fn salt(sealed: &Sealed) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(sealed.fingerprint.as_bytes());
+    for listed in sealed.listed() {
+        hasher.update(listed.sha256.as_bytes());
+    }
+    let mut salt = [0; size_of::<u64>()];
+    hasher.finalize_xof().fill(&mut salt);
+    u64::from_le_bytes(salt)
+}
+
+/// The anchors whose hashes are smallest: the same for the same output, others for another. Ascending.
+fn sample(store: &Prepared, count: usize, salt: u64) -> Vec<Row> {
     let keys = store.keys();
-    let hash = |row: u32| {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(fingerprint.as_bytes()).update(&keys[row as usize].to_le_bytes()).update(&row.to_le_bytes());
-        *hasher.finalize().as_bytes()
-    };
-    let mut rows: Vec<u32> = store.anchors().collect();
+    let mut rows: Vec<Row> = store.anchors().map(Row).collect();
     if count < rows.len() {
-        let mut ranked: Vec<([u8; 32], u32)> = rows.iter().map(|&row| (hash(row), row)).collect();
+        let hash = |row: &Row| combine(&[salt, keys[row.index()], u64::from(row.0)]);
+        let mut ranked: Vec<(u64, Row)> = rows.iter().map(|row| (hash(row), *row)).collect();
         ranked.select_nth_unstable(count);
         rows = ranked[..count].iter().map(|&(_, row)| row).collect();
         rows.sort_unstable();
     }
-    rows.into_iter().map(Row).collect()
+    rows
 }

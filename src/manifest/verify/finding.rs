@@ -91,18 +91,34 @@ impl Findings {
         self.kept.truncate(KEPT);
     }
 
-    pub(super) fn into_verdict(self, checked: Checked, unchecked: Unchecked) -> Verdict {
-        Verdict { findings: self.kept, total: self.total, checked, unchecked: unchecked.0 }
+    /// How many there are so far.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub(super) fn into_verdict(self, checked: Checked, told: Told) -> Verdict {
+        let Told { proved, unchecked } = told;
+        Verdict { findings: self.kept, total: self.total, checked, proved, unchecked }
     }
 }
 
-/// What could not be checked, and why.
+/// What was proved, and what could not be checked and why, in the order of the checks.
 #[derive(Debug, Default)]
-pub(super) struct Unchecked(Vec<String>);
+pub(super) struct Told {
+    proved: Vec<String>,
+    unchecked: Vec<String>,
+}
 
-impl Unchecked {
-    pub(super) fn add(&mut self, what: &str) {
-        self.0.push(what.to_owned());
+impl Told {
+    /// Unless something was found since there were `before` findings.
+    pub(super) fn proved(&mut self, findings: &Findings, before: u64, what: impl fmt::Display) {
+        if findings.total() == before {
+            self.proved.push(what.to_string());
+        }
+    }
+
+    pub(super) fn unchecked(&mut self, what: impl fmt::Display) {
+        self.unchecked.push(what.to_string());
     }
 }
 
@@ -140,6 +156,8 @@ pub struct Verdict {
     /// How many there are in all.
     pub total: u64,
     pub checked: Checked,
+    /// What holds, as far as it was looked at. Where something else is wrong, as far as that leaves it meaning.
+    pub proved: Vec<String>,
     /// What this output does not let anyone check, or not without mining all of it again.
     pub unchecked: Vec<String>,
 }
@@ -153,29 +171,20 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checked { files, bytes, rows, triplets, distances, unmined, suspects, batches, mined_again } = self.checked;
         if self.is_sound() {
             f.write_str("sound")?;
         } else {
             let s = if self.total == 1 { "" } else { "s" };
-            writeln!(f, "NOT SOUND: {} finding{s}", thousands(self.total))?;
+            write!(f, "NOT SOUND: {} finding{s}", thousands(self.total))?;
             for finding in &self.findings {
-                writeln!(f, "  {finding}")?;
+                write!(f, "\n  {finding}")?;
             }
             let more = self.total - self.findings.len() as u64;
             if more > 0 {
-                writeln!(f, "  and {} more", thousands(more))?;
+                write!(f, "\n  and {} more", thousands(more))?;
             }
-            f.write_str("looked at")?;
         }
-        let [files, bytes, rows, triplets] = [files, bytes, rows, triplets].map(thousands);
-        let [distances, unmined, suspects, again] = [distances, unmined, suspects, mined_again].map(thousands);
-        write!(
-            f,
-            ": {files} files, {bytes} bytes; {rows} rows, {triplets} triplets, {distances} distances recomputed; "
-        )?;
-        let batches = if batches > 0 { format!(", {} batches", thousands(batches)) } else { String::new() };
-        write!(f, "{unmined} unmined rows, {suspects} suspects{batches}; {again} anchors mined again")?;
+        self.proved.iter().try_for_each(|what| write!(f, "\n  proved: {}", visible(what)))?;
         self.unchecked.iter().try_for_each(|what| write!(f, "\n  not checked: {}", visible(what)))
     }
 }

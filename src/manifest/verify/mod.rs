@@ -10,7 +10,10 @@ mod completeness;
 mod files;
 mod finding;
 mod order;
+mod origin;
+mod recall;
 mod rules;
+mod search;
 mod sides;
 mod table;
 mod texts;
@@ -20,19 +23,24 @@ mod whole;
 
 use std::path::Path;
 
-pub use completeness::Completeness;
+pub use completeness::{Completeness, MineAgain, Miner};
 pub use finding::{Checked, Finding, Verdict};
+pub use origin::{another, is_forged, refuted};
+pub use recall::ANCHORS_AT_A_TIME;
+pub use search::Searched;
 
 use batches::Entries;
 use completeness::Again;
-use finding::{Findings, Unchecked};
+use files::Intact;
+use finding::{Findings, Told};
 use whole::Run;
 
+use super::Params;
 use super::layout::Sheet;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
-use super::{Params, fingerprint};
 use crate::mine::{self, Quotas};
 use crate::store::Prepared;
+use crate::words::thousands;
 
 /// What an output is held against: everything here is made anew from the inputs and the manifest's pipeline.
 #[derive(Clone, Copy)]
@@ -44,90 +52,132 @@ pub struct Asked<'a> {
     pub output: &'a Params,
     /// The inputs as they are now. Their paths may have changed.
     pub inputs: &'a [Input],
+    pub searched: &'a Searched,
     /// Mines a sample of anchors again; without it only what is there is checked, not what is missing.
-    pub completeness: Option<Completeness<'a>>,
+    pub completeness: Completeness<'a>,
+    /// The version of the program that checks.
+    pub program: &'a str,
 }
 
 /// Checks the output in folder `out`, whose manifest is `sealed`.
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
-    let (mut findings, mut checked, mut unchecked) = (Findings::default(), Checked::default(), Unchecked::default());
-    check_origin(sealed, asked, &mut findings);
+    let (mut findings, mut checked, mut told) = (Findings::default(), Checked::default(), Told::default());
+    origin::check(sealed, asked.inputs, &mut findings, &mut told);
+    if sealed.program != asked.program {
+        let other = format_args!("that version {} gives these very rows: this is {}", sealed.program, asked.program);
+        told.unchecked(other);
+    }
+    search::check(sealed, asked, &mut findings, &mut told);
+    let before = findings.total();
     let intact = files::check(out, sealed, asked, &mut findings, &mut checked);
+    let [files, bytes] = [checked.files, checked.bytes].map(thousands);
+    told.proved(&findings, before, format_args!("{files} files, {bytes} bytes: whole, and as they were sealed"));
 
     let sheet = match Sheet::new(asked.store, asked.mine, asked.output) {
         Ok(sheet) => sheet,
         Err(error) => {
             findings.key("pipeline", error, "columns with different names");
-            return findings.into_verdict(checked, unchecked);
+            return findings.into_verdict(checked, told);
         }
     };
     let columns = Column::of(sheet.schema());
     if sealed.columns != columns {
         findings.key("columns", listed(&sealed.columns), listed(&columns));
     }
-
     if triplets::claims_are_possible(sealed, asked, &mut findings) {
-        let again = Again::mine(asked, &sheet, sealed, &mut findings, &mut checked);
-        let again = again.as_ref();
-        let sure = again.filter(|again| again.is_sure());
-        let found = if sheet.names_rows() {
-            let found = triplets::check(out, sealed, asked, &sheet, &intact, &mut findings, &mut checked);
-            found.map(|mut found| {
-                order::check(&mut found, sealed, &sheet, asked, sure, &mut findings, &mut unchecked);
-                found
-            })
-        } else {
-            let files = texts::Files { out, sealed, intact: &intact };
-            let found = texts::check(&files, asked, &sheet, again, &mut findings, &mut checked, &mut unchecked);
-            found.inspect(|found| order::check_gaps(found, sealed, asked, &mut findings))
-        };
-        if let Some(found) = found {
-            let entries = Entries::of(asked, &sheet, sealed, &found);
-            if !entries.all_known() && !sheet.names_rows() {
-                unchecked.add("false negatives in batches, but for anchors that were mined again: the rows name no rows of the store");
-            }
-            let run = Run::new(asked, &sheet, found.lines, sure);
-            checked.triplets = run.triplets().unwrap_or(0);
-            balance::check(sealed, &run, &mut findings, &mut unchecked);
-            run.check_groups(&mut findings);
-            let listed = sides::check_unmined(out, sealed, &run, &intact, &mut findings, &mut checked);
-            run.check_counts(sealed, listed.as_deref(), &mut findings, &mut unchecked);
-            if let (Some(again), Some(listed)) = (again, &listed) {
-                if sheet.names_rows() {
-                    again.compare(&run, &sheet, &mut findings);
-                }
-                again.compare_unmined(&run, listed, &mut findings);
-            }
-            if let Some(unmined) = &listed {
-                let subject = batches::Subject { asked, entries: &entries, unmined };
-                batches::check(out, sealed, &subject, &intact, &mut findings, &mut checked);
-            }
-        }
+        check_rows(out, sealed, asked, &sheet, &intact, &mut findings, &mut checked, &mut told);
     }
-    sides::check_suspects(out, sealed, asked, &intact, &mut findings, &mut checked);
-    transform::check(out, sealed, asked, &intact, &mut findings);
-    findings.into_verdict(checked, unchecked)
+    if asked.store.fitted().is_some() {
+        let before = findings.total();
+        transform::check(out, sealed, asked, &intact, &mut findings);
+        told.proved(&findings, before, "the transform of the vectors: learned again, the same");
+    }
+    told.unchecked("report.json: times and memory are those of one run");
+    findings.into_verdict(checked, told)
 }
 
-/// The fingerprint is that of what the manifest says it was made from, and the inputs are still those.
-fn check_origin(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) {
-    let made = fingerprint(&sealed.inputs, &sealed.pipeline, &sealed.environment, &sealed.program);
-    if sealed.fingerprint != made {
-        findings.key("fingerprint", &sealed.fingerprint, format_args!("{made}, that of inputs, pipeline and program"));
+/// Checks the rows of all parts, and what is told of them and of what is not among them.
+#[expect(clippy::too_many_arguments, reason = "what is checked, against what, and three lists of what comes of it")]
+fn check_rows(
+    out: &Path,
+    sealed: &Sealed,
+    asked: &Asked<'_>,
+    sheet: &Sheet,
+    intact: &Intact,
+    findings: &mut Findings,
+    checked: &mut Checked,
+    told: &mut Told,
+) {
+    let again = Again::mine(asked, sheet, sealed, findings, checked);
+    let again = again.as_ref();
+    let sure = again.filter(|again| again.is_sure());
+    let before = findings.total();
+    let near = again.map_or(&[][..], |again| &again.suspects);
+    sides::check_suspects(out, sealed, asked, near, intact, findings, checked);
+    let suspects = thousands(checked.suspects);
+    told.proved(findings, before, format_args!("{suspects} suspects: such pairs, and every copy is among them"));
+    let before = findings.total();
+    let found = if sheet.names_rows() {
+        let found = triplets::check(out, sealed, asked, sheet, intact, findings, checked);
+        found.map(|mut found| {
+            order::check(&mut found, sealed, sheet, asked, sure, findings, told);
+            found
+        })
+    } else {
+        let files = texts::Files { out, sealed, intact };
+        let found = texts::check(&files, asked, sheet, again, findings, checked, told);
+        found.inspect(|found| order::check_gaps(found, sealed, asked, findings))
+    };
+    let Some(found) = found else { return };
+    let entries = Entries::of(asked, sheet, sealed, &found);
+    if !entries.all_known() && !sheet.names_rows() {
+        told.unchecked(
+            "false negatives in batches, but for anchors that were mined again: the rows name no rows of the store",
+        );
     }
-    if sealed.inputs.len() != asked.inputs.len() {
-        findings.key("inputs", format_args!("{} files", sealed.inputs.len()), format_args!("{}", asked.inputs.len()));
+    let run = Run::new(asked, sheet, found.lines, sure);
+    checked.triplets = run.triplets().unwrap_or(0);
+    balance::check(sealed, &run, findings, told);
+    run.check_groups(findings);
+    let [rows, distances] = [checked.rows, checked.distances].map(thousands);
+    if sheet.names_rows() {
+        let made = "distances, bands, classes, guards and order, made anew from the store";
+        told.proved(findings, before, format_args!("{rows} rows: {distances} {made}"));
+    } else if sure.is_some() {
+        told.proved(
+            findings,
+            before,
+            format_args!("{rows} rows: those of anchors that were mined again, in their order"),
+        );
     }
-    for (index, (listed, actual)) in sealed.inputs.iter().zip(asked.inputs).enumerate() {
-        let facts = |input: &Input| {
-            let Input { role, bytes, rows, fingerprint, .. } = input;
-            format!("{role} of {bytes} bytes, {rows} rows, fingerprint {fingerprint}")
-        };
-        if facts(listed) != facts(actual) {
-            findings.key(
-                &format!("inputs[{index}]"),
-                facts(listed),
-                format_args!("{} ({})", facts(actual), actual.path),
+    let before = findings.total();
+    let listed = sides::check_unmined(out, sealed, &run, intact, findings, checked);
+    run.check_counts(sealed, listed.as_deref(), findings, told);
+    let unmined = thousands(checked.unmined);
+    let counts = if run.triplets().is_some() { "all counts, and " } else { "" };
+    told.proved(findings, before, format_args!("{counts}{unmined} unmined rows, each with a reason that it can have"));
+    if let (Some(again), Some(listed)) = (again, &listed) {
+        let before = findings.total();
+        if sheet.names_rows() {
+            again.compare(&run, sheet, findings);
+        }
+        again.compare_unmined(&run, listed, findings);
+        let [again, all] = [checked.mined_again, asked.store.anchors().len() as u64].map(thousands);
+        let name = asked.completeness.again.map_or("", |again| again.name);
+        let same = if sure.is_some() { "the same yield" } else { "no more and no less than balance can leave of it" };
+        told.proved(findings, before, format_args!("{again} of {all} anchors mined again {name}: {same}"));
+    }
+    recall::check(sealed, &run, sheet, listed.as_deref(), findings, told);
+    if let Some(unmined) = &listed {
+        let before = findings.total();
+        let subject = batches::Subject { asked, entries: &entries, unmined };
+        batches::check(out, sealed, &subject, intact, findings, checked);
+        if asked.mine.batches.is_some() {
+            let batches = thousands(checked.batches);
+            told.proved(
+                findings,
+                before,
+                format_args!("{batches} batches: full, without false negatives, nothing left out"),
             );
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Asked;
 use super::completeness::Again;
-use super::finding::{Findings, Unchecked};
+use super::finding::{Findings, Told};
 use super::triplets::Found;
 use crate::manifest::layout::{Grain, Line, Role, Sheet, gap, gap_of};
 use crate::manifest::order::Key;
@@ -41,13 +41,13 @@ pub(super) fn check(
     asked: &Asked<'_>,
     again: Option<&Again>,
     findings: &mut Findings,
-    unchecked: &mut Unchecked,
+    told: &mut Told,
 ) {
     if sheet.grain() == Grain::Anchor {
         settle_anchors(found, sealed, sheet, findings);
     }
     let gaps = matches!(asked.output.order, Order::EasyToHard | Order::HardToEasy);
-    let told = !(gaps && sheet.layout() == Layout::Pair) || settle_pairs(found, again, unchecked);
+    let known = !(gaps && sheet.layout() == Layout::Pair) || settle_pairs(found, again, told);
     let mut last: Option<Rank> = None;
     for index in 0..found.lines.len() {
         let line = found.lines.get(index);
@@ -62,7 +62,7 @@ pub(super) fn check(
         }
         last = Some(rank);
     }
-    if told {
+    if known {
         check_gaps(found, sealed, asked, findings);
     }
 }
@@ -89,17 +89,17 @@ fn settle_anchors(found: &mut Found, sealed: &Sealed, sheet: &Sheet, findings: &
         settled.extend((0..).zip(anchor).map(|(place, &index)| (index, place, gap)));
     }
     for (index, place, gap) in settled {
-        let told = found.lines.get(index).place;
-        if sheet.layout() == Layout::Candidates && told != place {
+        let named = found.lines.get(index).place;
+        if sheet.layout() == Layout::Candidates && named != place {
             let (file, row) = locate(sealed, found.rows[index]);
-            findings.value(file, row, "rank", u64::from(told) + 1, place + 1);
+            findings.value(file, row, "rank", u64::from(named) + 1, place + 1);
         }
         found.lines.set_group(index, place, gap);
     }
 }
 
 /// Gives pairs the gap that their negatives decide, where they were mined again; says whether all were.
-fn settle_pairs(found: &mut Found, again: Option<&Again>, unchecked: &mut Unchecked) -> bool {
+fn settle_pairs(found: &mut Found, again: Option<&Again>, told: &mut Told) -> bool {
     let triplets = again.map_or(&[][..], |again| &again.triplets);
     let gaps: HashMap<(Row, Row), f64> =
         Grain::Pair.groups(triplets).map(|pair| ((pair[0].anchor, pair[0].positive), gap_of(pair))).collect();
@@ -111,7 +111,7 @@ fn settle_pairs(found: &mut Found, again: Option<&Again>, unchecked: &mut Unchec
         found.lines.set_group(index, 0, of_pair.copied().unwrap_or(UNKNOWN));
     }
     if !all {
-        unchecked.add(
+        told.unchecked(
             "the order of pairs whose anchors were not mined again, and the gaps of shards: they are those of negatives that are not told",
         );
     }

@@ -1,6 +1,6 @@
 //! The files beside the triplets: every row of the input is accounted for, and every suspect is one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
@@ -214,11 +214,13 @@ fn has_positive(run: &Run<'_>, row: Row) -> bool {
     })
 }
 
-/// Checks `suspects.parquet`: distances, labels, that no pair stands twice, and that every copy across classes is there.
+/// Checks `suspects.parquet`: distances, labels, that no pair stands twice, that every copy across classes is there, and what those
+/// anchors find near them that were mined again.
 pub(super) fn check_suspects(
     out: &Path,
     sealed: &Sealed,
     asked: &super::Asked<'_>,
+    again: &[Suspect],
     intact: &Intact,
     findings: &mut Findings,
     checked: &mut Checked,
@@ -227,7 +229,8 @@ pub(super) fn check_suspects(
     let Some(listed) = sealed.files.iter().find(|listed| listed.path == SUSPECTS && intact.contains(SUSPECTS)) else {
         return;
     };
-    let mut suspects = Suspects::default();
+    let missing = again.iter().map(|near| (near.a, near.b)).collect();
+    let mut suspects = Suspects { missing, ..Suspects::default() };
     // Batch by batch: as many rows as a forger likes fit into few bytes.
     let mut read = || -> Result<(), String> {
         for batch in Table::open(out, listed, Format::Parquet, &sides::suspects_schema(store))? {
@@ -251,6 +254,10 @@ pub(super) fn check_suspects(
             findings.file(SUSPECTS, "no such pair", pair);
         }
     }
+    for (a, b) in suspects.missing {
+        let pair = format!("rows {} and {}: within duplicate_distance, two labels", place(a), place(b));
+        findings.file(SUSPECTS, "no such pair", pair);
+    }
 }
 
 /// The positions of both rows of each suspect: the last two columns.
@@ -264,6 +271,8 @@ struct Suspects {
     previous: Option<Suspect>,
     /// Pairs with one vector.
     copies: HashSet<(Row, Row)>,
+    /// Of the pairs that were mined again, those that were not met yet, in their order.
+    missing: BTreeSet<(Row, Row)>,
 }
 
 impl Suspects {
@@ -288,6 +297,7 @@ impl Suspects {
             if let Some((found, expected)) = no_suspects(store, a, b) {
                 findings.value(place.file, row, "b_row", found, expected);
             }
+            self.missing.remove(&(a, b));
             let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
             if store.vector(a) == store.vector(b) {
                 self.copies.insert((a, b));

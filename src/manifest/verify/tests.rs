@@ -41,13 +41,23 @@ impl Scene {
         let mine = fixture::mine_params();
         let quotas = crate::mine::Quotas::new(&self.store, &mine);
         let again = |rows: &[Row]| Ok(fixture::mine(&self.store, rows));
+        let miner = Miner { name: "by brute force", mine: &again };
+        let searched = Searched { facts: fixture::search(), target_recall: 0.95, efforts: None, tuned: None };
         let asked = Asked {
             store: &self.store,
             mine: &mine,
             quotas: &quotas,
             output: &self.output,
             inputs: &fixture::inputs(),
-            completeness: Some(Completeness { anchors: usize::MAX, mine: &again }),
+            searched: &searched,
+            completeness: Completeness {
+                anchors: usize::MAX,
+                again: Some(miner),
+                others: 0,
+                exact: miner,
+                oracle: miner,
+            },
+            program: "0.1.0",
         };
         verify(&self.out(), &self.sealed, &asked)
     }

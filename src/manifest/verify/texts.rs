@@ -10,7 +10,7 @@ use arrow::row::{RowConverter, SortField};
 use super::Asked;
 use super::completeness::Again;
 use super::files::Intact;
-use super::finding::{Checked, Findings, Unchecked};
+use super::finding::{Checked, Findings, Told};
 use super::order::{locate, rank};
 use super::table::Table;
 use super::triplets::Found;
@@ -37,7 +37,7 @@ pub(super) fn check(
     again: Option<&Again>,
     findings: &mut Findings,
     checked: &mut Checked,
-    unchecked: &mut Unchecked,
+    told: &mut Told,
 ) -> Option<Found> {
     let Files { out, sealed, intact } = *files;
     let bounds = again.is_some_and(|again| !again.is_sure());
@@ -49,7 +49,7 @@ pub(super) fn check(
     let mut search = match Search::new(asked.store, sheet, asked, lines.select(&order)) {
         Ok(search) => search,
         Err(error) => {
-            unchecked.add(&format!("texts, whose rows cannot be compared: {error}"));
+            told.unchecked(format_args!("texts, whose rows cannot be compared: {error}"));
             return None;
         }
     };
@@ -75,12 +75,12 @@ pub(super) fn check(
         row += part.rows;
     }
     match again {
-        None if bounds => unchecked.add(
+        None if bounds => told.unchecked(
             "which rows of the store the texts are of: they name none, and balance chose among all that can be mined; see --full",
         ),
-        None => unchecked.add("which rows of the store the texts are of: they name none, and the run was not exact"),
+        None => told.unchecked("which rows of the store the texts are of: they name none, and graphs are not built again without --full"),
         Some(again) if !again.all => {
-            unchecked.add("texts of anchors that were not mined again: they name no rows; see --full")
+            told.unchecked("texts of anchors that were not mined again: they name no rows; see --full")
         }
         Some(_) => {}
     }

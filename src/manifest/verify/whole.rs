@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Asked;
 use super::completeness::Again;
-use super::finding::{Findings, Unchecked};
+use super::finding::{Findings, Told};
 use crate::manifest::Layout;
 use crate::manifest::gather;
 use crate::manifest::layout::{Line, Lines, Role, Sheet};
@@ -191,7 +191,7 @@ impl<'a> Run<'a> {
         sealed: &Sealed,
         unmined: Option<&[Option<Reason>]>,
         findings: &mut Findings,
-        unchecked: &mut Unchecked,
+        told: &mut Told,
     ) {
         let store = self.asked.store;
         let mut equal = |key: &str, found: u64, expected: u64| {
@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
         } else {
             let BandCounts { hard, semi_hard, easy } = sealed.bands;
             equal("rows.triplets", triplets, [hard, semi_hard, easy].into_iter().fold(0, u64::saturating_add));
-            unchecked.add("how many triplets there are, and of which bands: the rows do not tell, and not all anchors were mined again");
+            told.unchecked("how many triplets there are, and of which bands: the rows do not tell, and not all anchors were mined again");
         }
         let Some(unmined) = unmined else { return };
         let mut counts = [0u64; Reason::ALL.len()];
