@@ -8,7 +8,9 @@ import numpy as np
 import optax
 import pyarrow.parquet as pq
 
-import sample
+from sample import Sample, compare, mined
+
+digits = Sample("digits")
 
 
 def manifest(folder):
@@ -17,8 +19,8 @@ def manifest(folder):
     return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
 
 
-def triplet_loss(head, batch, margin=0.3):
-    """max(0, d(anchor, positive) − d(anchor, negative) + margin), d the cosine distance; the batch is b × 3 × 384."""
+def triplet_loss(head, batch, margin=0.2):
+    """max(0, d(anchor, positive) − d(anchor, negative) + margin), d the cosine distance; the batch is b × 3 × 64."""
     embedded = batch @ head
     anchor, positive, negative = jnp.moveaxis(embedded / jnp.linalg.norm(embedded, axis=-1, keepdims=True), 1, 0)
     gap = jnp.sum(anchor * positive, axis=-1) - jnp.sum(anchor * negative, axis=-1)
@@ -34,25 +36,27 @@ def step(head, state, batch):
     return optax.apply_updates(head, updates), state
 
 
-def train(rows, seed, epochs=3):
+def train(rows, seed, epochs=6):
     """Trains a head on triplets, and embeds the store with it."""
     order = np.random.default_rng(seed)
-    head = jax.nn.initializers.glorot_uniform()(jax.random.key(seed), (384, 128))
+    head = jax.nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")(jax.random.key(seed), (64, 8))
     state = optimizer.init(head)
     for _ in range(epochs):
         shuffled = order.permutation(rows)
         for first in range(0, len(rows) - 63, 64):  # whole batches alone: one shape, compiled once
-            head, state = step(head, state, sample.vectors[shuffled[first : first + 64]])
-    return sample.vectors @ np.asarray(head)
+            head, state = step(head, state, digits.vectors[shuffled[first : first + 64]])
+    return digits.vectors @ np.asarray(head)
 
 
 if __name__ == "__main__":
-    mined = manifest(sample.MINED / "triplets")
-    sample.compare(
-        f"jax_triplet: triplet loss, {len(mined):,} triplets, 3 epochs",
+    triplets = manifest(mined("triplets"))
+    compare(
+        f"jax_triplet: triplet loss, {len(triplets):,} triplets, 6 epochs",
+        digits,
+        triplets,
         {
-            "untrained": lambda seed: train(mined, seed, epochs=0),
-            "random": lambda seed: train(sample.random_triplets(mined[:, 0], seed), seed),
-            "mined": lambda seed: train(mined, seed),
+            "untrained": lambda seed: train(triplets, seed, epochs=0),
+            "random": lambda seed: train(digits.random_triplets(triplets[:, 0], seed), seed),
+            "mined": lambda seed: train(triplets, seed),
         },
     )

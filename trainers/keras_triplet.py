@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from keras import ops
 
-import sample
+from sample import Sample, compare, mined
+
+digits = Sample("digits")
 
 
 def manifest(folder):
@@ -17,7 +19,7 @@ def manifest(folder):
 
 
 class Triplets(keras.utils.PyDataset):
-    """Batches of b × 3 × 384, shuffled anew every epoch; the targets are not looked at."""
+    """Batches of b × 3 × 64, shuffled anew every epoch; the targets are not looked at."""
 
     def __init__(self, rows, inputs, seed, batch_size=64):
         super().__init__()
@@ -36,32 +38,34 @@ class Triplets(keras.utils.PyDataset):
         self.rng.shuffle(self.rows)
 
 
-def triplet_loss(_, embedded, margin=0.3):
+def triplet_loss(_, embedded, margin=0.2):
     """max(0, d(anchor, positive) − d(anchor, negative) + margin), d the cosine distance; embedded is b × 3 × d, of unit length."""
     anchor, positive, negative = embedded[:, 0], embedded[:, 1], embedded[:, 2]
     return ops.relu(ops.sum(anchor * negative, axis=-1) - ops.sum(anchor * positive, axis=-1) + margin)
 
 
-def train(rows, seed, epochs=3):
+def train(rows, seed, epochs=6):
     """Trains a head on triplets, and embeds the store with it."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([
-        keras.Input((3, 384)),  # layers work on the last axis: one head for all three
-        keras.layers.Dense(128, use_bias=False),
+        keras.Input((3, 64)),  # layers work on the last axis: one head for all three
+        keras.layers.Dense(8, use_bias=False, kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")),
         keras.layers.UnitNormalization(),
     ])
     model.compile(keras.optimizers.Adam(1e-3), triplet_loss)
-    model.fit(Triplets(rows, sample.vectors, seed), epochs=epochs, shuffle=False, verbose=0)
-    return sample.vectors @ ops.convert_to_numpy(model.layers[0].kernel)
+    model.fit(Triplets(rows, digits.vectors, seed), epochs=epochs, shuffle=False, verbose=0)
+    return digits.vectors @ ops.convert_to_numpy(model.layers[0].kernel)
 
 
 if __name__ == "__main__":
-    mined = manifest(sample.MINED / "triplets")
-    sample.compare(
-        f"keras_triplet: triplet loss, {len(mined):,} triplets, 3 epochs",
+    triplets = manifest(mined("triplets"))
+    compare(
+        f"keras_triplet: triplet loss, {len(triplets):,} triplets, 6 epochs",
+        digits,
+        triplets,
         {
-            "untrained": lambda seed: train(mined, seed, epochs=0),
-            "random": lambda seed: train(sample.random_triplets(mined[:, 0], seed), seed),
-            "mined": lambda seed: train(mined, seed),
+            "untrained": lambda seed: train(triplets, seed, epochs=0),
+            "random": lambda seed: train(digits.random_triplets(triplets[:, 0], seed), seed),
+            "mined": lambda seed: train(triplets, seed),
         },
     )

@@ -1,7 +1,6 @@
-"""What the trainers share: the sample, its held-out rows, random triplets to compare with, and the comparison.
+"""What the trainers share: samples, classes held out, random triplets to compare with, and the comparison.
 
-Rows are split by the last digit of their id, which says nothing of them. The pipelines here mine 0 to 5 alone; 6 and 7 chose the
-settings of the scripts (`--split validation`); 8 and 9 judge them.
+A pipeline here mines half of the classes, and a script judges what it learned by the other half, of which it saw nothing.
 """
 import argparse
 import sys
@@ -12,56 +11,71 @@ import pyarrow.parquet as pq
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MINED = REPOSITORY / "out" / "trainers"
-SPLITS = {"train": "012345", "validation": "67", "test": "89"}
-SEEDS = range(5)
+SEEDS = range(10)
 
-_store = pq.read_table(REPOSITORY / "sample_data" / "glosses.parquet")
-vectors = np.stack(_store["embedding"].to_numpy()).astype(np.float32)  # n × 384, unit length; the rows of a manifest index it
-labels = np.array(_store["label"].to_pylist())
-_last_digit = np.array([id[-1] for id in _store["id"].to_pylist()])
-texts = np.array(_store["text"].to_pylist())
+_options = argparse.ArgumentParser(description="Trains on mined triplets and on random ones; judges both by classes held out.")
+_options.add_argument("--split", choices=["validation", "test"], default="test", help="which classes to hold out: out/trainers/SPLIT")
 
 
-def rows(split):
-    """The rows of a split."""
-    return np.flatnonzero(np.isin(_last_digit, list(SPLITS[split])))
+def split():
+    """`test`, or `validation`, by which the settings of the scripts were chosen."""
+    return _options.parse_args().split
 
 
-def random_triplets(anchors, seed):
-    """For each anchor a random other row of its class, and a random row of another: n × 3, from the training rows."""
-    rng = np.random.default_rng(seed)
-    train = rows("train")
-    same = {label: train[labels[train] == label] for label in np.unique(labels[train])}
-    other = {label: train[labels[train] != label] for label in same}
-    return np.array([
-        (a, rng.choice(same[labels[a]][same[labels[a]] != a]), rng.choice(other[labels[a]])) for a in anchors
-    ])
+def mined(pipeline):
+    """The folder of what `miner run trainers/PIPELINE.toml` found."""
+    return MINED / split() / pipeline
 
 
-def recall_at_1(embedded, split):
-    """The share of a split's rows whose nearest training row, by cosine, is of their class."""
-    unit = embedded / np.linalg.norm(embedded, axis=1, keepdims=True)
-    train, held_out = rows("train"), rows(split)
-    nearest = train[(unit[held_out] @ unit[train].T).argmax(axis=1)]
-    return float(np.mean(labels[nearest] == labels[held_out]))
+class Sample:
+    """A file of sample_data: `vectors` (n × d, unit length, indexed by the rows of a manifest), `labels` and, if any, `texts`."""
+
+    def __init__(self, name):
+        store = pq.read_table(REPOSITORY / "sample_data" / f"{name}.parquet")
+        vectors = np.stack(store["embedding"].to_numpy()).astype(np.float32)
+        self.vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        self.labels = store["label"].to_numpy()
+        self.texts = store["text"].to_numpy() if "text" in store.column_names else None
+
+    def held_out(self, rows):
+        """The rows of all classes that `rows`, of any shape, has no row of."""
+        return np.flatnonzero(~np.isin(self.labels, self.labels[rows]))
+
+    def random_triplets(self, anchors, seed):
+        """For each anchor a random other row of its class, and a random row of another class of the anchors: n × 3."""
+        rng = np.random.default_rng(seed)
+        train = np.flatnonzero(np.isin(self.labels, self.labels[anchors]))
+        same = {label: train[self.labels[train] == label] for label in np.unique(self.labels[anchors])}
+        other = {label: train[self.labels[train] != label] for label in same}
+        draw = lambda label, anchor: (anchor, rng.choice(same[label][same[label] != anchor]), rng.choice(other[label]))
+        return np.array([draw(label, anchor) for label, anchor in zip(self.labels[anchors], anchors)])
+
+    def recall_at_1(self, embedded, rows):
+        """The share of `rows` whose nearest other one among them, by cosine, is of their class."""
+        unit = embedded[rows] / np.linalg.norm(embedded[rows], axis=1, keepdims=True)
+        similarity = unit @ unit.T
+        np.fill_diagonal(similarity, -np.inf)
+        return float(np.mean(self.labels[rows][similarity.argmax(axis=1)] == self.labels[rows]))
 
 
-def compare(title, arms):
-    """Prints recall@1 of held-out rows for every arm and seed. Fails unless the mined triplets win on the mean.
+def compare(title, sample, rows, arms, seeds=SEEDS, must_win=True):
+    """Prints recall@1 on held-out classes for every arm and seed. Fails unless the mined triplets win on the mean, if they must.
 
-    `arms` names functions of a seed that return the whole store, embedded: n × d. The arms of a script differ in their triplets
-    alone; the seed decides initial weights and the order of training for all of them.
+    `rows` are those trained on; all other classes are held out. `arms` names functions of a seed that return the whole store,
+    embedded: n × d. The arms of a script differ in their triplets alone; the seed decides initial weights and the order of
+    training for all of them.
     """
-    options = argparse.ArgumentParser(description=title)
-    options.add_argument("--split", choices=["validation", "test"], default="test", help="the rows to judge by")
-    split = options.parse_args().split
-    print(f"{title}\nrecall@1 of {len(rows(split))} held-out rows; {recall_at_1(vectors, split):.3f} as the store has them")
+    held_out = sample.held_out(rows)
+    classes = len(np.unique(sample.labels[held_out]))
+    print(f"{title}\nrecall@1 of {len(held_out)} rows of {classes} held-out classes ({split()})")
     print("seed" + "".join(f"{name:>12}" for name in arms))
     results = []
-    for seed in SEEDS:
-        results.append([recall_at_1(np.asarray(arm(seed)), split) for arm in arms.values()])
+    for seed in seeds:
+        results.append([sample.recall_at_1(np.asarray(arm(seed)), held_out) for arm in arms.values()])
         print(f"{seed:<4}" + "".join(f"{value:>12.3f}" for value in results[-1]), flush=True)
     mean = dict(zip(arms, np.mean(results, axis=0)))
     print("mean" + "".join(f"{value:>12.3f}" for value in mean.values()))
-    if mean["mined"] <= mean["random"]:
+    wins = sum(result[-1] > result[-2] for result in results)
+    print(f"mined ones beat random ones with {wins} of {len(results)} seeds")
+    if must_win and mean["mined"] <= mean["random"]:
         sys.exit(f"{title}: mined triplets did not beat random ones")

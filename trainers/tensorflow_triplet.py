@@ -6,7 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-import sample
+from sample import Sample, compare, mined
+
+digits = Sample("digits")
 
 
 def manifest(folder):
@@ -16,23 +18,23 @@ def manifest(folder):
 
 
 def batches(rows, seed):
-    """Batches of triplets, b × 3 × 384, in another order every epoch."""
-    inputs = tf.constant(sample.vectors)  # in your training, the map reads the files that the rows stand for
+    """Batches of triplets, b × 3 × 64, in another order every epoch."""
+    inputs = tf.constant(digits.vectors)  # in your training, the map reads the files that the rows stand for
     data = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(rows), seed=seed).batch(64)
     return data.map(lambda triplets: tf.gather(inputs, triplets))
 
 
-def triplet_loss(embedded, margin=0.3):
+def triplet_loss(embedded, margin=0.2):
     """max(0, d(anchor, positive) − d(anchor, negative) + margin), d the cosine distance."""
     anchor, positive, negative = tf.unstack(tf.math.l2_normalize(embedded, axis=-1), axis=1)
     gap = tf.reduce_sum(anchor * positive, axis=-1) - tf.reduce_sum(anchor * negative, axis=-1)
     return tf.reduce_mean(tf.nn.relu(margin - gap))
 
 
-def train(rows, seed, epochs=3):
+def train(rows, seed, epochs=6):
     """Trains a head on triplets, and embeds the store with it."""
     tf.random.set_seed(seed)
-    head = tf.Variable(tf.keras.initializers.GlorotUniform(seed)((384, 128)))
+    head = tf.Variable(tf.keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform", seed)((64, 8)))
     optimizer = tf.keras.optimizers.Adam(1e-3)
     optimizer.build([head])
 
@@ -46,16 +48,18 @@ def train(rows, seed, epochs=3):
     for _ in range(epochs):
         for batch in data:
             step(batch)
-    return (sample.vectors @ head).numpy()
+    return (digits.vectors @ head).numpy()
 
 
 if __name__ == "__main__":
-    mined = manifest(sample.MINED / "triplets")
-    sample.compare(
-        f"tensorflow_triplet: triplet loss, {len(mined):,} triplets, 3 epochs",
+    triplets = manifest(mined("triplets"))
+    compare(
+        f"tensorflow_triplet: triplet loss, {len(triplets):,} triplets, 6 epochs",
+        digits,
+        triplets,
         {
-            "untrained": lambda seed: train(mined, seed, epochs=0),
-            "random": lambda seed: train(sample.random_triplets(mined[:, 0], seed), seed),
-            "mined": lambda seed: train(mined, seed),
+            "untrained": lambda seed: train(triplets, seed, epochs=0),
+            "random": lambda seed: train(digits.random_triplets(triplets[:, 0], seed), seed),
+            "mined": lambda seed: train(triplets, seed),
         },
     )

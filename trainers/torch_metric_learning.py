@@ -8,7 +8,9 @@ import torch
 from pytorch_metric_learning.distances import CosineSimilarity
 from pytorch_metric_learning.losses import TripletMarginLoss
 
-import sample
+from sample import Sample, compare, mined
+
+digits = Sample("digits")
 
 
 def manifest(folder):
@@ -17,14 +19,14 @@ def manifest(folder):
     return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
 
 
-def train(rows, seed, epochs=3):
+def train(rows, seed, epochs=6):
     """Trains a head on triplets, and embeds the store with it."""
     torch.manual_seed(seed)  # the head, and the order of the triplets
-    inputs, rows = torch.as_tensor(sample.vectors), torch.as_tensor(rows)
-    classes = torch.as_tensor(np.unique(sample.labels, return_inverse=True)[1])
-    head = torch.nn.Linear(384, 128, bias=False)
+    inputs, rows = torch.as_tensor(digits.vectors), torch.as_tensor(rows)
+    classes = torch.as_tensor(digits.labels)
+    head = torch.nn.Linear(64, 8, bias=False)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
-    loss = TripletMarginLoss(margin=0.3, distance=CosineSimilarity())
+    loss = TripletMarginLoss(margin=0.2, distance=CosineSimilarity())
     for _ in range(epochs):
         for batch in torch.randperm(len(rows)).split(64):
             # Every row of the batch is embedded once, however many triplets it is in; the tuple indexes those.
@@ -37,12 +39,14 @@ def train(rows, seed, epochs=3):
 
 
 if __name__ == "__main__":
-    mined = manifest(sample.MINED / "triplets")
-    sample.compare(
-        f"torch_metric_learning: TripletMarginLoss, {len(mined):,} triplets, 3 epochs",
+    triplets = manifest(mined("triplets"))
+    compare(
+        f"torch_metric_learning: TripletMarginLoss, {len(triplets):,} triplets, 6 epochs",
+        digits,
+        triplets,
         {
-            "untrained": lambda seed: train(mined, seed, epochs=0),
-            "random": lambda seed: train(sample.random_triplets(mined[:, 0], seed), seed),
-            "mined": lambda seed: train(mined, seed),
+            "untrained": lambda seed: train(triplets, seed, epochs=0),
+            "random": lambda seed: train(digits.random_triplets(triplets[:, 0], seed), seed),
+            "mined": lambda seed: train(triplets, seed),
         },
     )

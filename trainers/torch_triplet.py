@@ -8,7 +8,9 @@ import torch
 from torch.nn.functional import cosine_similarity
 from torch.utils.data import DataLoader, Dataset
 
-import sample
+from sample import Sample, compare, mined
+
+digits = Sample("digits")
 
 
 class Triplets(Dataset):
@@ -31,31 +33,33 @@ def manifest(folder):
     return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
 
 
-def train(rows, seed, epochs=3):
+def train(rows, seed, epochs=6):
     """Trains a head on triplets, and embeds the store with it."""
     torch.manual_seed(seed)  # the head, and the order that the DataLoader draws
-    head = torch.nn.Linear(384, 128, bias=False)
+    head = torch.nn.Linear(64, 8, bias=False)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
     loss = torch.nn.TripletMarginWithDistanceLoss(
-        distance_function=lambda a, b: 1 - cosine_similarity(a, b), margin=0.3
+        distance_function=lambda a, b: 1 - cosine_similarity(a, b), margin=0.2
     )
     for _ in range(epochs):
-        for batch in DataLoader(Triplets(rows, sample.vectors), batch_size=64, shuffle=True):
+        for batch in DataLoader(Triplets(rows, digits.vectors), batch_size=64, shuffle=True):
             anchor, positive, negative = head(batch).unbind(dim=1)
             optimizer.zero_grad()
             loss(anchor, positive, negative).backward()
             optimizer.step()
     with torch.no_grad():
-        return head(torch.as_tensor(sample.vectors)).numpy()
+        return head(torch.as_tensor(digits.vectors)).numpy()
 
 
 if __name__ == "__main__":
-    mined = manifest(sample.MINED / "triplets")
-    sample.compare(
-        f"torch_triplet: TripletMarginWithDistanceLoss, {len(mined):,} triplets, 3 epochs",
+    triplets = manifest(mined("triplets"))
+    compare(
+        f"torch_triplet: TripletMarginWithDistanceLoss, {len(triplets):,} triplets, 6 epochs",
+        digits,
+        triplets,
         {
-            "untrained": lambda seed: train(mined, seed, epochs=0),
-            "random": lambda seed: train(sample.random_triplets(mined[:, 0], seed), seed),
-            "mined": lambda seed: train(mined, seed),
+            "untrained": lambda seed: train(triplets, seed, epochs=0),
+            "random": lambda seed: train(digits.random_triplets(triplets[:, 0], seed), seed),
+            "mined": lambda seed: train(triplets, seed),
         },
     )
