@@ -38,5 +38,5 @@ fuzz_target!(|bytes: &[u8]| {
     std::fs::write(out.join("report.json"), bytes).expect("a file");
     let control = Control { progress: &Silent, interrupted: &INTERRUPTED };
     let _ = pipeline::verify(out, &Moved::default(), false, None, &control).map(|verdict| verdict.to_string());
-    let _ = report::read(out).map(|summary| summary.to_string());
+    let _ = report::read(out).map(|summary| (summary.to_string(), summary.page().is_ok()));
 });

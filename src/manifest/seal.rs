@@ -16,7 +16,7 @@ use super::sides::{SUSPECTS, UNMINED};
 use super::transform::TRANSFORM;
 use crate::disk::untrusted::Refused;
 use crate::disk::{self, sync_folder};
-use crate::mine::Tally;
+use crate::mine::{Figures, Tally};
 use crate::words::thousands;
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
@@ -137,12 +137,13 @@ fn foreign(path: &Path) -> io::Result<Option<String>> {
 }
 
 /// What the manifest does not tell of a result, and the report does.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Aside {
     /// Triplets that the layout left out: those of pairs with too few.
     pub left_out: u64,
     /// Cells of CSV with a mark before what a spreadsheet would take for a formula.
     pub escaped: u64,
+    pub figures: Figures,
 }
 
 /// A result that is complete but for its seal.
@@ -176,8 +177,8 @@ impl Draft {
     }
 
     /// What the manifest will not say.
-    pub fn aside(&self) -> Aside {
-        self.aside
+    pub fn aside(&self) -> &Aside {
+        &self.aside
     }
 
     /// Writes the manifest, makes everything durable, and moves the folder to `output.path`. An old output is then where the

@@ -20,7 +20,7 @@ use super::format::{ColumnError, Extent, FormatError, Part};
 use super::gather::GatherError;
 use super::groups::Groups;
 use super::harvest::{self, HarvestError, Harvests};
-use super::layout::{NameError, Sheet};
+use super::layout::{Grain, NameError, Sheet};
 use super::order::{self, OrderError};
 use super::parts::{Finished, Parts, TRIPLETS};
 use super::seal::Aside;
@@ -29,9 +29,9 @@ use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
 use super::stock::{self, Stock};
 use super::transform::{self, TRANSFORM};
-use super::{Draft, Format, Params};
+use super::{Counted, Draft, Format, Params};
 use crate::disk::{self, sync_folder};
-use crate::mine::{self, Quotas, Reason, Tally};
+use crate::mine::{self, Ledger, Quotas, Reason, Tally};
 use crate::store::{Prepared, Row};
 
 /// Why a result could not be written.
@@ -116,6 +116,7 @@ pub async fn write(
     let mut parts = Parts::new(staging, parts, output, &sheet, rows);
     let mut triplets = order::triplets(&chosen, store, output.order, sheet.grain(), asked.seed, session).await?;
     let mut groups = Groups::new(sheet.grain());
+    let mut ledger = Ledger::new(store, asked);
     loop {
         let next = triplets.try_next().await?;
         let over = next.is_none();
@@ -125,6 +126,7 @@ pub async fn write(
             if let Some(gathering) = &mut gathering {
                 gathering.add(store, &whole, &lines);
             }
+            Grain::Pair.groups(&whole).filter(|pair| sheet.keeps(pair)).for_each(|pair| ledger.add(pair));
             parts.write(&lines, || Ok(sheet.batch(store, &lines, weights.as_deref())?))?;
             on_rows(whole.len() as u64);
         }
@@ -143,6 +145,7 @@ pub async fn write(
     unmined.extend(emptied);
     let unmined = sides::all_unmined(store, unmined)?;
     let suspects = sides::all_suspects(suspects);
+    let figures = ledger.finish(&suspects).map_err(GatherError::from)?;
     let mut reasons: BTreeMap<Reason, u64> = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
     for entry in &unmined {
         *reasons.entry(entry.reason()).or_default() += 1;
@@ -186,7 +189,7 @@ pub async fn write(
         parts,
         files,
     };
-    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, Aside { left_out, escaped }))
+    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, Aside { left_out, escaped, figures }))
 }
 
 /// The rows that were searched for, by what mining says of those that gave nothing.

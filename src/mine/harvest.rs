@@ -19,6 +19,13 @@ pub struct Triplet {
     pub fallback: bool,
 }
 
+impl Triplet {
+    /// g = d(a, n) − d(a, p), exact for all but absurdly different magnitudes.
+    pub fn gap(&self) -> f64 {
+        f64::from(self.d_an.get()) - f64::from(self.d_ap.get())
+    }
+}
+
 /// Why a row of the input yields no triplet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -8,6 +8,7 @@ mod balance;
 mod band;
 mod batches;
 mod calibrate;
+mod figures;
 mod guards;
 mod harvest;
 mod nearest;
@@ -25,6 +26,10 @@ pub use balance::{
 pub use band::Band;
 pub use batches::{Batched, Batches, Entries, Hardness, Pk, clash, pk, without_false_negatives};
 pub use calibrate::{AtMargin, Calibration, Fullness, WithGuard, calibrate};
+pub use figures::{
+    ClassShare, Classes, Confused, Confusion, Evenness, Example, Figures, Histogram, Hub, Hubs, Ledger, Series,
+    SuspectPair,
+};
 pub use guards::{Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use nearest::{NEAREST_VECTORS, NearestAccuracy, nearest_accuracy};

@@ -64,6 +64,12 @@ const ROW_GROUP: u64 = 1 << 17;
 const TRIPLET: u64 = 112;
 /// Of a row while copies are looked for, and while it waits to be listed as unmined.
 const LISTED_ROW: u64 = 40;
+/// Of a row and of a class while triplets are counted for the report: how often it is a negative, twice, and whether it has any; its
+/// triplets and anchors, in several lists.
+const COUNTED_ROW: u64 = 4 + 4 + 1;
+const COUNTED_CLASS: u64 = 64;
+/// Of the pairs of classes that are counted at once.
+const CONFUSED: u64 = 12 << 20;
 /// Of two classes that are hard for each other, in a hash table that is at worst half empty and in both their lists.
 const MET: u64 = 96;
 /// Of a row that goes into batches: its number, twice, and whether it is an anchor and placed.
@@ -121,7 +127,9 @@ impl Budget {
             },
             indexing: small + tables + indexing(job),
             mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
-            writing: (small + tables + job.rows * LISTED_ROW + written + sort).saturating_add(chosen),
+            writing: (small + tables + job.rows * (LISTED_ROW + COUNTED_ROW) + written + sort)
+                .saturating_add(job.classes * COUNTED_CLASS + CONFUSED.min(job.triplets().saturating_mul(128)))
+                .saturating_add(chosen),
         }
     }
 

@@ -489,7 +489,7 @@ pub struct Observed {
 /// Puts the report beside the result, and the result in its place.
 pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: Observed) -> anyhow::Result<Summary> {
     let Observed { estimates, learned, audit, look_alikes } = observed;
-    let Aside { left_out, escaped } = draft.aside();
+    let Aside { left_out, escaped, figures } = draft.aside();
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
     let Taken { stages, seconds, memory } = watch.end();
@@ -502,8 +502,8 @@ pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: 
         triplets: sealed.rows.triplets,
         asked: tally.asked,
         bands: report::band_lines(&plan.mine.ask, tally),
-        left_out,
-        escaped,
+        left_out: *left_out,
+        escaped: *escaped,
         layout: plan.output.layout.name().into(),
         rows_written: Some(sealed.parts.iter().map(|part| part.rows).sum()),
         fallback: tally.fallback,
@@ -525,8 +525,11 @@ pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: 
         peak_memory: memory,
         output_bytes: Some(sealed.parts.iter().map(|part| part.bytes).sum()),
         estimates: Some(estimates),
+        pipeline: sealed.pipeline.clone(),
+        figures: Some(figures.clone()),
     };
     summary.write(draft.folder())?;
+    summary.write_page(draft.folder())?;
     engine.brake().seal()?;
     draft.seal()?;
     Ok(summary)

@@ -18,6 +18,7 @@ mod labels;
 mod layouts;
 mod memory;
 mod oracle;
+mod page;
 mod pipelines;
 mod prepare;
 mod queries;

@@ -158,6 +158,7 @@ fn a_damaged_output_is_found_out() {
     feed_all("report", &samples, 100, |bytes, what| {
         fs::write(room.path("out/report.json"), bytes).unwrap();
         feed(&room, &["report", "out"], what);
+        feed(&room, &["report", "out", "--html"], what);
     });
     // Parts and side files under checksums made again, as a forger would.
     for (format, name) in [

@@ -177,11 +177,14 @@ pub fn manifest(out: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap()
 }
 
-/// Every file below a folder by its relative path, but `report.json`, which knows the time.
+/// Every file below a folder by its relative path, but the report, which knows the time.
 pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap());
     files
-        .filter(|entry| entry.file_type().is_file() && entry.file_name() != "report.json")
+        .filter(|entry| {
+            entry.file_type().is_file()
+                && !["report.json", "report.html"].iter().any(|report| entry.file_name() == *report)
+        })
         .map(|entry| {
             let name = entry.path().strip_prefix(folder).unwrap().display().to_string();
             (name, fs::read(entry.path()).unwrap())
