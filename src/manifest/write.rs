@@ -29,7 +29,7 @@ use super::select::{Selected, select};
 use super::sides::{self, SUSPECTS, UNMINED};
 use super::stock::{self, Stock};
 use super::transform::{self, TRANSFORM};
-use super::{Counted, Draft, Format, Params};
+use super::{Draft, Format, Params};
 use crate::disk::{self, sync_folder};
 use crate::mine::{self, Ledger, Quotas, Reason, Tally};
 use crate::store::{Prepared, Row};
