@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::environment::escape;
 use super::error::Complaint;
 
 /// A path of the pipeline, relative to the folder `base`; never without a folder of its own.
@@ -80,8 +81,18 @@ fn plain(path: &Path) -> PathBuf {
     out
 }
 
+/// The relative path `written`, which leads from the folder `base` to `path`, as the manifest of an output in `from` names it:
+/// seen from there, with environment variables as written.
+pub(super) fn name(from: &Path, base: &Path, written: &str, path: &Path) -> String {
+    let Some((before, _)) = written.split_once("${") else { return escape(&seen_from(from, path)) };
+    // Of what stands before the first variable, whole folders can be looked at.
+    let (folder, rest) = written.split_at(before.rfind('/').map_or(0, |slash| slash + 1));
+    let folder = escape(&seen_from(from, &Path::new(".").join(base).join(folder)));
+    if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") }
+}
+
 /// `to` as seen from the folder `from`, with forward slashes.
-pub(super) fn seen_from(from: &Path, to: &Path) -> String {
+fn seen_from(from: &Path, to: &Path) -> String {
     let (from, to) = (resolved(from), resolved(to));
     let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(shared).map(|_| "..".to_owned());

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::environment::{Environment, escape, put_back};
+use super::environment::{Environment, put_back};
 use super::error::{Complaint, nearest};
 use super::excerpt::Part;
 use super::guards::guards;
 use super::links;
-use super::paths::{path, seen_from};
+use super::paths::{name, path};
 use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{
@@ -128,18 +128,9 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
     let mut resolved = serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
     put_back(&mut resolved, said);
-    let named = |section: &str, key: &str, value: &str, path: &Path| {
-        let written = resolved[section][key].as_str().unwrap_or_default();
-        match (Path::new(value).is_absolute(), written.split_once("${")) {
-            (true, _) => written.to_owned(),
-            (false, None) => escape(&seen_from(&output_path, path)),
-            (false, Some((before, _))) => {
-                // Of what stands before the first variable, whole folders can be looked at.
-                let (folder, rest) = written.split_at(before.rfind('/').map_or(0, |slash| slash + 1));
-                let folder = escape(&seen_from(&output_path, &Path::new(".").join(base).join(folder)));
-                if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") }
-            }
-        }
+    let named = |section: &str, key: &str, value: &str, path: &Path| match Path::new(value).is_absolute() {
+        true => resolved[section][key].as_str().unwrap_or_default().to_owned(),
+        false => name(&output_path, base, resolved[section][key].as_str().unwrap_or_default(), path),
     };
     let place = |section: &str, value: &str, path: &Path| named(section, "path", value, path);
     let from_output = Places {

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::config::{ConfigError, KeyError, Plan, TRANSFORM};
 use crate::manifest::{self, ColumnsError, Sealed, Verdict};
-use crate::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory};
+use crate::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, Veiled};
 use crate::store::{FitError, PrepareError, SurveyError, Transform};
 
 /// What a manifest's pipeline should be.
@@ -41,7 +41,9 @@ fn is_about_the_pipeline(cause: &(dyn Error + 'static)) -> bool {
     let reading = |error: &SurveyError| {
         !matches!(error, SurveyError::List(_) | SurveyError::Io { .. } | SurveyError::Unsound { .. })
     };
+    let veiled = |veiled: &Veiled| veiled.bare().chain().any(is_about_the_pipeline);
     cause.is::<ConfigError>()
+        || cause.downcast_ref().is_some_and(veiled)
         || cause.is::<SeveralLabels>()
         || cause.is::<TooFewClasses>()
         || cause.is::<ColumnsError>()
