@@ -12,7 +12,7 @@ const FOLLOWED: &str = "a pipeline that this program can follow on these inputs,
 
 /// The pipeline is none.
 pub(super) fn pipeline(sealed: &Sealed, error: &KeyError) -> Verdict {
-    manifest::refuted(sealed, &error.key, &error.message, FOLLOWED)
+    manifest::refuted(sealed, &error.key, &error.message, "a pipeline that this version writes")
 }
 
 /// The inputs that are listed are not those that the pipeline names.
