@@ -15,11 +15,9 @@ mod signals;
 mod status;
 mod verify;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
-use clap::{Parser, Subcommand, ValueHint};
+use clap::{Parser, Subcommand};
 
 use status::Status;
 
@@ -48,16 +46,7 @@ Exit status: 0 done, 1 failed while running, 2 the pipeline or the command line 
 enum Command {
     Run(run::Args),
     Plan(plan::Args),
-    /// Look at a store: columns, dimensions, labels, what is bad; suggest a pipeline
-    #[command(after_help = INSPECT_EXAMPLES)]
-    Inspect {
-        /// A Parquet file, a glob or a folder
-        #[arg(value_hint = ValueHint::AnyPath)]
-        path: PathBuf,
-        /// Write the suggested pipeline to this file
-        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-        write: Option<PathBuf>,
-    },
+    Inspect(inspect::Args),
     Verify(verify::Args),
     Report(report::Args),
     /// Print the JSON Schema of a pipeline file, for editors
@@ -65,11 +54,6 @@ enum Command {
     Schema,
     Completions(completions::Args),
 }
-
-const INSPECT_EXAMPLES: &str = "\
-Examples:
-  miner inspect embeddings.parquet
-  miner inspect 'shards/*.parquet' --write mine.toml";
 
 /// The whole program.
 pub fn main() -> ExitCode {
@@ -89,11 +73,7 @@ fn dispatch(command: &Command) -> anyhow::Result<Status> {
     match command {
         Command::Run(args) => run::run(args),
         Command::Plan(args) => plan::run(args),
-        Command::Inspect { path, write } => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().build().context("cannot start threads")?;
-            output::text(&inspect::run(path, write.as_deref(), &runtime)?)?;
-            Ok(Status::Done)
-        }
+        Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Report(args) => report::run(args),
         Command::Schema => schema::run(),

@@ -30,6 +30,12 @@ pub struct Args {
     /// Where the scores are now, if they have moved
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     scores: Option<PathBuf>,
+    /// Where the arrays of the store's vectors are now, if they have moved; one option for each
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    vectors: Vec<PathBuf>,
+    /// Where the arrays of the queries' vectors are now, if they have moved
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    query_vectors: Vec<PathBuf>,
     /// Mine every anchor again, not a sample
     #[arg(long)]
     full: bool,
@@ -49,6 +55,8 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
         queries: args.queries.clone(),
         pairs: args.pairs.clone(),
         scores: args.scores.clone(),
+        vectors: args.vectors.clone(),
+        query_vectors: args.query_vectors.clone(),
     };
     let verdict = pipeline::verify(&args.out, &moved, args.full, args.memory.and_then(Size::bytes), &control)?;
     output::either(&verdict, args.json)?;

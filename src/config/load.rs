@@ -50,6 +50,9 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         for (section, path) in plan.places().inputs() {
             paths::apart(section.name(), path, &plan.output.path)?;
         }
+        for (role, path) in plan.places().arrays() {
+            paths::apart(role, path, &plan.output.path)?;
+        }
         if let Some(matrix) = matrix_file(&plan.store.fitting) {
             paths::apart("transform", matrix, &plan.output.path)?;
         }
@@ -89,7 +92,9 @@ fn fill_in(spec: &mut Spec) {
         if queries.label.is_none() && spec.pairs.is_none() {
             queries.label = store.label.clone();
         }
-        queries.embedding.get_or_insert_with(|| store.embedding.clone());
+        if queries.embedding.is_none() && queries.vectors.is_none() {
+            queries.embedding = store.embedding.clone();
+        }
         queries.groups.get_or_insert_with(|| store.groups.clone());
         queries.carry.get_or_insert_with(|| store.carry.clone());
         queries.bad_rows.get_or_insert(store.bad_rows);
@@ -106,7 +111,6 @@ fn understand(table: &toml::Table) -> Result<Spec, Complaint> {
     let has = |section: &str| table.contains_key(section);
     for (section, key, what, needed) in [
         ("store", "path", "a Parquet file, a glob or a directory", true),
-        ("store", "embedding", "the column of vectors", true),
         ("queries", "path", "a Parquet file, a glob or a directory", has("queries")),
         ("pairs", "path", "a Parquet file, a glob or a directory", has("pairs")),
         ("scores", "path", "a Parquet file, a glob or a directory", has("scores")),

@@ -2,6 +2,7 @@
 //!
 //! No later room meets a contradiction, an unknown name, or a path that is relative to something else than the process.
 
+mod embedding;
 mod environment;
 mod error;
 mod excerpt;
@@ -9,6 +10,7 @@ mod guards;
 mod links;
 mod load;
 mod paths;
+mod places;
 mod plan;
 mod prepare;
 mod restore;
@@ -23,7 +25,8 @@ pub use environment::{Environment, ProofError};
 pub use error::{ConfigError, KeyError, Place};
 pub use load::load;
 pub(crate) use paths::resolved;
-pub use plan::{Places, Plan, Run, TRANSFORM};
+pub use places::{Places, QUERY_VECTORS, TRANSFORM, VECTORS};
+pub use plan::{Plan, Run};
 pub use restore::{Moved, RestoreError, restore};
 pub use schema::json_schema;
 pub use size::parse_size;

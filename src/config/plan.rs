@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::embedding::{arrays, embedding};
 use super::environment::{Environment, put_back};
 use super::error::{Complaint, nearest};
 use super::excerpt::Part;
 use super::guards::guards;
 use super::links;
-use super::paths::{name, path};
+use super::paths::path;
+use super::places::{Places, Seen};
 use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{
@@ -54,29 +56,6 @@ pub struct Plan {
     pub from_output: Places<String>,
 }
 
-/// The role of a matrix that `prepare.transform` names, among the inputs of a manifest.
-pub const TRANSFORM: &str = "transform";
-
-/// Where the inputs are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Places<P = PathBuf> {
-    pub store: P,
-    pub queries: Option<P>,
-    pub pairs: Option<P>,
-    pub scores: Option<P>,
-    /// Of `prepare.transform`, where it is a file.
-    pub matrix: Option<P>,
-}
-
-impl<P> Places<P> {
-    /// Those of tables.
-    pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
-        let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs), (Section::Scores, &self.scores)];
-        let more = more.into_iter().filter_map(|(section, place)| Some((section, place.as_ref()?)));
-        std::iter::once((Section::Store, &self.store)).chain(more)
-    }
-}
-
 impl Plan {
     /// What is read.
     pub fn sources(&self) -> Sources<'_> {
@@ -97,6 +76,8 @@ impl Plan {
             pairs: self.pairs.as_ref().map(|pairs| pairs.path.clone()),
             scores: self.scores.as_ref().map(|scores| scores.path.clone()),
             matrix: matrix_file(&self.store.fitting).cloned(),
+            vectors: arrays(&self.store.embedding).to_vec(),
+            query_vectors: self.queries.as_ref().map_or(&[][..], |queries| arrays(&queries.embedding)).to_vec(),
         }
     }
 }
@@ -128,18 +109,9 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
     let mut resolved = serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
     put_back(&mut resolved, said);
-    let named = |section: &str, key: &str, value: &str, path: &Path| match Path::new(value).is_absolute() {
-        true => resolved[section][key].as_str().unwrap_or_default().to_owned(),
-        false => name(&output_path, base, resolved[section][key].as_str().unwrap_or_default(), path),
-    };
-    let place = |section: &str, value: &str, path: &Path| named(section, "path", value, path);
-    let from_output = Places {
-        store: place("store", &spec.store.path, &store_path),
-        queries: spec.queries.as_ref().zip(queries.as_ref()).map(|(spec, to)| place("queries", &spec.path, &to.path)),
-        pairs: spec.pairs.as_ref().zip(pairs.as_ref()).map(|(spec, to)| place("pairs", &spec.path, &to.path)),
-        scores: spec.scores.as_ref().zip(scores.as_ref()).map(|(spec, to)| place("scores", &spec.path, &to.path)),
-        matrix: matrix_file(&fitting).map(|path| named("prepare", "transform", &spec.prepare.transform, path)),
-    };
+    let store = store(&spec.store, store_path, base, mine.metric, fitting)?;
+    let seen = Seen { resolved: &resolved, base, output: &output_path };
+    let from_output = seen.places(spec, &store, queries.as_ref(), [pairs.as_ref(), scores.as_ref()]);
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
         work => path(base, "run.work", work)?,
@@ -151,7 +123,7 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
         written: None,
         environment: Environment::default(),
         name: resolved["name"].as_str().unwrap_or_default().to_owned(),
-        store: store(&spec.store, store_path, mine.metric, fitting)?,
+        store,
         queries,
         pairs,
         scores,
@@ -214,8 +186,9 @@ fn queries(
             return Err(Complaint::new(key, message));
         }
     }
-    let (embedding, carry) = (spec.embedding.clone().unwrap_or_default(), spec.carry.clone().unwrap_or_default());
-    filled("queries", &embedding, &spec.label)?;
+    let carry = spec.carry.clone().unwrap_or_default();
+    let embedding = embedding(Section::Queries, spec.embedding.as_deref(), spec.vectors.as_ref(), base)?;
+    filled("queries.label", spec.label.as_deref())?;
     distinct("queries.carry", &carry)?;
     // The store's groups, one by one; null where the queries have none, which no constraint asks for.
     let group = |name: &String| (name.clone(), here.get(name).cloned().unwrap_or_else(|| "null".to_owned()));
@@ -234,13 +207,11 @@ fn queries(
     })
 }
 
-fn filled(section: &str, embedding: &str, label: &Option<String>) -> Result<(), Complaint> {
-    for (key, text) in [("embedding", Some(embedding)), ("label", label.as_deref())] {
-        if text.is_some_and(|text| text.trim().is_empty()) {
-            return Err(Complaint::new(format!("{section}.{key}"), "is empty; expected a column"));
-        }
+fn filled(key: &str, text: Option<&str>) -> Result<(), Complaint> {
+    match text.is_some_and(|text| text.trim().is_empty()) {
+        true => Err(Complaint::new(key, "is empty; expected a column")),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn threads(threads: usize) -> Result<usize, Complaint> {
@@ -254,14 +225,21 @@ fn memory(memory: &str) -> Result<Option<u64>, Complaint> {
     parse_size(memory).map_err(|expected| Complaint::new("run.memory", expected))
 }
 
-fn store(spec: &StoreSpec, path: PathBuf, metric: Metric, fitting: Fitting) -> Result<store::Params, Complaint> {
-    filled("store", &spec.embedding, &spec.label)?;
+fn store(
+    spec: &StoreSpec,
+    path: PathBuf,
+    base: &Path,
+    metric: Metric,
+    fitting: Fitting,
+) -> Result<store::Params, Complaint> {
+    let embedding = embedding(Section::Store, spec.embedding.as_deref(), spec.vectors.as_ref(), base)?;
+    filled("store.label", spec.label.as_deref())?;
     distinct("store.carry", &spec.carry)?;
     Ok(store::Params {
         section: Section::Store,
         path,
         id: spec.id.clone(),
-        embedding: spec.embedding.clone(),
+        embedding,
         label: spec.label.clone(),
         filter: spec.filter.clone(),
         groups: spec.groups.iter().map(|(name, expression)| (name.clone(), expression.clone())).collect(),

@@ -248,7 +248,7 @@ path = "data/qrels.parquet"
 fn what_queries_and_pairs_do_not_say_the_store_says() {
     let plan = plan(RETRIEVAL, &[]).unwrap();
     let (queries, pairs) = (plan.queries.clone().unwrap(), plan.pairs.clone().unwrap());
-    assert_eq!((queries.id.as_deref(), queries.embedding.as_str(), queries.label), (Some("id"), "e", None));
+    assert_eq!((queries.id.as_deref(), queries.embedding, queries.label), (Some("id"), "e".into(), None));
     assert_eq!((&queries.groups, &queries.carry), (&plan.store.groups, &plan.store.carry));
     assert_eq!((queries.bad_rows, pairs.bad_rows), (BadRows::Skip, BadRows::Skip));
     assert_eq!((pairs.left.1.as_str(), pairs.right.1.as_str()), ("query_id", "corpus_id"));

@@ -7,11 +7,12 @@ use serde_json::Value;
 use super::environment::Environment;
 use super::error::{Complaint, KeyError, Place};
 use super::load::wrong_type;
-use super::plan::{self, Places, Plan, TRANSFORM};
+use super::places::{Places, QUERY_VECTORS, TRANSFORM, VECTORS};
+use super::plan::{self, Plan};
 use super::prepare::is_matrix_file;
 use super::spec::Spec;
-use crate::manifest::{MANIFEST, Sealed};
-use crate::store::{Section, Transform};
+use crate::manifest::{Input, MANIFEST, Sealed};
+use crate::store::{Embedding, Section, Transform};
 
 /// Where inputs are now that have moved since a run.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +21,9 @@ pub struct Moved {
     pub queries: Option<PathBuf>,
     pub pairs: Option<PathBuf>,
     pub scores: Option<PathBuf>,
+    /// The arrays of the store's vectors, in their order; none: they have not moved.
+    pub vectors: Vec<PathBuf>,
+    pub query_vectors: Vec<PathBuf>,
 }
 
 impl Moved {
@@ -76,27 +80,36 @@ pub(super) enum Fault {
 }
 
 fn places(sealed: &Sealed, moved: &Moved, out: &Path, environment: &mut Environment) -> Result<Places, Complaint> {
-    let mut named = |role: &str| -> Result<Option<PathBuf>, Complaint> {
-        let Some(index) = sealed.inputs.iter().position(|input| input.role == role) else { return Ok(None) };
-        let path = environment.expand(&format!("inputs[{index}].path"), &sealed.inputs[index].path);
+    let mut expand = |(index, input): (usize, &Input)| -> Result<PathBuf, Complaint> {
+        let role = input.role.as_str();
+        let path = environment.expand(&format!("inputs[{index}].path"), &input.path);
         let path = path.map_err(|Complaint { key, message, .. }| {
             let flag =
                 if role == TRANSFORM { String::new() } else { format!(", or name the place with --{role} PATH") };
             Complaint::new(key, message + &flag)
         })?;
-        Ok(Some(out.join(path)))
+        Ok(out.join(path))
     };
+    let inputs = |role: &'static str| sealed.inputs.iter().enumerate().filter(move |(_, input)| input.role == role);
+    let mut named = |role: &'static str| inputs(role).next().map(&mut expand).transpose();
     let mut place = |section: Section| match moved.to(section) {
         Some(place) => Ok(Some(place.clone())),
         None => named(section.name()),
     };
-    Ok(Places {
-        store: place(Section::Store)?.unwrap_or_default(),
-        queries: place(Section::Queries)?,
-        pairs: place(Section::Pairs)?,
-        scores: place(Section::Scores)?,
-        matrix: named(TRANSFORM)?,
-    })
+    let (store, queries) = (place(Section::Store)?.unwrap_or_default(), place(Section::Queries)?);
+    let (pairs, scores, matrix) = (place(Section::Pairs)?, place(Section::Scores)?, named(TRANSFORM)?);
+    let mut arrays = |role: &'static str, moved: &[PathBuf]| match (moved.len(), inputs(role).count()) {
+        (0, _) => inputs(role).map(&mut expand).collect(),
+        (told, listed) if told == listed => Ok(moved.to_vec()),
+        (told, listed) => {
+            let message = format!(
+                "--{role} names {told} places, but the run read {listed} of this role; name each, in their order"
+            );
+            Err(Complaint::new("inputs", message))
+        }
+    };
+    let (vectors, query_vectors) = (arrays(VECTORS, &moved.vectors)?, arrays(QUERY_VECTORS, &moved.query_vectors)?);
+    Ok(Places { store, queries, pairs, scores, matrix, vectors, query_vectors })
 }
 
 /// The plan that `pipeline` describes, over inputs at these `places`.
@@ -110,6 +123,7 @@ pub(super) fn over(
     let mut expanded = pipeline.clone();
     // What these say is not asked for.
     let mut except = vec!["name", "output.path", "store.path", "queries.path", "pairs.path", "scores.path"];
+    except.extend(["store.vectors", "queries.vectors"]);
     if is_matrix_file(pipeline["prepare"]["transform"].as_str().unwrap_or_default()) {
         except.push("prepare.transform");
     }
@@ -126,6 +140,17 @@ pub(super) fn over(
     ] {
         if let (Some(path), Some(place)) = (path, place) {
             *path = place;
+        }
+    }
+    for (embedding, arrays) in [
+        (Some(&mut plan.store.embedding), places.vectors),
+        (plan.queries.as_mut().map(|queries| &mut queries.embedding), places.query_vectors),
+    ] {
+        // Of a manifest that lists another number of them, nothing is believed.
+        if let Some(Embedding::Arrays(paths)) = embedding
+            && paths.len() == arrays.len()
+        {
+            *paths = arrays;
         }
     }
     if let (Transform::Matrix(path), Some(matrix)) = (&mut plan.store.fitting.transform, places.matrix) {

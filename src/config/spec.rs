@@ -54,8 +54,13 @@ pub struct StoreSpec {
     /// SQL expression of a unique string or integer. Default: the row number.
     #[serde(default)]
     pub id: Option<String>,
-    /// Column of lists of f16, f32 or f64, all of one length.
-    pub embedding: String,
+    /// Column of lists of f16, f32 or f64, all of one length. Left out where `vectors` says where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<String>,
+    /// The vectors, where they are in arrays beside the table, row by row in its order: a .npy, .npz, .fvecs or .bvecs file, a glob, or
+    /// a list of these; "file.npz:name" for one array of several. Relative to this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Paths>,
     /// SQL expression of the class: string, integer or boolean; or of a list of these, of which positives share one and negatives
     /// none. Rows where it is null are unlabelled. Left out where [pairs] says which rows are positives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,8 +91,11 @@ pub struct QueriesSpec {
     #[serde(default)]
     pub id: Option<String>,
     /// Column of lists of f16, f32 or f64, as long as the store's. Default: the store's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<String>,
+    /// The vectors, where they are in arrays beside the table of queries, as in [store].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<Paths>,
     /// SQL expression of the class, or of a list of labels; positives are the store's rows that share one. Default: the store's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -140,6 +148,23 @@ pub struct ScoresSpec {
     /// What to do with a row that names no row, or has no score. Default: the store's.
     #[serde(default)]
     pub bad_rows: Option<BadRows>,
+}
+
+/// One path, or several in this order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a path, or a list of paths")]
+pub enum Paths {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Paths {
+    pub fn all(&self) -> &[String] {
+        match self {
+            Self::One(path) => std::slice::from_ref(path),
+            Self::Several(paths) => paths,
+        }
+    }
 }
 
 fn score() -> String {

@@ -87,7 +87,7 @@ pub(super) fn store() -> Arc<Prepared> {
         section: store::Section::Store,
         path,
         id: Some("id".to_owned()),
-        embedding: "embedding".to_owned(),
+        embedding: "embedding".into(),
         label: Some("label".to_owned()),
         filter: Some("row % 10 <> 9".to_owned()),
         groups: vec![("family".to_owned(), "family".to_owned())],

@@ -11,12 +11,12 @@ use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
 use super::veiled::veil;
 use super::{budget, program, stages};
-use crate::config::Plan;
+use crate::config::{Plan, QUERY_VECTORS, VECTORS};
 use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
 use crate::search::Index;
-use crate::store::{Census, LinkCensus, ScoredPairs};
+use crate::store::{ArraySource, Arrays, Census, LinkCensus, ScoredPairs};
 use crate::words::{thousands, visible};
 
 /// What `miner plan` says.
@@ -25,6 +25,9 @@ pub struct Explanation {
     pub name: String,
     pub store: String,
     pub files: usize,
+    /// What holds the vectors, where the tables have none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vectors: Vec<ArrayLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queries: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +51,18 @@ pub struct Explanation {
     pub estimates: Estimates,
     /// Bytes of anonymous memory that a run may take; absent where neither the pipeline nor the system tells.
     pub memory: Option<u64>,
+}
+
+/// Arrays beside a table.
+#[derive(Debug, Serialize)]
+pub struct ArrayLine {
+    pub role: &'static str,
+    pub path: String,
+    pub rows: u64,
+    pub dimensions: usize,
+    /// What their values are: `f32`.
+    pub values: &'static str,
+    pub bytes: u64,
 }
 
 /// Checks a pipeline against its data and says what `run` would do.
@@ -74,6 +89,11 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             name: plan.name.clone(),
             store: shown(&plan.store.path),
             files: survey.store.files.len(),
+            vectors: [(VECTORS, Some(&survey.store)), (QUERY_VECTORS, survey.queries.as_ref())]
+                .into_iter()
+                .filter_map(|(role, table)| Some(array_lines(role, table?.arrays()?, &shown)))
+                .flatten()
+                .collect(),
             queries: plan.queries.as_ref().map(|queries| shown(&queries.path)),
             pairs: plan.pairs.as_ref().map(|pairs| shown(&pairs.path)),
             scores: plan.scores.as_ref().map(|scores| shown(&scores.path)),
@@ -94,6 +114,19 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
     explanation.map_err(|error| veil(&plan.environment, error))
 }
 
+fn array_lines(role: &'static str, arrays: &Arrays, shown: &dyn Fn(&Path) -> String) -> Vec<ArrayLine> {
+    let (dimensions, values) = (arrays.dims(), arrays.scalar().name());
+    let line = |source: &ArraySource| ArrayLine {
+        role,
+        path: shown(&source.path),
+        rows: source.rows(),
+        dimensions,
+        values,
+        bytes: source.bytes(),
+    };
+    arrays.sources().iter().map(line).collect()
+}
+
 fn prepare(plan: &Plan, job: &Job) -> Option<String> {
     let fitting = &plan.store.fitting;
     fitting.is_set().then(|| format!("{}: {} → {} dimensions", fitting.name(), job.read_dims, job.dims))
@@ -106,12 +139,20 @@ impl fmt::Display for Explanation {
         line("pipeline", self.name.clone())?;
         let files = if self.files == 1 { String::new() } else { format!(" ({} files)", self.files) };
         line("store", format!("{}{files}", self.store))?;
+        let vectors = |of: &'static str| {
+            let lines = self.vectors.iter().filter(move |line| line.role == of);
+            lines.map(|ArrayLine { path, rows, dimensions, values, bytes, .. }| {
+                format!("{path}: {} × {dimensions} {values}, {}", thousands(*rows), ByteSize(*bytes))
+            })
+        };
+        vectors(VECTORS).try_for_each(|text| line("vectors", text))?;
         line(
             "rows",
             format!("{} of {} kept, {} dimensions", thousands(census.kept), thousands(census.rows), self.dimensions),
         )?;
         if let (Some(path), Some(queries)) = (&self.queries, &census.queries) {
             line("queries", format!("{path}: {} of {} kept", thousands(queries.kept), thousands(queries.rows)))?;
+            vectors(QUERY_VECTORS).try_for_each(|text| line("vectors", text))?;
         }
         match (&self.pairs, &census.pairs) {
             (Some(path), Some(pairs)) => {

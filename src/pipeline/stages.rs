@@ -17,15 +17,15 @@ use super::notes::noted;
 use super::program;
 use super::scratch::{Kept, Leftovers, Scratch, ScratchError};
 use super::veiled::Veiled;
-use crate::config::{Plan, ProofError, TRANSFORM};
+use crate::config::{Plan, ProofError, QUERY_VECTORS, TRANSFORM, VECTORS};
 use crate::kernel::Metric;
 use crate::manifest::{self, Aside, Draft, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Audit, Quotas, Recall, Tuned};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{
-    self, ExpressionError, LinkSurvey, LookAlikes, Prepared, ScoredPairs, Section, SelectionError, Survey, SurveyError,
-    Surveys,
+    self, ArraySource, Arrays, ExpressionError, LinkSurvey, LookAlikes, Prepared, ScoredPairs, Section, SelectionError,
+    Survey, SurveyError, Surveys,
 };
 use crate::words::thousands;
 
@@ -61,7 +61,7 @@ fn as_written(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
     }
 }
 
-/// The inputs as the manifest names them: one entry a role, over all its files.
+/// The inputs as the manifest names them: one entry a role, over all its files; of arrays one for each path that the pipeline names.
 pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
     let table = |table: &Survey| (table.bytes(), table.rows(), table.fingerprint().to_owned());
     let links = |links: &LinkSurvey| (links.bytes(), links.rows(), links.fingerprint().to_owned());
@@ -84,7 +84,19 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
         rows: matrix.rows as u64,
         fingerprint: matrix.fingerprint.clone(),
     }));
+    for (role, places, table) in [
+        (VECTORS, &plan.from_output.vectors, Some(&survey.store)),
+        (QUERY_VECTORS, &plan.from_output.query_vectors, survey.queries.as_ref()),
+    ] {
+        let sources = table.and_then(Survey::arrays).map_or(&[][..], Arrays::sources);
+        inputs.extend(sources.iter().zip(places).map(|(source, path)| of_arrays(role, path.clone(), source)));
+    }
     inputs
+}
+
+fn of_arrays(role: &str, path: String, source: &ArraySource) -> Input {
+    let (bytes, rows, fingerprint) = (source.bytes(), source.rows(), source.fingerprint.clone());
+    Input { role: role.into(), path, bytes, rows, fingerprint }
 }
 
 /// The same where the inputs cannot be surveyed as the pipeline says: those whose files can be read at all.
@@ -94,7 +106,14 @@ pub fn identities(plan: &Plan) -> Vec<Input> {
         Some(Input { role: section.name().into(), path: path.display().to_string(), bytes, rows, fingerprint })
     };
     let places = plan.places();
-    places.inputs().filter_map(|(section, path)| input(section, path)).collect()
+    let mut inputs: Vec<Input> = places.inputs().filter_map(|(section, path)| input(section, path)).collect();
+    let arrays = places.arrays().map(|(role, path)| {
+        let source = ArraySource::look(path).ok()?;
+        Some(of_arrays(role, path.display().to_string(), &source))
+    });
+    // Those of one role are told apart by their order.
+    inputs.extend(arrays.collect::<Option<Vec<_>>>().unwrap_or_default());
+    inputs
 }
 
 /// What names a run's scratch: that an interrupted one is gone on from by the very same program alone, see
@@ -319,9 +338,14 @@ pub fn graph_key(plan: &Plan, survey: &Surveys) -> Result<String, ProofError> {
     let mut texts = vec![&plan.resolved["store"], &plan.resolved["prepare"]];
     texts.extend(longest.map(|_| &plan.resolved["queries"]));
     let environment = plan.environment.proofs(&texts, survey.store.fingerprint())?;
-    let longest = longest.map(|queries| (queries.fingerprint(), &plan.resolved["queries"]));
+    let arrays = |table: &Survey| -> Vec<String> {
+        let sources = table.arrays().map_or(&[][..], Arrays::sources);
+        sources.iter().map(|source| source.fingerprint.clone()).collect()
+    };
+    let longest = longest.map(|queries| (queries.fingerprint(), arrays(queries), &plan.resolved["queries"]));
     let matrix = survey.store.matrix().map(|matrix| &matrix.fingerprint);
-    let store = (survey.store.fingerprint(), &plan.resolved["store"], &plan.resolved["prepare"], matrix);
+    let vectors = (survey.store.fingerprint(), arrays(&survey.store));
+    let store = (vectors, &plan.resolved["store"], &plan.resolved["prepare"], matrix);
     let subject = (store, longest, environment, plan.mine.metric, plan.search.hnsw, program::build());
     let text = serde_json::to_vec(&subject).unwrap_or_default();
     Ok(blake3::hash(&text).to_hex().to_string())

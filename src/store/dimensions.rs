@@ -33,6 +33,9 @@ pub async fn check_dimensions(
 
 /// Values of a vector; `None` where the first ones differ, and rows that are left out may be among them.
 async fn first_dims(survey: &Survey) -> Result<Option<usize>, PrepareError> {
+    if let Some(arrays) = survey.arrays() {
+        return Ok(Some(arrays.dims()));
+    }
     let embedding = survey.selection.embedding.0.clone();
     let mut scan = Scan::new(&survey.files, vec![embedding], survey.row_bytes())?;
     let Some(stretch) = scan.next().await? else { return Ok(None) };

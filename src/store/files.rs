@@ -33,6 +33,8 @@ pub enum ListError {
     NotText { path: PathBuf },
     #[error("{}: not a valid pattern: {source}", .path.display())]
     Pattern { path: PathBuf, source: glob::PatternError },
+    #[error("{}: {found}; vectors are in an array file, or those of a pattern, as in shards/*.npy", .path.display())]
+    NoArray { path: PathBuf, found: &'static str },
     #[error("{}: cannot be listed: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(
@@ -75,6 +77,16 @@ pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
     let files: Vec<Listed> = files.into_iter().map(listed).collect();
     check_hive_keys(&files)?;
     Ok(files)
+}
+
+/// The array files that a path names: itself, or those of a pattern in name order.
+pub(super) fn list_arrays(path: &Path) -> Result<Vec<PathBuf>, ListError> {
+    match path.metadata() {
+        Ok(found) if !found.is_file() => {
+            Err(ListError::NoArray { path: path.to_owned(), found: untrusted::kind(found.file_type()) })
+        }
+        _ => Ok(list(path)?.into_iter().map(|listed| listed.path).collect()),
+    }
 }
 
 fn is_pattern(path: &Path) -> bool {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::array::NpyHeader;
 use super::shield::shielded;
 use super::stamp::Stamp;
 use super::vectors::Vectors;
@@ -64,31 +65,11 @@ pub(super) fn read(path: &Path) -> Result<Matrix, MatrixError> {
 
 type Values = (usize, usize, Vec<f64>);
 
-/// NEP 1, versions 1 to 3.
 fn from_npy(content: &[u8]) -> Result<Values, String> {
-    let start = content.strip_prefix(b"\x93NUMPY").ok_or("no numpy array")?;
-    let (length, rest) = match start {
-        [1, _, a, b, rest @ ..] => (u32::from(u16::from_le_bytes([*a, *b])), rest),
-        [2 | 3, _, a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]), rest),
-        _ => return Err("a numpy array of another version".to_owned()),
-    };
-    let (header, data) = rest.split_at_checked(length as usize).ok_or("a numpy array that ends in its header")?;
-    let header = String::from_utf8_lossy(header);
-    let field = |name: &str| {
-        let after = header.split_once(&format!("'{name}':"))?.1.trim_start();
-        Some(after)
-    };
-    let damaged = || "a numpy array with a damaged header".to_owned();
-    let descr = field("descr").and_then(|text| text.strip_prefix('\'')?.split('\'').next()).ok_or_else(damaged)?;
-    let shape = field("shape").and_then(|text| text.strip_prefix('(')?.split(')').next()).ok_or_else(damaged)?;
-    let sizes: Vec<usize> = shape
-        .split(',')
-        .map(str::trim)
-        .filter(|size| !size.is_empty())
-        .map(|size| size.parse().map_err(|_| damaged()))
-        .collect::<Result<_, _>>()?;
-    let &[rows, width] = sizes.as_slice() else { return Err(format!("an array of shape ({shape})")) };
-    let values: Vec<f64> = match descr {
+    let mut data = content;
+    let header = NpyHeader::read(&mut data).map_err(|error| error.to_string())?;
+    let &[rows, width] = header.shape.as_slice() else { return Err(format!("an array of shape {}", header.shape())) };
+    let values: Vec<f64> = match header.descr.as_str() {
         "<f4" => {
             exactly(data, rows, width)?.iter().map(|bytes: &[u8; 4]| f64::from(f32::from_le_bytes(*bytes))).collect()
         }
@@ -96,7 +77,7 @@ fn from_npy(content: &[u8]) -> Result<Values, String> {
         other => return Err(format!("an array of {other}")),
     };
     // Fortran's order is that of the transposed matrix.
-    if field("fortran_order").ok_or_else(damaged)?.starts_with("True") {
+    if header.fortran_order {
         let value = |at: usize| values[at % width * rows + at / width];
         return Ok((rows, width, (0..rows * width).map(value).collect()));
     }
@@ -217,12 +198,12 @@ mod tests {
             (npy("|O", "False", "(2, 3)", &six), "an array of |O"),
             (npy("<f8", "True", "(4294967296, 4294967296)", &six), "48 bytes of values for 4294967296 × 4294967296"),
             (npy("<f8", "False", "(99999999999999999999, 3)", &six), "a numpy array with a damaged header"),
-            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec(), "a numpy array that ends in its header"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec(), "a numpy array with a header of 4294967295 bytes"),
             (npy("<f8", "False", "(0, 3)", &[]), "0 × 3 values"),
             (npy("<f8", "False", "(1, 1)", &f64::NAN.to_le_bytes()), "NaN in row 0, column 0"),
             (npy("<f8", "False", "(x, 3)", &six), "a numpy array with a damaged header"),
             (npy("<f8", "False", "(2, 3)", &six)[..20].to_vec(), "a numpy array that ends in its header"),
-            (b"\x93NUMPY\x09\x00\x00\x00".to_vec(), "a numpy array of another version"),
+            (b"\x93NUMPY\x09\x00\x00\x00".to_vec(), "a numpy array of version 9.0"),
         ] {
             assert_eq!(
                 read_npy(&content).unwrap_err(),

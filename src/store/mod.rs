@@ -1,10 +1,11 @@
-//! Floor 1. *What is in the store?* Reads and checks Parquet with DataFusion, and freezes what passed as a prepared store
+//! Floor 1. *What is in the store?* Reads and checks Parquet with DataFusion, arrays beside it where they hold the vectors, and freezes what passed as a prepared store
 //! of memory-mapped arrays: vectors, ids, and labels and groups as dense codes.
 //!
 //! Where `[prepare]` asks for it, [`fit`] learns a linear transform from the vectors and applies it.
 //!
 //! After [`prepare`] no later room meets a NaN, a ragged vector, a null id, or a label that is not a [`Code`].
 
+mod array;
 mod census;
 mod classes;
 mod codes;
@@ -43,6 +44,7 @@ mod spill;
 mod stamp;
 mod survey;
 mod table;
+mod table_scan;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -50,6 +52,7 @@ mod usable;
 mod vectors;
 pub(crate) mod vet;
 
+pub use array::{ArrayError, ArrayFacts, ArrayFile, ArraySource, Arrays, Scalar, inspect_arrays, names_array};
 pub use census::{Census, LinkCensus, QueryCensus, ScoredPairs, SetCensus, census};
 pub use classes::Classes;
 pub use dimensions::check_dimensions;
@@ -66,7 +69,7 @@ pub use link_table::{LinkSurvey, TwoValues};
 pub use links::Links;
 pub use look_alikes::LookAlikes;
 pub use matrix::{MATRIX_FILES, Matrix, MatrixError};
-pub use params::{BadRows, LinkParams, Params, Section, Sources};
+pub use params::{BadRows, Embedding, LinkParams, Params, Section, Sources};
 pub use prepare::{PrepareError, prepare};
 pub use prepared::{OpenError, Prepared};
 pub use rejects::{BadRow, BadRowsFound, LARGEST_LIST};

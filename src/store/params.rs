@@ -53,6 +53,23 @@ impl Section {
     }
 }
 
+/// Where the vectors of a table are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Embedding {
+    /// Column of FixedSizeList, List or LargeList of f16, f32 or f64.
+    Column(String),
+    /// Files, or patterns of them, with arrays of as many vectors as the table has rows, in the order of its scan: see
+    /// [`super::Arrays`].
+    Arrays(Vec<PathBuf>),
+}
+
+impl From<&str> for Embedding {
+    /// A name is that of a column.
+    fn from(column: &str) -> Self {
+        Self::Column(column.to_owned())
+    }
+}
+
 /// A table of embeddings as a checked pipeline describes it: where it is, and SQL expressions over its columns.
 #[derive(Debug, Clone)]
 pub struct Params {
@@ -61,8 +78,7 @@ pub struct Params {
     pub path: PathBuf,
     /// Expression of a unique string or integer; the row number without one.
     pub id: Option<String>,
-    /// Column of FixedSizeList, List or LargeList of f16, f32 or f64.
-    pub embedding: String,
+    pub embedding: Embedding,
     /// Expression of the class; none where pairs say which rows are positives.
     pub label: Option<String>,
     /// Rows to keep.

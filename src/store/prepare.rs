@@ -16,10 +16,11 @@ use super::layout::{self, Header};
 use super::link_table::{self, Named, TwoValues};
 use super::links;
 use super::rejects::{BadRowsFound, Rejects};
-use super::scan::{Scan, ScanError, Stretch};
+use super::scan::{ScanError, Stretch};
 use super::sets::SetsHeader;
 use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
+use super::table_scan::TableScan;
 use super::usable::{self, Labels, Useless};
 use super::{Code, LinkParams, Params, Row, Section, Sources};
 use crate::disk;
@@ -151,7 +152,7 @@ impl<'a> Preparation<'a> {
     /// Reads the whole of a side.
     async fn read(&mut self, on_rows: &(dyn Fn(u64) + Sync)) -> Result<(), PrepareError> {
         let survey = self.side.survey;
-        let mut scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes())?;
+        let mut scan = TableScan::new(survey)?;
         while let Some(stretch) = scan.next().await? {
             self.add(&stretch)?;
             on_rows(stretch.batch.num_rows() as u64);

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use arrow::datatypes::{DataType, Schema};
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::Expr;
 
+use super::array::Arrays;
 use super::expression::{Columns, ExpressionError, Fault, Typed};
 use super::types::{common, describe, is_category, is_embedding, label_lists, list_element, plain};
-use super::{Params, Section};
+use super::{Embedding, Params, Section};
 
 /// What is read of each row. Types are those in which values are kept, see [`plain`].
 pub(super) struct Selection {
@@ -32,7 +33,8 @@ pub enum SelectionError {
 }
 
 impl Selection {
-    pub fn resolve(params: &Params, schema: &Schema) -> Result<Self, SelectionError> {
+    /// `arrays` are those that hold the vectors, where they are in no column.
+    pub fn resolve(params: &Params, schema: &Schema, arrays: Option<&Arrays>) -> Result<Self, SelectionError> {
         let columns = Columns::new(params.section, schema).map_err(SelectionError::Columns)?;
         let check = |key: &str, text: &str, holds: bool, fault: &dyn Fn() -> Fault| match holds {
             true => Ok(()),
@@ -43,10 +45,18 @@ impl Selection {
             check(key, text, is_category(&typed.data_type), &|| not_a_category(GROUP, &typed.data_type))?;
             Ok::<_, ExpressionError>(kept(typed))
         };
-        let embedding = columns.column("embedding", &params.embedding)?;
-        check("embedding", &params.embedding, is_embedding(&embedding.data_type), &|| {
-            not_an_embedding(params, &embedding.data_type, schema)
-        })?;
+        let embedding = match &params.embedding {
+            Embedding::Column(name) => {
+                let Typed { expr, data_type } = columns.column("embedding", name)?;
+                let holds = is_embedding(&data_type);
+                check("embedding", name, holds, &|| not_an_embedding(params, name, &data_type, schema))?;
+                (expr, data_type)
+            }
+            // Holds the place of what is read beside the table.
+            Embedding::Arrays(_) => {
+                (Expr::Literal(ScalarValue::Null, None), arrays.map_or(DataType::Null, Arrays::data_type))
+            }
+        };
         let id = params.id.as_ref().map(|text| columns.id("id", text).map(kept)).transpose()?;
         let (id, id_type) = id.map_or((None, DataType::UInt64), |(expr, data_type)| (Some(expr), data_type));
         let label = |text: &String| {
@@ -78,7 +88,7 @@ impl Selection {
                 Some(typed.expr)
             }
         };
-        Ok(Self { embedding: (embedding.expr, embedding.data_type), id, id_type, label, groups, carry, filter })
+        Ok(Self { embedding, id, id_type, label, groups, carry, filter })
     }
 
     /// Whether a row may have several labels.
@@ -162,9 +172,8 @@ fn kept(typed: Typed) -> (Expr, DataType) {
     (typed.expr, data_type)
 }
 
-fn not_an_embedding(params: &Params, found: &DataType, schema: &Schema) -> Fault {
-    let also_label =
-        if params.label.as_ref() == Some(&params.embedding) { ", and it is the label as well" } else { "" };
+fn not_an_embedding(params: &Params, name: &str, found: &DataType, schema: &Schema) -> Fault {
+    let also_label = if params.label.as_deref() == Some(name) { ", and it is the label as well" } else { "" };
     let candidates: Vec<String> = schema
         .fields()
         .iter()

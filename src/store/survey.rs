@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use rayon::prelude::*;
 
+use super::array::{ArrayError, Arrays};
 use super::expression::ExpressionError;
 use super::files::{self, ListError, Listed};
 use super::link_table::LinkSurvey;
@@ -18,10 +19,11 @@ use super::matrix::{self, Matrix, MatrixError};
 use super::prepare::PrepareError;
 use super::scan::{self, ScanError};
 use super::selection::{Selection, SelectionError};
+use super::session::batch_rows;
 use super::stamp::Stamp;
 use super::types::same_values;
 use super::vet::{self, Unsound};
-use super::{LinkParams, Params, Section, Sources, Transform};
+use super::{Embedding, LinkParams, Params, Section, Sources, Transform};
 use crate::disk::untrusted;
 
 /// One file of a store.
@@ -64,6 +66,8 @@ pub struct Survey {
     page_bytes: u64,
     fingerprint: String,
     matrix: Option<Matrix>,
+    /// Where they hold the vectors.
+    arrays: Option<Arrays>,
 }
 
 /// Why the files of a store cannot be used as the pipeline says.
@@ -86,6 +90,8 @@ pub enum SurveyError {
     TypesDiffer { column: String, first: PathBuf, expected: DataType, file: PathBuf, found: DataType },
     #[error(transparent)]
     Matrix(#[from] MatrixError),
+    #[error(transparent)]
+    Array(#[from] ArrayError),
     #[error("column `{column}` is in {} but not in {}", .first.display(), .file.display())]
     ColumnMissing { column: String, first: PathBuf, file: PathBuf },
     #[error(transparent)]
@@ -150,21 +156,35 @@ pub async fn survey(sources: impl Into<Sources<'_>>) -> Result<Surveys, SurveyEr
 fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
     let files = read_footers(&params.path)?;
     refuse_empty(&files, params.section, &params.path)?;
+    let arrays = match &params.embedding {
+        Embedding::Arrays(paths) => Some(Arrays::look(paths)?),
+        Embedding::Column(_) => None,
+    };
+    if let Some(arrays) = &arrays {
+        arrays.check_rows(&params.path, files.iter().map(|file| file.rows).sum())?;
+    }
     let schema = merged_schema(&files);
-    let selection = Selection::resolve(params, &schema)
+    let selection = Selection::resolve(params, &schema, arrays.as_ref())
         .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
     check_agreement(&files, &selection)?;
     let page_bytes = walk_pages(&files, &selection.columns_used())?;
-    let dims = values_per_row(&files, &params.embedding);
     let (row_bytes, row_group_bytes) = read_sizes(&files, &selection.columns_used());
-    // Vectors may be encoded in less than they take.
-    let row_bytes = row_bytes.max((dims * size_of::<f32>()) as u64);
+    let vector = |dims: usize| (dims * size_of::<f32>()) as u64;
+    let (dims, row_bytes) = match (&params.embedding, &arrays) {
+        (_, Some(arrays)) => (arrays.dims(), row_bytes + vector(arrays.dims())),
+        (Embedding::Column(column), None) => {
+            let dims = values_per_row(&files, column);
+            // Vectors may be encoded in less than they take.
+            (dims, row_bytes.max(vector(dims)))
+        }
+        (Embedding::Arrays(_), None) => (0, row_bytes),
+    };
     let fingerprint = fingerprint(&files)?;
     let matrix = match &params.fitting.transform {
         Transform::Matrix(path) if params.section == Section::Store => Some(matrix::read(path)?),
         _ => None,
     };
-    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, page_bytes, fingerprint, matrix })
+    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, page_bytes, fingerprint, matrix, arrays })
 }
 
 impl Surveys {
@@ -196,6 +216,7 @@ impl Surveys {
         for (params, links) in sources.links().zip(self.links()) {
             same_files(&params.path, &links.files)?;
         }
+        self.tables().filter_map(Survey::arrays).try_for_each(Arrays::check_unchanged)?;
         let matrix = self.store.matrix.as_ref();
         Ok(matrix.map_or(Ok(()), |matrix| check_unchanged(&matrix.path, matrix.stamp))?)
     }
@@ -217,7 +238,7 @@ impl Survey {
         self.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Bytes of all files.
+    /// Bytes of all files, but for arrays.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
@@ -236,12 +257,18 @@ impl Survey {
     pub fn reading_bytes(&self) -> u64 {
         let footers: usize = self.files.iter().map(|file| file.metadata.memory_size()).sum();
         let open = scan::open_files(self.files.len()) * (self.row_group_bytes + self.page_bytes);
-        scan::in_flight(self.files.len(), self.row_bytes) + open + footers as u64
+        let arrays = self.arrays.as_ref().map_or(0, |arrays| arrays.batch_bytes(batch_rows(self.row_bytes)));
+        scan::in_flight(self.files.len(), self.row_bytes) + open + footers as u64 + arrays
     }
 
     /// What `prepare.transform` names, where it is a file.
     pub fn matrix(&self) -> Option<&Matrix> {
         self.matrix.as_ref()
+    }
+
+    /// What holds the vectors, where the table has none.
+    pub fn arrays(&self) -> Option<&Arrays> {
+        self.arrays.as_ref()
     }
 
     /// The file that holds a row of the scan, and the row's place in it.
@@ -251,7 +278,7 @@ impl Survey {
         (file, source_row - file.first_row)
     }
 
-    /// Of the content of all files, in order, and the values of partition folders: BLAKE3, in hex.
+    /// Of the content of all files but arrays, in order, and the values of partition folders: BLAKE3, in hex.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -326,7 +353,7 @@ fn same_files(path: &Path, files: &[InputFile]) -> Result<(), ScanError> {
     files.iter().try_for_each(InputFile::check_unchanged)
 }
 
-fn check_unchanged(path: &Path, stamp: Stamp) -> Result<(), ScanError> {
+pub(super) fn check_unchanged(path: &Path, stamp: Stamp) -> Result<(), ScanError> {
     match stamp.is_still_at(path) {
         Ok(true) => Ok(()),
         Ok(false) => Err(ScanError::Changed { path: path.to_owned() }),
@@ -457,7 +484,7 @@ pub(super) fn fingerprint(files: &[InputFile]) -> Result<String, SurveyError> {
     Ok(whole.finalize().to_hex().to_string())
 }
 
-fn hash_file(path: &Path) -> io::Result<blake3::Hash> {
+pub(super) fn hash_file(path: &Path) -> io::Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     io::copy(&mut io::BufReader::with_capacity(1 << 20, File::open(path)?), &mut hasher)?;
     Ok(hasher.finalize())

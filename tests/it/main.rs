@@ -1,5 +1,6 @@
 //! One binary, so that the crate is linked once. What can be seen from outside is tested through the program itself.
 
+mod arrays;
 mod bad_data;
 mod balance;
 mod balanced_layouts;

@@ -5,7 +5,7 @@ use std::error::Error;
 use crate::config::{ConfigError, KeyError, Plan, TRANSFORM};
 use crate::manifest::{self, ColumnsError, Sealed, Verdict};
 use crate::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, Veiled};
-use crate::store::{FitError, PrepareError, SurveyError, Transform};
+use crate::store::{ArrayError, FitError, PrepareError, SurveyError, Transform};
 
 /// What a manifest's pipeline should be.
 const FOLLOWED: &str = "a pipeline that this program can follow on these inputs, as the run did";
@@ -20,7 +20,7 @@ pub(super) fn roles(sealed: &Sealed, plan: &Plan) -> Option<Verdict> {
     let places = plan.places();
     let sections = places.inputs().map(|(section, _)| section.name());
     let matrix = matches!(plan.store.fitting.transform, Transform::Matrix(_)).then_some(TRANSFORM);
-    let expected: Vec<&str> = sections.chain(matrix).collect();
+    let expected: Vec<&str> = sections.chain(matrix).chain(places.arrays().map(|(role, _)| role)).collect();
     let found: Vec<&str> = sealed.inputs.iter().map(|input| input.role.as_str()).collect();
     (found != expected).then(|| manifest::refuted(sealed, "inputs", &found.join(", "), &expected.join(", ")))
 }
@@ -38,8 +38,10 @@ pub(super) fn by_error(sealed: &Sealed, error: anyhow::Error) -> anyhow::Result<
 
 /// Of these inputs the run had no such error.
 fn is_about_the_pipeline(cause: &(dyn Error + 'static)) -> bool {
-    let reading = |error: &SurveyError| {
-        !matches!(error, SurveyError::List(_) | SurveyError::Io { .. } | SurveyError::Unsound { .. })
+    let reading = |error: &SurveyError| match error {
+        SurveyError::List(_) | SurveyError::Io { .. } | SurveyError::Unsound { .. } => false,
+        SurveyError::Array(error) => matches!(error, ArrayError::Differ { .. } | ArrayError::Rows { .. }),
+        _ => true,
     };
     let veiled = |veiled: &Veiled| veiled.bare().chain().any(is_about_the_pipeline);
     cause.is::<ConfigError>()

@@ -1,0 +1,101 @@
+//! Where the inputs are, and what a manifest calls their places.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::embedding::arrays;
+use super::paths::name;
+use super::prepare::matrix_file;
+use super::spec::{Paths, Spec};
+use crate::store::{LinkParams, Params, Section};
+
+/// The role of a matrix that `prepare.transform` names, among the inputs of a manifest.
+pub const TRANSFORM: &str = "transform";
+/// The roles of arrays that hold the vectors of the store, and of the queries.
+pub const VECTORS: &str = "vectors";
+pub const QUERY_VECTORS: &str = "query-vectors";
+
+/// Where the inputs are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Places<P = PathBuf> {
+    pub store: P,
+    pub queries: Option<P>,
+    pub pairs: Option<P>,
+    pub scores: Option<P>,
+    /// Of `prepare.transform`, where it is a file.
+    pub matrix: Option<P>,
+    /// Of the arrays that hold the store's vectors, in their order; none where a column does.
+    pub vectors: Vec<P>,
+    /// The same of the queries.
+    pub query_vectors: Vec<P>,
+}
+
+impl<P> Places<P> {
+    /// Those of tables.
+    pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
+        let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs), (Section::Scores, &self.scores)];
+        let more = more.into_iter().filter_map(|(section, place)| Some((section, place.as_ref()?)));
+        std::iter::once((Section::Store, &self.store)).chain(more)
+    }
+
+    /// Those of arrays, and their roles.
+    pub fn arrays(&self) -> impl Iterator<Item = (&'static str, &P)> {
+        let queries = self.query_vectors.iter().map(|place| (QUERY_VECTORS, place));
+        self.vectors.iter().map(|place| (VECTORS, place)).chain(queries)
+    }
+}
+
+/// How a manifest names inputs: as written if absolute, else as seen from the output folder.
+pub(super) struct Seen<'a> {
+    /// The pipeline with environment variables as written.
+    pub resolved: &'a Value,
+    /// What paths of the pipeline are relative to.
+    pub base: &'a Path,
+    pub output: &'a Path,
+}
+
+impl Seen<'_> {
+    pub fn places(
+        &self,
+        spec: &Spec,
+        store: &Params,
+        queries: Option<&Params>,
+        [pairs, scores]: [Option<&LinkParams>; 2],
+    ) -> Places<String> {
+        let table = |section: Section, value: Option<&String>, path: Option<&PathBuf>| {
+            let written = &self.resolved[section.name()]["path"];
+            value.zip(path).map(|(value, path)| self.place(written, value, path))
+        };
+        let arrays = |section: Section, vectors: Option<&Paths>, params: Option<&Params>| -> Vec<String> {
+            let written = &self.resolved[section.name()]["vectors"];
+            let values = vectors.map_or(&[][..], Paths::all).iter();
+            let places = values.zip(params.map_or(&[][..], |params| arrays(&params.embedding))).enumerate();
+            places.map(|(at, (value, path))| self.place(written.get(at).unwrap_or(written), value, path)).collect()
+        };
+        let asking = spec.queries.as_ref();
+        Places {
+            store: table(Section::Store, Some(&spec.store.path), Some(&store.path)).unwrap_or_default(),
+            queries: table(Section::Queries, asking.map(|spec| &spec.path), queries.map(|params| &params.path)),
+            pairs: table(Section::Pairs, spec.pairs.as_ref().map(|spec| &spec.path), pairs.map(|params| &params.path)),
+            scores: table(
+                Section::Scores,
+                spec.scores.as_ref().map(|spec| &spec.path),
+                scores.map(|params| &params.path),
+            ),
+            matrix: matrix_file(&store.fitting)
+                .map(|path| self.place(&self.resolved["prepare"]["transform"], &spec.prepare.transform, path)),
+            vectors: arrays(Section::Store, spec.store.vectors.as_ref(), Some(store)),
+            query_vectors: arrays(Section::Queries, asking.and_then(|spec| spec.vectors.as_ref()), queries),
+        }
+    }
+
+    /// The name of a `path` that was `written` so, and came to `value` with the values of variables in it.
+    fn place(&self, written: &Value, value: &str, path: &Path) -> String {
+        let written = written.as_str().unwrap_or_default();
+        match Path::new(value).is_absolute() {
+            true => written.to_owned(),
+            false => name(self.output, self.base, written, path),
+        }
+    }
+}
