@@ -5,8 +5,7 @@
 # allocate is watched all the same.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export RUSTC_BOOTSTRAP=1 ASAN_OPTIONS=detect_leaks=0
+export ASAN_OPTIONS=detect_leaks=0 RUSTC_WORKSPACE_WRAPPER="$PWD/tests/rustc_asan.sh"
 tests=("$@")
 [ ${#tests[@]} -gt 0 ] || tests=(kernel:: store:: search::)
-exec cargo test --release --locked --lib -Zprofile-rustflags \
-    --config 'profile.release.package.triplet_miner.rustflags=["-Zsanitizer=address"]' -- "${tests[@]}"
+exec cargo test --release --locked --lib -- "${tests[@]}"

@@ -3,15 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
-use std::sync::atomic::AtomicBool;
 
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
-use triplet_miner::pipeline::{Control, Moved};
+use triplet_miner::pipeline::{Brake, Control, Moved};
 use triplet_miner::report::Silent;
 use triplet_miner::{config, pipeline, report};
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static BRAKE: Brake = Brake::new();
 
 struct Room {
     _folder: TempDir,
@@ -27,7 +26,7 @@ static ROOM: LazyLock<Room> = LazyLock::new(|| {
     );
     std::fs::write(folder.path().join("p.toml"), text).expect("a file");
     let plan = config::load(&folder.path().join("p.toml"), &[]).expect("a pipeline");
-    let control = Control { progress: &Silent, interrupted: &INTERRUPTED };
+    let control = Control { progress: &Silent, brake: &BRAKE };
     let out = pipeline::run(&plan, &control).expect("an output").path;
     Room { _folder: folder, out }
 });
@@ -36,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
     let out = &ROOM.out;
     std::fs::write(out.join("manifest.json"), bytes).expect("a file");
     std::fs::write(out.join("report.json"), bytes).expect("a file");
-    let control = Control { progress: &Silent, interrupted: &INTERRUPTED };
+    let control = Control { progress: &Silent, brake: &BRAKE };
     let _ = pipeline::verify(out, &Moved::default(), false, None, &control).map(|verdict| verdict.to_string());
     let _ = report::read(out).map(|summary| (summary.to_string(), summary.page().is_ok()));
 });
