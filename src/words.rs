@@ -77,17 +77,28 @@ pub fn visible_lines(text: &str) -> String {
 /// # Errors
 /// When the value is none that JSON knows.
 pub fn json(value: &impl Serialize) -> Result<String, serde_json::Error> {
-    let text = serde_json::to_string_pretty(value)?;
-    let mut seen = String::with_capacity(text.len() + 1);
-    for c in text.chars() {
-        // What is hidden stands in strings only, but for line breaks, which strings have escaped. All have four digits at most.
+    Ok(escaped(&serde_json::to_string_pretty(value)?) + "\n")
+}
+
+/// The same on one line, which is not ended.
+///
+/// # Errors
+/// When the value is none that JSON knows.
+pub fn json_line(value: &impl Serialize) -> Result<String, serde_json::Error> {
+    Ok(escaped(&serde_json::to_string(value)?))
+}
+
+/// JSON without hidden characters. They stand in strings only, but for line breaks, which strings have escaped.
+fn escaped(json: &str) -> String {
+    let mut seen = String::with_capacity(json.len() + 1);
+    for c in json.chars() {
+        // All have four digits at most.
         match is_hidden(c) && c != '\n' {
             true => seen += &format!("\\u{:04x}", u32::from(c)),
             false => seen.push(c),
         }
     }
-    seen.push('\n');
-    Ok(seen)
+    seen
 }
 
 /// A text whose URLs keep to themselves what may open doors: `…` stands for user and password, and for the query, where
@@ -144,7 +155,10 @@ mod tests {
         let text = json(&[&all]).unwrap();
         assert!(!text.chars().any(|c| is_hidden(c) && c != '\n'));
         assert_eq!(text.matches('\n').count(), 3, "one value a line");
-        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [all]);
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [&*all]);
+        let line = json_line(&[&all]).unwrap();
+        assert!(!line.chars().any(is_hidden));
+        assert_eq!(serde_json::from_str::<[String; 1]>(&line).unwrap(), [all]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn hide(environment: &Environment) {
 pub fn guarded(work: impl FnOnce() -> Status) -> Status {
     set_hook(Box::new(remember));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        output::complain(&complaint(&said(panic.as_ref())));
+        output::complain(&complaint(&said(panic.as_ref())), None, Status::Failed);
         Status::Failed
     })
 }

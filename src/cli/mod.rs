@@ -1,13 +1,17 @@
 //! Floor 7. *What does the user see?* One file a command. Results go to standard output, everything else to standard
 //! error, and no other floor prints.
 
+mod advance;
 mod bug;
 mod completions;
 mod inspect;
+mod log;
+mod man;
 mod output;
 mod pipeline_file;
 mod plan;
 mod progress;
+mod recap;
 mod report;
 mod run;
 mod schema;
@@ -19,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use log::Log;
 use status::Status;
 
 /// Mines triplets for metric learning from embeddings in Parquet.
@@ -53,20 +58,46 @@ enum Command {
     #[command(after_help = "Example:\n  miner schema > pipeline.schema.json")]
     Schema,
     Completions(completions::Args),
+    Man(man::Args),
+}
+
+impl Command {
+    /// What standard error is to hold, where a command is asked.
+    fn log(&self) -> Log {
+        match self {
+            Self::Run(run::Args { log, .. }) | Self::Verify(verify::Args { log, .. }) => log.log,
+            _ => Log::Auto,
+        }
+    }
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    // On a wrong command line clap says so and leaves with status 2.
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && log::is_asked_for(std::env::args_os()) => {
+            log::begin(Log::Json);
+            output::complain(&misspelled(&error), None, Status::Wrong);
+            return Status::Wrong.into();
+        }
+        // Help, or what is wrong, in clap's own colours.
+        Err(error) => error.exit(),
+    };
+    log::begin(cli.command.log());
     let work = || {
         dispatch(&cli.command).unwrap_or_else(|error| {
-            output::complain(&status::message(&error));
-            status::excerpt(&error).into_iter().for_each(output::below);
-            Status::of(&error)
+            let status = Status::of(&error);
+            output::complain(&status::message(&error), status::excerpt(&error), status);
+            status
         })
     };
     bug::guarded(work).into()
+}
+
+/// What clap says of a wrong command line, without the word that all errors begin with.
+fn misspelled(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    text.trim_start_matches("error: ").trim_end().to_owned()
 }
 
 fn dispatch(command: &Command) -> anyhow::Result<Status> {
@@ -78,6 +109,7 @@ fn dispatch(command: &Command) -> anyhow::Result<Status> {
         Command::Report(args) => report::run(args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 

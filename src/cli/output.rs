@@ -9,8 +9,12 @@ use std::io::{self, Write};
 use anyhow::Context;
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
+use console::style;
 use serde::Serialize;
 use triplet_miner::words;
+
+use super::log::{self, Event, Level, Record};
+use super::status::Status;
 
 /// As text, or as JSON.
 pub fn either(value: &(impl Display + Serialize), as_json: bool) -> anyhow::Result<()> {
@@ -45,22 +49,31 @@ pub fn bytes(bytes: &[u8]) -> anyhow::Result<()> {
     }
 }
 
-/// The last words of a run that failed.
-pub fn complain(message: &str) {
-    put_aside(&words::visible_lines(&format!("error: {message}")));
+/// The last words of a command that failed: what is wrong, the lines of the pipeline that say it, and the exit status that follows.
+pub fn complain(message: &str, excerpt: Option<&str>, status: Status) {
+    if log::is_json() {
+        let (level, event, status) = (Level::Error, Event::Error, Some(status.code()));
+        return beside(
+            &Record { level, event, message: message.to_owned(), excerpt, status, ..Record::default() }.json(),
+        );
+    }
+    let error = style("error:").for_stderr().red().bold();
+    beside(&format!("{error} {}", words::visible_lines(message)));
+    if let Some(lines) = excerpt {
+        beside(&words::visible_lines(lines));
+    }
 }
 
-/// A line on standard error.
-pub fn aside(line: &str) {
-    put_aside(&words::visible(line).to_string());
+/// What deserves attention, and stops nothing.
+pub fn warn(message: &str) {
+    if log::is_json() {
+        let message = message.to_owned();
+        return beside(&Record { level: Level::Warning, message, ..Record::default() }.json());
+    }
+    beside(&format!("{} {}", style("warning:").for_stderr().yellow().bold(), words::visible(message)));
 }
 
-/// Lines laid out here, below what was complained of.
-pub fn below(lines: &str) {
-    put_aside(&words::visible_lines(lines));
-}
-
-/// Where standard error is closed, nobody is there to be told.
-fn put_aside(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+/// A line on standard error, whose words are [visible](words::visible) already. Where that is closed, nobody is there to be told.
+pub fn beside(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -80,6 +80,6 @@ fn tables(calibration: &Calibration) -> String {
 }
 
 /// Without the noise of binary fractions.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     ((value * 1e6).round() / 1e6).to_string()
 }

@@ -13,7 +13,8 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 use triplet_miner::pipeline::{Brake, Interrupted};
 
-use super::output;
+use super::status::Status;
+use super::{log, output};
 
 static BRAKE: Brake = Brake::new();
 /// The last signal that asked for an end.
@@ -47,11 +48,11 @@ fn end_soon() {
     }
     thread::sleep(GRACE);
     if BRAKE.may_end() {
-        if io::stderr().is_terminal() {
+        if io::stderr().is_terminal() && !log::is_json() {
             // A bar may stand there.
-            output::aside("");
+            output::beside("");
         }
-        output::complain(&Interrupted.to_string());
+        output::complain(&Interrupted.to_string(), None, Status::Interrupted);
         // Without what else ends with a process: threads are still at work.
         low_level::exit(i32::from(status()));
     }

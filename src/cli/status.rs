@@ -26,6 +26,14 @@ pub enum Status {
 }
 
 impl Status {
+    /// As the process exits with it.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Interrupted => signals::status(),
+            status => status as u8,
+        }
+    }
+
     /// Told by the innermost error that a status belongs to, whatever context was put around it.
     pub fn of(error: &anyhow::Error) -> Self {
         if let Some(veiled) = error.downcast_ref::<Veiled>() {
@@ -58,10 +66,7 @@ impl Status {
 
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
-        Self::from(match status {
-            Status::Interrupted => signals::status(),
-            status => status as u8,
-        })
+        Self::from(status.code())
     }
 }
 

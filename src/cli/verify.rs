@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueHint;
 use triplet_miner::pipeline::{self, Control, Moved};
 
+use super::log::LogFlag;
 use super::pipeline_file::{Size, size};
 use super::status::Status;
 use super::{output, progress, signals};
@@ -13,7 +14,9 @@ use super::{output, progress, signals};
 ///
 /// Trusts nothing the output says, and says what it proved and what it could not check. The store is found where the manifest says it was, unless --store names it.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store moved.parquet --full")]
+#[command(
+    after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store moved.parquet --full\n  miner verify out/mine --json --log json 2> verify.log | jq .total"
+)]
 pub struct Args {
     /// The folder a run wrote
     #[arg(value_hint = ValueHint::DirPath)]
@@ -45,10 +48,12 @@ pub struct Args {
     /// Print the verdict as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    pub log: LogFlag,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {
-    let progress = progress::choose(false);
+    let progress = progress::choose(false, args.log.log);
     let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
     let moved = Moved {
         store: args.store.clone(),

@@ -5,11 +5,12 @@ use std::io;
 use std::path::PathBuf;
 
 use super::excerpt::Part;
+use crate::disk;
 
 /// A pipeline cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{file}: cannot be read: {source}", file = file.display())]
+    #[error("{file}: cannot be read: {source}{}", disk::hint(file), file = file.display())]
     Read { file: PathBuf, source: io::Error },
     #[error("{file}: not a pipeline: {found}", file = file.display())]
     NoText { file: PathBuf, found: String },

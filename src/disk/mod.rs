@@ -6,10 +6,12 @@
 //! format of others (an array, a table, a part) has no room for a checksum: a [note](keep) beside it holds its [`digest`].
 
 mod digest;
+mod near;
 pub mod untrusted;
 mod whole;
 
 pub use digest::{Hashing, digest, digest_of};
+pub use near::hint;
 pub use whole::{Whole, check, keep, kept, read};
 
 use std::fs::{self, File};

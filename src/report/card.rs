@@ -50,7 +50,7 @@ impl fmt::Display for Summary {
             let escaped = thousands(self.escaped);
             line(f, "escaped", format_args!("{escaped} cells that begin like a formula have an apostrophe in front"))?;
         }
-        if let Some(text) = self.empty_text() {
+        if let Some(text) = self.left_empty() {
             line(f, "left empty", text)?;
         }
         if let Some(audit) = &self.guards {
@@ -114,7 +114,7 @@ impl fmt::Display for Summary {
 
 impl Summary {
     /// Slots that nothing filled, by cause.
-    fn empty_text(&self) -> Option<String> {
+    pub fn left_empty(&self) -> Option<String> {
         let causes = [
             (self.exhausted, "no such negative"),
             (self.guarded, "kept away by guards"),
@@ -126,7 +126,8 @@ impl Summary {
         Some(causes.fold(first, |text, (count, cause)| format!("{text}; {}: {cause}", thousands(*count))))
     }
 
-    fn unmined_text(&self) -> String {
+    /// Anchors that gave no triplet: how many, and of which reason.
+    pub fn unmined_text(&self) -> String {
         let total = thousands(self.unmined.values().fold(0, |sum, &count| sum.saturating_add(count)));
         let reasons: Vec<String> = (self.unmined.iter().filter(|&(_, &count)| count > 0))
             .map(|(reason, &count)| format!("{} {}", thousands(count), reason.name()))

@@ -13,3 +13,4 @@ pub use memory::Watermark;
 pub use page::PAGE;
 pub use progress::{Progress, Silent, Stage, Unit};
 pub use summary::{BandLine, PrepareLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, read};
+pub use told::percent;

@@ -1,7 +1,7 @@
 //! Shares and times in words, the same in print and on the page.
 
 /// `98.8 %`, rounded down: 100 % is said of all and of nothing less. Of nothing it is 0.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub fn percent(part: u64, whole: u64) -> String {
     let permille = u128::from(part) * 1000 / u128::from(whole.max(1));
     format!("{}.{} %", permille / 10, permille % 10)
 }

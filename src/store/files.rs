@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use percent_encoding::percent_decode_str;
 use walkdir::WalkDir;
 
-use crate::disk::untrusted;
+use crate::disk::{self, untrusted};
 
 /// One file, with the `key=value` folders on its way. A hive null is `None`.
 pub(super) struct Listed {
@@ -21,14 +21,16 @@ pub(super) struct Listed {
 pub enum ListError {
     #[error("{}: a store behind a URL is not supported yet; copy its files to a folder and name that", .path.display())]
     Url { path: PathBuf },
-    #[error("{}: no such file or folder", .path.display())]
+    #[error("{}: no such file or folder{}", .path.display(), disk::hint(.path))]
     Missing { path: PathBuf },
     #[error("{}: {found}, not a regular file; a store is a Parquet file, a pattern or a folder", .path.display())]
     NotAFile { path: PathBuf, found: &'static str },
     #[error("{}: no file matches this pattern", .path.display())]
     NoMatch { path: PathBuf },
-    #[error("{}: the folder holds no *.parquet or *.pq file; names that start with `_` or `.` are ignored", .path.display())]
-    Empty { path: PathBuf },
+    #[error(
+        "{}: the folder holds no *.parquet or *.pq file{found}; names that start with `_` or `.` are ignored", .path.display()
+    )]
+    Empty { path: PathBuf, found: String },
     #[error("{}: this name is not UTF-8, and no other can be read; rename it, or link to it by another", .path.display())]
     NotText { path: PathBuf },
     #[error("{}: not a valid pattern: {source}", .path.display())]
@@ -99,6 +101,7 @@ fn is_hidden(name: &std::ffi::OsStr) -> bool {
 
 fn walk(folder: &Path) -> Result<Vec<PathBuf>, ListError> {
     let mut files = Vec::new();
+    let mut others = Vec::new();
     let entries = WalkDir::new(folder)
         .follow_links(true)
         .into_iter()
@@ -109,12 +112,20 @@ fn walk(folder: &Path) -> Result<Vec<PathBuf>, ListError> {
             source: error.into_io_error().unwrap_or_else(|| io::Error::other("a link leads back to its own folder")),
         })?;
         let is_parquet = entry.path().extension().is_some_and(|e| e == "parquet" || e == "pq");
-        if entry.file_type().is_file() && is_parquet {
-            files.push(entry.into_path());
+        match entry.file_type().is_file() {
+            true if is_parquet => files.push(entry.into_path()),
+            true => others.push(entry.into_path()),
+            false => {}
         }
     }
     if files.is_empty() {
-        return Err(ListError::Empty { path: folder.to_owned() });
+        let example = others.iter().min().and_then(|path| path.file_name());
+        let found = example.map_or_else(String::new, |name| {
+            let (others, them) =
+                if others.len() == 1 { ("1 other".into(), "it") } else { (format!("{} others", others.len()), "them") };
+            format!(", but {others}, as {}; write {them} as Parquet", name.display())
+        });
+        return Err(ListError::Empty { path: folder.to_owned(), found });
     }
     Ok(files)
 }

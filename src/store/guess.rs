@@ -1,7 +1,9 @@
 //! Which columns could serve as what. A guess, for someone to correct.
 
+use std::cmp::Reverse;
+
 use super::inspect::{ColumnFacts, ValueFacts};
-use super::types::is_text;
+use super::types::{is_id, is_text};
 
 /// Column names a pipeline could begin with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -9,6 +11,8 @@ pub struct Guess {
     pub embedding: Option<String>,
     pub id: Option<String>,
     pub label: Option<String>,
+    /// Other columns that could be the label, or name groups, the likeliest first.
+    pub other_labels: Vec<String>,
     /// Texts worth having beside the triplets.
     pub carry: Vec<String>,
 }
@@ -44,19 +48,22 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
         .map(|(column, _)| column.name.clone());
     let id = columns
         .iter()
-        .filter(|column| is_unique(column, rows) && column.text_bytes.unwrap_or(0.0) <= NAME_BYTES)
+        .filter(|column| is_id(&column.data_type) && is_unique(column, rows))
+        .filter(|column| column.text_bytes.unwrap_or(0.0) <= NAME_BYTES)
         // Of equals the first: `max_by_key` takes the last.
         .rev()
         .max_by_key(|column| named(column, &ID_NAMES));
-    let label = columns
+    let is_id = |column: &ColumnFacts| id.is_some_and(|id| id.name == column.name);
+    let mut labels: Vec<(&ColumnFacts, u64)> = columns
         .iter()
-        .filter(|column| Some(column.name.as_str()) != id.map(|id| id.name.as_str()))
-        .filter_map(|column| Some((column, paired_rows(column, rows)?)))
-        .rev()
-        .max_by_key(|(column, paired)| {
-            (named(column, &LABEL_NAMES), column.several.is_none(), *paired, is_text(&column.data_type))
-        })
-        .map(|(column, _)| column.name.clone());
+        .filter(|column| !is_id(column))
+        .filter_map(|column| Some((column, paired_rows(column, rows).ok()?)))
+        .collect();
+    labels.sort_by_key(|(column, paired)| {
+        Reverse((named(column, &LABEL_NAMES), column.several.is_none(), *paired, is_text(&column.data_type)))
+    });
+    let mut labels = labels.into_iter().map(|(column, _)| column.name.clone());
+    let (label, other_labels) = (labels.next(), labels.collect());
     let id = id.map(|column| column.name.clone());
     let carry = columns
         .iter()
@@ -64,7 +71,7 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
         .map(|column| column.name.clone())
         .filter(|name| Some(name) != id.as_ref() && Some(name) != label.as_ref())
         .collect();
-    Guess { embedding, id, label, carry }
+    Guess { embedding, id, label, other_labels, carry }
 }
 
 fn is_unique(column: &ColumnFacts, rows: u64) -> bool {
@@ -72,11 +79,30 @@ fn is_unique(column: &ColumnFacts, rows: u64) -> bool {
     unique && column.nulls == 0 && column.several.is_none()
 }
 
+/// Whether a column can be the label, as far as its values tell.
+///
+/// # Errors
+/// Why it cannot, as what is said of the column.
+pub fn can_be_label(column: &ColumnFacts, rows: u64) -> Result<(), &'static str> {
+    paired_rows(column, rows).map(|_| ())
+}
+
 /// Rows that share a value with another row, where there are two values or more, and not too long; of lists a guess.
-fn paired_rows(column: &ColumnFacts, rows: u64) -> Option<u64> {
-    let Some(ValueFacts::Counted { distinct, single, .. }) = column.values else { return None };
+fn paired_rows(column: &ColumnFacts, rows: u64) -> Result<u64, &'static str> {
+    let (distinct, single) = match column.values {
+        None if column.embedding.is_some() => return Err("holds vectors"),
+        None => return Err("neither strings, integers or booleans, nor lists of them"),
+        Some(ValueFacts::Beyond(_)) => return Err("has too many different values"),
+        Some(ValueFacts::Counted { distinct, single, .. }) => (distinct, single),
+    };
     let paired = (rows - column.nulls).saturating_sub(single);
-    (distinct >= 2 && paired > 0 && column.text_bytes.unwrap_or(0.0) <= NAME_BYTES).then_some(paired)
+    match () {
+        () if distinct == 0 => Err("is null in every row"),
+        () if distinct == 1 => Err("has the same value in every row"),
+        () if paired == 0 => Err("has another value in every row"),
+        () if column.text_bytes.unwrap_or(0.0) > NAME_BYTES => Err("holds texts too long to name a class"),
+        () => Ok(paired),
+    }
 }
 
 /// How well a name fits: the whole name, then its first or last word, earlier names before later ones; 0 not at all.

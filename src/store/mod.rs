@@ -63,7 +63,7 @@ pub use expression::{ExpressionError, Fault};
 pub use files::ListError;
 pub use fit::{FitError, Without, fit};
 pub use fitting::{Fitted, Fitting, Transform};
-pub use guess::Guess;
+pub use guess::{Guess, can_be_label};
 pub use inspect::{ColumnFacts, InspectError, Inspection, ValueFacts, inspect};
 pub use link_table::{LinkSurvey, TwoValues};
 pub use links::Links;

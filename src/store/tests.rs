@@ -369,6 +369,7 @@ fn an_inspection_tells_what_columns_hold_and_could_serve_as() {
         embedding: named("embedding"),
         id: named("key"),
         label: named("label"),
+        other_labels: vec!["topic".to_owned()],
         carry: vec!["text".to_owned()],
     };
     assert_eq!(inspection.guess, expected);

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::Stdio;
 
+use arrow::array::ArrayRef;
 use serde_json::Value;
 
-use crate::support::{Room, root, sample, tree};
+use crate::support::{Room, Rows, batches, copy, root, sample, tree, write_table};
 
 fn pipeline() -> String {
     format!(
@@ -219,6 +220,138 @@ fn inspect_suggests_a_pipeline_that_runs() {
     }
 }
 
+/// Lines like `# key = value`, and what is left of them without the #.
+fn offers(text: &str) -> Vec<(usize, String)> {
+    let key = |line: &str| {
+        line.split(" = ").next().is_some_and(|key| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    };
+    let offer = |(number, line): (usize, &str)| {
+        let rest = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") && key(rest))?;
+        Some((number, rest.to_owned()))
+    };
+    text.lines().enumerate().filter_map(offer).collect()
+}
+
+#[test]
+fn a_begun_pipeline_runs_on_every_good_store_and_so_does_what_it_offers() {
+    let room = Room::new();
+    copy(&root().join("tests/odd_data/stores"), &room.path("stores"));
+    let mut names: Vec<String> = fs::read_dir(room.path("stores"))
+        .unwrap()
+        .map(|entry| format!("stores/{}", entry.unwrap().file_name().to_string_lossy()))
+        .chain(["stores/several/part-*.parquet".to_owned()])
+        .collect();
+    names.sort();
+    assert!(names.len() > 40, "{}", names.len());
+    for (index, store) in names.iter().enumerate() {
+        let file = format!("begun-{index}.toml");
+        room.miner(&["inspect", store, "--write", &file]).exits(0);
+        let begun = fs::read_to_string(room.path(&file)).unwrap();
+        assert!(begun.contains("It runs as it is"), "{store}:\n{begun}");
+        let ran = room.miner(&["run", &file, "--quiet", "--json"]).exits(0);
+        assert!(
+            serde_json::from_str::<Value>(&ran.stdout).unwrap()["triplets"].as_u64() > Some(0),
+            "{store}:\n{begun}"
+        );
+        for (number, offered) in offers(&begun) {
+            let key = offered.split(" = ").next().unwrap();
+            let taken = begun.lines().enumerate().filter_map(|(at, line)| match at == number {
+                true => Some(offered.as_str()),
+                // What was offered another value for.
+                false => Some(line).filter(|line| !line.starts_with(&format!("{key} = "))),
+            });
+            room.write("taken.toml", &taken.collect::<Vec<_>>().join("\n"));
+            room.miner(&["plan", "taken.toml"]).exits(0);
+        }
+    }
+}
+
+#[test]
+fn a_begun_pipeline_says_why() {
+    let room = Room::new();
+    let n = 60;
+    let vectors =
+        |row: usize| (0..4).map(|d| if row < 2 { 1.0 } else { ((row * 7 + d * 3) % 11) as f32 - 4.5 }).collect();
+    let rows = Rows {
+        vectors: (0..n).map(vectors).collect(),
+        labels: (0..n)
+            .map(|row| (row != 5).then(|| if row < 50 { "big".into() } else { format!("class {}", row % 9) }))
+            .collect(),
+        teams: (0..n).map(|row| Some(format!("team {}", row % 3))).collect(),
+    };
+    let named = |name: &str| -> Vec<(String, ArrayRef)> {
+        rows.write(&room.path("plain.parquet"));
+        let batch = batches(&room.path("plain.parquet")).remove(0);
+        let renamed = |field: &str| if field == "team" { name.to_owned() } else { field.to_owned() };
+        batch.schema().fields().iter().zip(batch.columns()).map(|(f, c)| (renamed(f.name()), c.clone())).collect()
+    };
+    let columns = named("The \"Team\".Name ${HOME}");
+    fs::create_dir(room.path("x")).unwrap();
+    write_table(
+        &room.path("x/store.parquet"),
+        columns.iter().map(|(name, column)| (name.as_str(), column.clone())).collect(),
+    );
+    room.miner(&["inspect", "x", "--write", "x/mine.toml"]).exits(0);
+    let begun = fs::read_to_string(room.path("x/mine.toml")).unwrap();
+    for why in [
+        "Begun by `miner inspect` for 60 rows of 4 dimensions",
+        "1 rows have no label",
+        "unlabelled = \"ignore\"",
+        "equal an earlier one",
+        "duplicate_distance = 0.0001",
+        "Here exact",
+        "by margin: 0.05 ",
+        r#"# groups = { "The \"Team\".Name $${HOME}" = "The \"Team\".Name $${HOME}" }"#,
+    ] {
+        assert!(begun.contains(why), "no `{why}` in\n{begun}");
+    }
+    assert!(
+        begun.contains("\npath = \"../out/mine\""),
+        "an output in the folder of the store would be read with it:\n{begun}"
+    );
+    room.miner(&["run", "x/mine.toml", "--quiet"]).exits(0);
+    room.miner(&["run", "x/mine.toml", "--quiet"]).exits(0);
+}
+
+#[test]
+fn without_a_label_inspect_says_what_is_missing() {
+    let room = Room::new();
+    let rows = Rows { vectors: vec![vec![1.0, 0.0]; 4], labels: vec![Some("one".into()); 4], teams: vec![None; 4] };
+    rows.write(&room.path("store.parquet"));
+    let told = room.miner(&["inspect", "store.parquet", "--write", "mine.toml"]).exits(1).stderr;
+    for words in ["`label` has the same value in every row", "`team` is null in every row", "[pairs]"] {
+        assert!(told.contains(words), "no `{words}` in\n{told}");
+    }
+    assert!(!room.path("mine.toml").exists());
+}
+
+#[test]
+fn a_slip_in_a_name_is_seen() {
+    let room = room();
+    fs::write(room.path("digits.parquet"), fs::read(sample("digits.parquet")).unwrap()).unwrap();
+    let told = room.miner(&["inspect", "digit.parquet"]).exits(3).stderr;
+    assert!(told.contains("no such file or folder; did you mean ") && told.contains("digits.parquet?"), "{told}");
+    let told = room.miner(&["run", "q.toml"]).exits(2).stderr;
+    assert!(!told.contains("did you mean"), "{told}");
+    fs::rename(room.path("p.toml"), room.path("nightly.toml")).unwrap();
+    let told = room.miner(&["run", "nigtly.toml"]).exits(2).stderr;
+    assert!(told.contains("did you mean nightly.toml?"), "{told}");
+}
+
+#[test]
+fn manual_pages_tell_of_every_command() {
+    let room = Room::new();
+    let page = room.miner(&["man"]).exits(0).stdout;
+    assert!(page.contains(".TH miner") && page.contains("inspect"), "{page}");
+    room.miner(&["man", "pages"]).exits(0);
+    for name in ["miner", "miner-run", "miner-plan", "miner-inspect", "miner-verify", "miner-report", "miner-man"] {
+        let page = fs::read_to_string(room.path(&format!("pages/{name}.1"))).unwrap();
+        assert!(page.contains("Example"), "{name}");
+    }
+    let help = room.miner(&["help", "run"]).exits(0).stdout;
+    assert_eq!(help, room.miner(&["run", "--help"]).exits(0).stdout);
+}
+
 #[test]
 fn report_repeats_what_the_run_told() {
     let room = room();
@@ -262,10 +395,10 @@ fn schema_knows_every_key_of_the_pipelines() {
 #[test]
 fn help_names_every_command() {
     let help = Room::new().miner(&["--help"]).exits(0).stdout;
-    for command in ["run", "plan", "inspect", "verify", "report", "schema", "completions"] {
+    for command in ["run", "plan", "inspect", "verify", "report", "schema", "completions", "man"] {
         assert!(help.contains(command), "{command}");
         let own = Room::new().miner(&[command, "--help"]).exits(0).stdout;
-        assert!(own.contains("Usage"), "{command}");
+        assert!(own.contains("Usage") && own.contains("Example"), "{command}");
     }
     let version = Room::new().miner(&["--version"]).exits(0).stdout;
     assert_eq!(version.trim(), format!("miner {}", env!("CARGO_PKG_VERSION")));

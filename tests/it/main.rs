@@ -17,6 +17,7 @@ mod interrupted;
 mod killed;
 mod labels;
 mod layouts;
+mod log;
 mod memory;
 mod oracle;
 mod page;

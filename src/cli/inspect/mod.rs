@@ -1,6 +1,7 @@
 //! `miner inspect`
 
 mod begin;
+mod page;
 
 use std::path::{Path, PathBuf};
 
@@ -172,7 +173,7 @@ impl Beside {
     }
 
     fn in_a_pipeline(&self) -> String {
-        let (name, rows) = (begin::quoted(&self.path.to_string_lossy()), thousands(self.facts.rows));
+        let (name, rows) = (page::quoted(&self.path.to_string_lossy()), thousands(self.facts.rows));
         format!(
             "\nIn a pipeline, beside a table of {rows} rows in the same order:\n\n[store]\npath = \"table.parquet\"\nvectors = {name}\n"
         )
