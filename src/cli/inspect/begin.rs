@@ -64,7 +64,7 @@ const CALIBRATED_BYTES: u64 = 1 << 30;
 /// The margin that is tried first; others are multiples of it.
 const MARGIN: f64 = 0.2;
 /// Of the pairs, a share that finds a semi-hard negative: a margin that gives it to so many is wide enough.
-const FILLED: f64 = 0.95;
+const FILLED: f64 = 0.9;
 /// Cosine distances between vectors that are the same but for rounding.
 const COPIES: &str = "0.0001";
 /// A class that has so many times the rows of an average one is big.
@@ -313,10 +313,10 @@ fn margin(calibration: Option<&Calibration>) -> (f64, String) {
     let fullest = margins.iter().max_by(|a, b| filled(a).total_cmp(&filled(b)));
     let chosen = margins.iter().find(|at| filled(at) >= FILLED).or(fullest).map_or(MARGIN, |at| at.margin);
     let share = |at: &AtMargin| percent((filled(at) * 1000.0) as u64, 1_000);
-    let shares: Vec<String> = margins.iter().map(|at| format!("{} {}", short(at.margin), share(at))).collect();
+    let shares: Vec<String> = margins.iter().map(|at| format!("{} at {}", share(at), short(at.margin))).collect();
     let anchors = thousands(*anchors as u64);
     let why = format!(
-        "Of the pairs of {anchors} anchors this share finds a semi-hard negative, by margin: {}. A wider margin fills more, with easier ones.",
+        "Of the pairs of {anchors} anchors so many find a semi-hard negative: {}. A wider margin fills more, with easier ones.",
         shares.join(", ")
     );
     (chosen, why)
