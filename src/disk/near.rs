@@ -7,22 +7,23 @@ use std::path::{Path, PathBuf};
 const COMPARED: usize = 10_000;
 
 /// The path there is that is nearest to one that is not, where one is near: in the last folder there is, a name that differs in
-/// its extension alone, or in a third of its letters at most.
+/// its extension alone, or not in its extension and in a third of its letters at most.
 pub fn meant(path: &Path) -> Option<PathBuf> {
     let folder = path.ancestors().skip(1).find(|folder| in_place(folder).is_dir())?;
     let mut rest = path.strip_prefix(folder).ok()?.components();
-    let written = stem(&PathBuf::from(rest.next()?.as_os_str()));
+    let written = PathBuf::from(rest.next()?.as_os_str());
     let after = rest.as_path();
     let names =
         fs::read_dir(in_place(folder)).ok()?.take(COMPARED).flatten().map(|entry| PathBuf::from(entry.file_name()));
-    let most = written.chars().count() / 3;
+    let most = stem(&written).chars().count() / 3;
     // Of what is equally near, the first by name: a folder has its names in any order.
     let near = names.filter_map(|name| {
-        let distance = strsim::osa_distance(&written, &stem(&name));
+        let distance = strsim::osa_distance(&stem(&written), &stem(&name));
         let found = folder.join(&name).join(after);
         // Without its last slash, which an empty rest has left.
         let found: PathBuf = found.components().collect();
-        (distance <= most && in_place(&found).exists()).then_some((distance, found))
+        let near = distance == 0 || distance <= most && name.extension() == written.extension();
+        (near && in_place(&found).exists()).then_some((distance, found))
     });
     near.min().map(|(_, found)| found)
 }
@@ -61,6 +62,7 @@ mod tests {
             ("shard/part-0.parquet", Some("shards/part-0.parquet")),
             ("shards/part-1.parquet", Some("shards/part-0.parquet")),
             ("shard/gone", None),
+            ("digit.pq", None),
             ("embeddings.parquet", None),
             ("x", None),
         ] {

@@ -452,8 +452,11 @@ fn arrays_are_told_before_a_run_and_by_inspect() {
     assert!(told.contains("part-a.npy: 100 vectors, but the table has 240 rows; expected one for each"), "{told}");
     room.miner(&["inspect", "alone", "--vectors", "part-*.npy", "--write", "q.toml"]).exits(0);
     let begun = fs::read_to_string(room.path("q.toml")).unwrap();
-    assert!(begun.contains("vectors = \"part-*.npy\"  # 7 dimensions\n"), "{begun}");
-    assert!(begun.contains("bad_rows = \"skip\"  # 3 vectors cannot be used"), "{begun}");
+    assert!(
+        begun.contains("# 7 dimensions; lengths from 0.000 to 3.084, median 1.748.\nvectors = \"part-*.npy\"\n"),
+        "{begun}"
+    );
+    assert!(begun.contains("bad_rows = \"skip\"\n") && begun.contains("# 3 of 240 vectors cannot be used"), "{begun}");
     room.miner(&["run", "--quiet", "q.toml"]).exits(0);
 }
 
