@@ -88,17 +88,23 @@ mod tests {
     fn arrays_are_inputs_in_their_order() {
         let without = RETRIEVAL.replace("embedding = \"e\"\n", "");
         assert_ne!(without, RETRIEVAL);
-        let set = ["store.vectors=['b.npy', 'x/a*.npz:v']", "queries.vectors=q.fvecs"];
+        let set = ["store.vectors=['${CARGO_PKG_NAME}/b.npy', 'x/a*.npz:v']", "queries.vectors=q.fvecs"];
         let plan = plan(&without, &set).unwrap();
         let places = plan.places();
         assert_eq!(plan.store.embedding, Embedding::Arrays(places.vectors.clone()));
         assert_eq!(plan.queries.as_ref().unwrap().embedding, Embedding::Arrays(places.query_vectors.clone()));
         assert_eq!((places.vectors.len(), places.query_vectors.len()), (2, 1));
+        assert!(places.vectors[0].ends_with("triplet_miner/b.npy"), "{:?}", places.vectors);
+        assert_eq!(plan.resolved["store"]["vectors"][0], "${CARGO_PKG_NAME}/b.npy");
         let named: Vec<_> = plan.from_output.arrays().map(|(role, path)| format!("{role} {path}")).collect();
         let up = plan.from_output.store.split_once("data/").unwrap().0;
         assert_eq!(
             named,
-            [format!("vectors {up}b.npy"), format!("vectors {up}x/a*.npz:v"), format!("query-vectors {up}q.fvecs")]
+            [
+                format!("vectors {up}${{CARGO_PKG_NAME}}/b.npy"),
+                format!("vectors {up}x/a*.npz:v"),
+                format!("query-vectors {up}q.fvecs")
+            ]
         );
         let moved = crate::config::Places { vectors: vec!["m.npy".into(), "n.npy".into()], ..places };
         let restored = restored(&plan, &moved);

@@ -267,6 +267,34 @@ fn the_fingerprint_is_of_the_content() {
 }
 
 #[test]
+fn arrays_are_counted_and_watched() {
+    let dir = TempDir::new().unwrap();
+    let (path, array) = (dir.path().join("x.parquet"), dir.path().join("x.npy"));
+    good(&path, &["p", "q", "r", "s", "t", "u"]);
+    let column = block_on(survey(&params(&path))).unwrap();
+    let write_array = |values: &[f32]| {
+        let mut writer = super::npy::NpyWriter::create(&array).unwrap();
+        writer.write(values).unwrap();
+        writer.finish(Some(3)).unwrap();
+    };
+    write_array(&[1.0; 18]);
+    let params = Params { embedding: Embedding::Arrays(vec![array.clone()]), ..params(&path) };
+    let surveys = block_on(survey(&params)).unwrap();
+    assert_eq!((surveys.rows(), surveys.store.dims()), (6, 3));
+    assert_eq!(surveys.store.fingerprint(), column.store.fingerprint(), "the table's own");
+    let arrays = surveys.store.arrays().unwrap();
+    assert_eq!((arrays.rows(), arrays.bytes(), arrays.scalar()), (6, 128 + 72, Scalar::F32));
+    surveys.check_unchanged(&params).unwrap();
+    write_array(&[1.0; 21]);
+    let changed = surveys.check_unchanged(&params).unwrap_err().to_string();
+    assert!(changed.contains("x.npy: the file has changed since it was first looked at"), "{changed}");
+    let refused = block_on(prepare(&params, &surveys, &dir.path().join("out"), &|_| ())).unwrap_err().to_string();
+    assert_eq!(refused, changed);
+    let refused = block_on(survey(&params)).err().unwrap().to_string();
+    assert!(refused.contains("x.npy: 7 vectors, but") && refused.contains("x.parquet has 6 rows"), "{refused}");
+}
+
+#[test]
 fn stores_longer_than_a_batch_keep_their_rows_together() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("x.parquet");

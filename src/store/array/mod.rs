@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef};
+use rayon::prelude::*;
 
 use super::files::{self, ListError};
 use super::scan::ScanError;
@@ -57,9 +58,9 @@ impl ArraySource {
         let listed = files::list_arrays(&pattern)?;
         let look = |file: PathBuf| ArrayFile::look(file, member.as_deref());
         let files: Vec<ArrayFile> = listed.into_iter().map(look).collect::<Result<_, _>>()?;
+        let hashes: Vec<_> = files.par_iter().map(|file| hash_file(&file.path)).collect();
         let mut whole = blake3::Hasher::new();
-        for file in &files {
-            let hash = hash_file(&file.path);
+        for (file, hash) in files.iter().zip(hashes) {
             whole.update(hash.map_err(|source| ArrayError::Io { place: file.place(), source })?.as_bytes());
         }
         Ok(Self { path: path.to_owned(), files, fingerprint: whole.finalize().to_hex().to_string() })
