@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const COMPARED: usize = 10_000;
 
 /// The path there is that is nearest to one that is not, where one is near: in the last folder there is, a name that differs in
-/// its extension alone, or not in its extension and in a third of its letters at most.
+/// its extension alone, or not in its extension and in a fifth of its letters at most.
 pub fn meant(path: &Path) -> Option<PathBuf> {
     let folder = path.ancestors().skip(1).find(|folder| in_place(folder).is_dir())?;
     let mut rest = path.strip_prefix(folder).ok()?.components();
@@ -15,7 +15,7 @@ pub fn meant(path: &Path) -> Option<PathBuf> {
     let after = rest.as_path();
     let names =
         fs::read_dir(in_place(folder)).ok()?.take(COMPARED).flatten().map(|entry| PathBuf::from(entry.file_name()));
-    let most = stem(&written).chars().count() / 3;
+    let most = stem(&written).chars().count() / 5;
     // Of what is equally near, the first by name: a folder has its names in any order.
     let near = names.filter_map(|name| {
         let distance = strsim::osa_distance(&stem(&written), &stem(&name));
