@@ -178,7 +178,7 @@ class Bench:
             report = json.loads((out / "report.json").read_text())
             figures["stages"] = {stage["name"]: stage["seconds"] for stage in report["stages"]}
             result["measured_recall"] = report.get("recall")
-            result["versions"] = {"miner": ask([self.miner, "--version"]).split()[-1]}
+            result["versions"] = {"miner": ask([self.miner, "-V"]).split()[-1]}
         else:
             said = json.loads(text.splitlines()[-1])
             figures["stages"], result["versions"] = said["stages"], said["versions"]

@@ -18,6 +18,7 @@ mod schema;
 mod signals;
 mod status;
 mod verify;
+mod version;
 
 use std::process::ExitCode;
 
@@ -31,7 +32,7 @@ use status::Status;
 /// A pipeline file says which embeddings, which triplets and where to; the triplets, and how complete they are, land in
 /// one sealed folder.
 #[derive(Debug, Parser)]
-#[command(name = "miner", version, after_help = EXAMPLES)]
+#[command(name = "miner", version, long_version = version::long(), after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

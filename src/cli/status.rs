@@ -44,9 +44,12 @@ impl Status {
             c if c.is::<ConfigError>() || c.is::<SeveralLabels>() => Some(Self::Wrong),
             c if c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
-            c if matches!(c.downcast_ref(), Some(LoadError::Malformed { .. } | LoadError::Unknown { .. })) => {
-                Some(Self::Refused)
-            }
+            c if c.is::<LoadError>() => match c.downcast_ref::<LoadError>()? {
+                LoadError::Malformed { .. } | LoadError::Unknown { .. } | LoadError::Newer { .. } => {
+                    Some(Self::Refused)
+                }
+                LoadError::Absent(_) | LoadError::Io { .. } => None,
+            },
             c if matches!(c.downcast_ref(), Some(ReportError::Malformed { .. } | ReportError::NotAReport { .. })) => {
                 Some(Self::Refused)
             }

@@ -15,3 +15,19 @@ mod topk;
 pub use distance::{Distance, Measure, Metric, normalise, squared_norm};
 pub use rotation::{ROTATION_ERROR, Rotation};
 pub use topk::TopK;
+
+/// Which instructions a kernel uses on this machine. They change how long it takes, and never a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instructions {
+    /// Of [`Metric::distance`].
+    pub distances: &'static str,
+    /// Of int8 scans, see [`quantised`].
+    pub scans: &'static str,
+}
+
+impl Instructions {
+    /// As detected, once.
+    pub fn of_this_machine() -> Self {
+        Self { distances: distance::instructions(), scans: quantised::instructions() }
+    }
+}

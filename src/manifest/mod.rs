@@ -37,7 +37,7 @@ pub use order::{KEYED_ROW, OrderError};
 pub use params::{Columns, Format, Formulas, Layout, Order, Params, Split};
 pub use seal::{Aside, Destination, DestinationError, Draft, SealError, check_destination, is_current, restore};
 pub use sealed::{
-    BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts,
+    BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts, VERSION,
 };
 pub use sides::SUSPECTS;
 pub use verify::{

@@ -17,7 +17,7 @@ use super::transform::TRANSFORM;
 use crate::disk::untrusted::Refused;
 use crate::disk::{self, sync_folder};
 use crate::mine::{Figures, Tally};
-use crate::words::thousands;
+use crate::words::{thousands, visible};
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
 const OWN: [&str; 9] =
@@ -109,6 +109,7 @@ pub fn check_destination(output: &Params, fingerprint: &str) -> Result<Destinati
             format!("an output with {triplets} triplets, which another pipeline, input or version wrote")
         }
         Err(LoadError::Absent(_)) => "an output without its manifest, so nobody can tell what wrote it".to_owned(),
+        Err(LoadError::Newer { program, .. }) => format!("an output that a newer miner wrote ({})", visible(&program)),
         Err(_) => "an output whose manifest cannot be read, so nobody can tell what wrote it".to_owned(),
     };
     Err(DestinationError::Occupied { path: path.clone(), found })

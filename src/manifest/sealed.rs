@@ -19,7 +19,7 @@ use crate::words;
 pub const MANIFEST: &str = "manifest.json";
 /// What `format` says.
 pub const FORMAT: &str = "miner-manifest";
-/// The version of the format that this program writes, and the only one it reads.
+/// The version of the format that this program writes. It reads this one and every older one; see docs/compatibility.md.
 pub const VERSION: u32 = 1;
 
 /// A manifest larger than this is not one of ours: it would list three hundred thousand parts, of a million rows each by default.
@@ -189,8 +189,12 @@ pub enum LoadError {
     Io { path: PathBuf, source: io::Error },
     #[error("{}: not a manifest: {found}", path.display())]
     Malformed { path: PathBuf, found: String },
+    /// Nothing that any version of this program wrote.
     #[error("{}: format \"{format}\", version {version}; this program reads \"{FORMAT}\", version {VERSION}", path.display())]
     Unknown { path: PathBuf, format: String, version: u64 },
+    #[error("{}: version {version} of the format, written by miner {program}; miner {own} reads up to version {VERSION}: \
+             use miner {program} or a newer one", path.display(), own = env!("CARGO_PKG_VERSION"))]
+    Newer { path: PathBuf, version: u64, program: String },
 }
 
 impl Sealed {
@@ -212,12 +216,18 @@ impl Sealed {
         struct Head {
             format: String,
             version: u64,
+            #[serde(default)]
+            program: Value,
         }
         let malformed =
             |error: serde_json::Error| LoadError::Malformed { path: path.clone(), found: error.to_string() };
-        let Head { format, version } = serde_json::from_str(text).map_err(malformed)?;
-        if format != FORMAT || version != u64::from(VERSION) {
+        let Head { format, version, program } = serde_json::from_str(text).map_err(malformed)?;
+        if format != FORMAT || version == 0 {
             return Err(LoadError::Unknown { path, format, version });
+        }
+        if version > u64::from(VERSION) {
+            let program = program.as_str().unwrap_or("of a later version").to_owned();
+            return Err(LoadError::Newer { path, version, program });
         }
         serde_json::from_str(text).map_err(malformed)
     }
@@ -277,10 +287,22 @@ mod tests {
     #[test]
     fn another_version_is_named_and_garbage_is_malformed() {
         let parse = |text: &str| Sealed::parse(text, PathBuf::from("out/manifest.json")).unwrap_err().to_string();
+        let own = env!("CARGO_PKG_VERSION");
         assert_eq!(
-            parse(r#"{"format":"miner-manifest","version":2,"later":true}"#),
-            "out/manifest.json: format \"miner-manifest\", version 2; this program reads \"miner-manifest\", version 1"
+            parse(r#"{"format":"miner-manifest","version":2,"program":"9.1.0","later":true}"#),
+            format!(
+                "out/manifest.json: version 2 of the format, written by miner 9.1.0; miner {own} reads up to version 1: use miner 9.1.0 \
+                 or a newer one"
+            )
         );
+        for (format, version) in [("miner-manifest", 0), ("another", 1), ("another", 2)] {
+            assert_eq!(
+                parse(&format!(r#"{{"format":"{format}","version":{version}}}"#)),
+                format!(
+                    "out/manifest.json: format \"{format}\", version {version}; this program reads \"miner-manifest\", version 1"
+                )
+            );
+        }
         assert!(parse("[]").starts_with("out/manifest.json: not a manifest"));
     }
 }

@@ -401,8 +401,17 @@ fn help_names_every_command() {
         let own = Room::new().miner(&[command, "--help"]).exits(0).stdout;
         assert!(own.contains("Usage") && own.contains("Example"), "{command}");
     }
-    let version = Room::new().miner(&["--version"]).exits(0).stdout;
-    assert_eq!(version.trim(), format!("miner {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_version_is_a_number_and_at_length_what_a_bug_report_needs() {
+    let version = format!("miner {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(Room::new().miner(&["-V"]).exits(0).stdout, version);
+    let long = Room::new().miner(&["--version"]).exits(0).stdout;
+    let rest = long.strip_prefix(&version).unwrap_or_else(|| panic!("{long}"));
+    let named: Vec<&str> = rest.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(named, ["manifest", "machine", "kernels"], "{long}");
+    assert!(rest.contains(std::env::consts::ARCH), "{long}");
 }
 
 #[test]

@@ -192,6 +192,21 @@ impl Measure {
     }
 }
 
+/// Whether the processor has the registers that [`wide`] needs.
+#[cfg(target_arch = "x86_64")]
+fn is_wide() -> bool {
+    is_x86_feature_detected!("avx512f")
+}
+
+/// The instructions that sums use on this machine.
+pub(super) fn instructions() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if is_wide() {
+        return "avx512f";
+    }
+    "portable"
+}
+
 /// One kind of sum, for one kind of machine.
 #[derive(Debug)]
 struct Sums {
@@ -206,7 +221,7 @@ type Many = fn(&[f32], &[f32], &[u32], &mut Vec<f32>);
 /// Products and squared differences: the same operations in the same order, on the registers of this machine.
 static SUMS: LazyLock<[Sums; 2]> = LazyLock::new(|| {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") {
+    if is_wide() {
         return wide::SUMS;
     }
     fn each(x: &[f32], vectors: &[f32], rows: &[u32], term: impl Fn(f32, f32) -> f32, sums: &mut Vec<f32>) {

@@ -227,6 +227,17 @@ pub fn products(queries: &[&Query], bytes: &[u8], sums: &mut Vec<i32>) {
 /// The best variant of this machine.
 static BEST: std::sync::LazyLock<Variant> = std::sync::LazyLock::new(|| Variant::available()[0]);
 
+/// The instructions that [`sweep`] and [`products`] use on this machine.
+pub(super) fn instructions() -> &'static str {
+    match *BEST {
+        #[cfg(target_arch = "x86_64")]
+        Variant::Avx512Vnni => "avx512vnni",
+        #[cfg(target_arch = "x86_64")]
+        Variant::Avx2 => "avx2",
+        Variant::Portable => "portable",
+    }
+}
+
 /// A way to do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Variant {
