@@ -23,13 +23,18 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     match &args.folder {
         None => {
             let mut page = Vec::new();
-            Man::new(Cli::command()).render(&mut page).context("the manual page cannot be made")?;
+            Man::new(program()).render(&mut page).context("the manual page cannot be made")?;
             output::bytes(&page)?;
         }
         Some(folder) => {
-            let made = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(Cli::command(), folder));
+            let made = fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(program(), folder));
             made.with_context(|| format!("{}: the manual pages cannot be written", folder.display()))?;
         }
     }
     Ok(Status::Done)
+}
+
+/// Without the long version: a page tells of the program, not of the machine that it was made on.
+fn program() -> clap::Command {
+    Cli::command().long_version(None::<&'static str>)
 }

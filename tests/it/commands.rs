@@ -412,6 +412,7 @@ fn the_version_is_a_number_and_at_length_what_a_bug_report_needs() {
     let named: Vec<&str> = rest.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
     assert_eq!(named, ["manifest", "machine", "kernels"], "{long}");
     assert!(rest.contains(std::env::consts::ARCH), "{long}");
+    assert!(!Room::new().miner(&["man"]).exits(0).stdout.contains("kernels"), "the page is the same on every machine");
 }
 
 #[test]
