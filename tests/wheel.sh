@@ -22,8 +22,8 @@ nothing_else_compiled() {
 # What was installed says its version, mines, and finds its own work sound.
 works() {
     "$1" --version
-    "$1" run pipelines/quickstart.toml --set output.path="$room/$2" --quiet
-    "$1" verify "$room/$2" --full
+    "$1" run pipelines/quickstart.toml --set output.path="$room/out-$2" --quiet
+    "$1" verify "$room/out-$2" --full
 }
 
 step build

@@ -11,6 +11,7 @@ mod equivalence;
 mod extremes;
 mod faults;
 mod floors;
+mod frozen;
 mod guards;
 mod hostile;
 mod interrupted;
