@@ -452,7 +452,8 @@ fn forged_lists_are_found() {
     };
     forge("a negative that shares a label", &["row 7", "negative_row", "class"], &positive);
     edit_manifest(&room.path("out"), |sealed| sealed["pipeline"]["balance"]["weights"] = "inverse".into());
-    room.miner(&["verify", "out"]).exits(2);
+    let found = room.miner(&["verify", "out"]).exits(3).stdout;
+    assert!(found.contains("manifest.json, pipeline: found out/manifest.json: balance.weights"), "{found}");
 }
 
 #[test]
