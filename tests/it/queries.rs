@@ -377,7 +377,7 @@ fn tables_that_do_not_go_together_are_refused() {
             &["pairs.positive=corpus"],
             "pairs.positive = \"corpus\": ./pairs.parquet: the pairs have no column `corpus`; nearest: `corpus_id`",
         ),
-        (&["queries.carry=['txt']"], "queries.carry = \"txt\": ./queries.parquet: the queries have no column `txt`"),
+        (&["queries.carry=['txt']"], "queries.carry = [\"txt\"]: ./queries.parquet: the queries have no column `txt`"),
         (&["queries.where=id > 99"], "queries.parquet: no row is left of 4: `where` drops 4"),
     ] {
         for command in ["run", "plan"] {
@@ -447,7 +447,7 @@ fn a_forged_negative_that_is_a_positive_is_found() {
     small.0.miner(&["verify", "out"]).exits(0);
     small.pairs(&[("d1", "d4"), ("d1", "d6"), ("d9", "d0")]);
     let told = small.0.miner(&["verify", "out"]).exits(3).stdout;
-    assert!(told.contains("inputs[2]") && told.contains("a row that no pair names"), "{told}");
+    assert!(told.contains("inputs[2].fingerprint: found another pairs: 3 rows") && told.contains("not checked: files"), "{told}");
 }
 
 /// Graphs are made of the corpus alone, so other queries use them again.

@@ -180,7 +180,7 @@ fn another_origin_is_found() {
         edit_manifest(out, |sealed| sealed["pipeline"]["mine"]["margin"] = json!(0.3));
     });
     for (key, told) in [("margn", "pipeline.mine.margn"), ("pick", "pipeline.mine.pick")] {
-        sealed.refused(key, &["manifest.json", told, "a pipeline that this program can follow"], |out| {
+        sealed.refused(key, &["manifest.json", told, "a pipeline that this version writes"], |out| {
             edit_manifest(out, |sealed| sealed["pipeline"]["mine"][key] = json!(7));
         });
     }
