@@ -447,7 +447,10 @@ fn a_forged_negative_that_is_a_positive_is_found() {
     small.0.miner(&["verify", "out"]).exits(0);
     small.pairs(&[("d1", "d4"), ("d1", "d6"), ("d9", "d0")]);
     let told = small.0.miner(&["verify", "out"]).exits(3).stdout;
-    assert!(told.contains("inputs[2].fingerprint: found another pairs: 3 rows") && told.contains("not checked: files"), "{told}");
+    assert!(
+        told.contains("inputs[2].fingerprint: found another pairs: 3 rows") && told.contains("not checked: files"),
+        "{told}"
+    );
 }
 
 /// Graphs are made of the corpus alone, so other queries use them again.
