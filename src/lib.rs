@@ -16,7 +16,7 @@
 //! | 7 | `main.rs`, `cli/` (the binary) | What was typed, and what is printed? The only place that prints. |
 //! | 6 | [`pipeline`] | What happens, in which order? |
 //! | 5 | [`config`] | What was asked? After it no contradiction and no unknown name is left. |
-//! | 4 | [`manifest`] | How is a result written, sealed and checked? Nothing in it knows the time. |
+//! | 4 | [`manifest`] | How is a result written, sealed, checked and compared? Nothing in it knows the time. |
 //! | 4 | [`report`] | How did it go? |
 //! | 3 | [`mine`] | Which triplets? No I/O, no clock, no global state. |
 //! | 2 | [`search`] | Which rows fill these windows? Never a wrong one; only completeness may be approximate. |

@@ -4,9 +4,11 @@
 mod advance;
 mod bug;
 mod completions;
+mod diff;
 mod inspect;
 mod log;
 mod man;
+mod moved;
 mod output;
 mod pipeline_file;
 mod plan;
@@ -44,6 +46,7 @@ Examples:
   miner plan mine.toml                                 check it, and see what it will take
   miner run mine.toml                                  mine; the same command goes on after an interruption
   miner verify out/mine                                make every distance anew, and compare
+  miner diff out/before out/after                      say what changed between two outputs
 
 Exit status: 0 done, 1 failed while running, 2 the pipeline or the command line is wrong, 3 the data was refused,
 130 interrupted, 143 terminated.";
@@ -54,6 +57,7 @@ enum Command {
     Plan(plan::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Diff(diff::Args),
     Report(report::Args),
     /// Print the JSON Schema of a pipeline file, for editors
     #[command(after_help = "Example:\n  miner schema > pipeline.schema.json")]
@@ -107,6 +111,7 @@ fn dispatch(command: &Command) -> anyhow::Result<Status> {
         Command::Plan(args) => plan::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Report(args) => report::run(args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(args),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
-use triplet_miner::manifest::LoadError;
+use triplet_miner::manifest::{DiffError, EarlierError, LoadError};
 use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, Veiled};
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
@@ -53,6 +53,12 @@ impl Status {
             c if matches!(c.downcast_ref(), Some(ReportError::Malformed { .. } | ReportError::NotAReport { .. })) => {
                 Some(Self::Refused)
             }
+            c if c.is::<EarlierError>() => c.downcast_ref().map(of_earlier),
+            c if c.is::<DiffError>() => match c.downcast_ref()? {
+                DiffError::Earlier(error) => Some(of_earlier(error)),
+                DiffError::IdsDiffer { .. } | DiffError::NotComparable { .. } => Some(Self::Refused),
+                DiffError::Sort(_) | DiffError::Arrow(_) => Some(Self::Failed),
+            },
             // A full disk is no fault of the data.
             c if c.is::<FitError>() => match c.downcast_ref::<FitError>()? {
                 FitError::Write(_) | FitError::Open(_) => Some(Self::Failed),
@@ -64,6 +70,14 @@ impl Status {
             },
         };
         error.chain().filter_map(known).last().unwrap_or(Self::Failed)
+    }
+}
+
+/// An output that was to be read.
+fn of_earlier(error: &EarlierError) -> Status {
+    match error {
+        EarlierError::Load(LoadError::Io { .. }) => Status::Failed,
+        _ => Status::Refused,
     }
 }
 

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
-use triplet_miner::pipeline::{self, Control, Moved};
+use triplet_miner::pipeline::{self, Control};
 
 use super::log::LogFlag;
+use super::moved::MovedFlags;
 use super::pipeline_file::{Size, size};
 use super::status::Status;
 use super::{output, progress, signals};
@@ -21,24 +22,8 @@ pub struct Args {
     /// The folder a run wrote
     #[arg(value_hint = ValueHint::DirPath)]
     out: PathBuf,
-    /// Where the store is now, if it has moved
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    store: Option<PathBuf>,
-    /// Where the queries are now, if they have moved
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    queries: Option<PathBuf>,
-    /// Where the pairs are now, if they have moved
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    pairs: Option<PathBuf>,
-    /// Where the scores are now, if they have moved
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    scores: Option<PathBuf>,
-    /// Where the arrays of the store's vectors are now, if they have moved; one option for each
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    vectors: Vec<PathBuf>,
-    /// Where the arrays of the queries' vectors are now, if they have moved
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    query_vectors: Vec<PathBuf>,
+    #[command(flatten)]
+    moved: MovedFlags,
     /// Mine every anchor again, not a sample
     #[arg(long)]
     full: bool,
@@ -55,14 +40,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let progress = progress::choose(false, args.log.log);
     let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
-    let moved = Moved {
-        store: args.store.clone(),
-        queries: args.queries.clone(),
-        pairs: args.pairs.clone(),
-        scores: args.scores.clone(),
-        vectors: args.vectors.clone(),
-        query_vectors: args.query_vectors.clone(),
-    };
+    let moved = args.moved.moved();
     let verdict = pipeline::verify(&args.out, &moved, args.full, args.memory.and_then(Size::bytes), &control)?;
     output::either(&verdict, args.json)?;
     Ok(if verdict.is_sound() { Status::Done } else { Status::Refused })

@@ -38,6 +38,7 @@ pub(super) fn guards(spec: &Spec, ask: &Ask) -> Result<Guards, Complaint> {
         duplicate_distance: distance("duplicate_distance", asked.duplicate_distance)?,
         near_positive: distance("near_positive", asked.near_positive)?,
         score_gap: asked.score_gap,
+        exclude: asked.exclude.is_some(),
     })
 }
 

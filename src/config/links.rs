@@ -1,10 +1,10 @@
-//! `[pairs]` and `[scores]`: tables whose rows name an anchor and a row of the store.
+//! `[pairs]`, `[scores]` and `mine.negatives.exclude`: tables whose rows name an anchor and a row of the store.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::Complaint;
-use super::paths::path;
-use super::spec::{PairsSpec, ScoresSpec};
+use super::paths::{path, resolved};
+use super::spec::{NegativesSpec, PairsSpec, Paths, ScoresSpec};
 use crate::store::{LinkParams, Section};
 
 pub(super) fn pairs(spec: &PairsSpec, base: &Path) -> Result<LinkParams, Complaint> {
@@ -34,6 +34,23 @@ pub(super) fn scores(spec: &ScoresSpec, base: &Path) -> Result<LinkParams, Compl
         bad_rows: spec.bad_rows.unwrap_or_default(),
     })
 }
+
+/// The folders of earlier outputs.
+pub(super) fn exclude(spec: &NegativesSpec, base: &Path) -> Result<Vec<PathBuf>, Complaint> {
+    let folders = spec.exclude.as_ref().map_or(&[][..], Paths::all);
+    let paths: Vec<PathBuf> = folders.iter().map(|folder| path(base, EXCLUDE, folder)).collect::<Result<_, _>>()?;
+    if spec.exclude.is_some() && paths.is_empty() {
+        return Err(Complaint::new(EXCLUDE, "names no earlier output; leave it out, or name one"));
+    }
+    for (index, path) in paths.iter().enumerate() {
+        if paths[..index].iter().any(|before| resolved(before) == resolved(path)) {
+            return Err(Complaint::new(EXCLUDE, format!("names {} twice", path.display())));
+        }
+    }
+    Ok(paths)
+}
+
+pub(super) const EXCLUDE: &str = "mine.negatives.exclude";
 
 fn expressed<const N: usize>(columns: [(&str, &String, &str); N]) -> Result<(), Complaint> {
     match columns.into_iter().find(|(_, text, _)| text.trim().is_empty()) {

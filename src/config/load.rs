@@ -48,7 +48,7 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         spec.batches.iter_mut().for_each(BatchesSpec::fill);
         let plan = plan::check(&spec, &written.said(), file, file.parent().unwrap_or(Path::new("")))?;
         for (section, path) in plan.places().inputs() {
-            paths::apart(section.name(), path, &plan.output.path)?;
+            paths::apart(section.told(), path, &plan.output.path)?;
         }
         for (role, path) in plan.places().arrays() {
             paths::apart(role, path, &plan.output.path)?;

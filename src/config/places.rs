@@ -23,6 +23,8 @@ pub struct Places<P = PathBuf> {
     pub queries: Option<P>,
     pub pairs: Option<P>,
     pub scores: Option<P>,
+    /// Of earlier outputs, in their order.
+    pub exclude: Vec<P>,
     /// Of `prepare.transform`, where it is a file.
     pub matrix: Option<P>,
     /// Of the arrays that hold the store's vectors, in their order; none where a column does.
@@ -32,11 +34,12 @@ pub struct Places<P = PathBuf> {
 }
 
 impl<P> Places<P> {
-    /// Those of tables.
+    /// Those of tables, and of earlier outputs.
     pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
         let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs), (Section::Scores, &self.scores)];
         let more = more.into_iter().filter_map(|(section, place)| Some((section, place.as_ref()?)));
-        std::iter::once((Section::Store, &self.store)).chain(more)
+        let excluded = self.exclude.iter().map(|place| (Section::Exclude, place));
+        std::iter::once((Section::Store, &self.store)).chain(more).chain(excluded)
     }
 
     /// Those of arrays, and their roles.
@@ -62,17 +65,21 @@ impl Seen<'_> {
         store: &Params,
         queries: Option<&Params>,
         [pairs, scores]: [Option<&LinkParams>; 2],
+        exclude: &[PathBuf],
     ) -> Places<String> {
         let table = |section: Section, value: Option<&String>, path: Option<&PathBuf>| {
             let written = &self.resolved[section.name()]["path"];
             value.zip(path).map(|(value, path)| self.place(written, value, path))
         };
-        let arrays = |section: Section, vectors: Option<&Paths>, params: Option<&Params>| -> Vec<String> {
-            let written = &self.resolved[section.name()]["vectors"];
-            let values = vectors.map_or(&[][..], Paths::all).iter();
-            let places = values.zip(params.map_or(&[][..], |params| arrays(&params.embedding))).enumerate();
+        let several = |written: &Value, values: Option<&Paths>, paths: &[PathBuf]| -> Vec<String> {
+            let places = values.map_or(&[][..], Paths::all).iter().zip(paths).enumerate();
             places.map(|(at, (value, path))| self.place(written.get(at).unwrap_or(written), value, path)).collect()
         };
+        let arrays = |section: Section, vectors: Option<&Paths>, params: Option<&Params>| -> Vec<String> {
+            let written = &self.resolved[section.name()]["vectors"];
+            several(written, vectors, params.map_or(&[][..], |params| arrays(&params.embedding)))
+        };
+        let excluded = &self.resolved["mine"]["negatives"]["exclude"];
         let asking = spec.queries.as_ref();
         Places {
             store: table(Section::Store, Some(&spec.store.path), Some(&store.path)).unwrap_or_default(),
@@ -83,6 +90,7 @@ impl Seen<'_> {
                 spec.scores.as_ref().map(|spec| &spec.path),
                 scores.map(|params| &params.path),
             ),
+            exclude: several(excluded, spec.mine.negatives.exclude.as_ref(), exclude),
             matrix: matrix_file(&store.fitting)
                 .map(|path| self.place(&self.resolved["prepare"]["transform"], &spec.prepare.transform, path)),
             vectors: arrays(Section::Store, spec.store.vectors.as_ref(), Some(store)),

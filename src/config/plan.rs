@@ -45,6 +45,8 @@ pub struct Plan {
     pub pairs: Option<LinkParams>,
     /// Scores of anchors and rows of the store, where a guard asks for them.
     pub scores: Option<LinkParams>,
+    /// Folders of earlier outputs, whose negatives are not taken again.
+    pub exclude: Vec<PathBuf>,
     pub search: search::Params,
     pub mine: mine::Params,
     pub output: manifest::Params,
@@ -75,6 +77,7 @@ impl Plan {
             queries: self.queries.as_ref().map(|queries| queries.path.clone()),
             pairs: self.pairs.as_ref().map(|pairs| pairs.path.clone()),
             scores: self.scores.as_ref().map(|scores| scores.path.clone()),
+            exclude: self.exclude.clone(),
             matrix: matrix_file(&self.store.fitting).cloned(),
             vectors: arrays(&self.store.embedding).to_vec(),
             query_vectors: self.queries.as_ref().map_or(&[][..], |queries| arrays(&queries.embedding)).to_vec(),
@@ -107,11 +110,12 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let queries = spec.queries.as_ref().map(queries).transpose()?;
     let pairs = spec.pairs.as_ref().map(|pairs| links::pairs(pairs, base)).transpose()?;
     let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
+    let exclude = links::exclude(&spec.mine.negatives, base)?;
     let mut resolved = serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
     put_back(&mut resolved, said);
     let store = store(&spec.store, store_path, base, mine.metric, fitting)?;
     let seen = Seen { resolved: &resolved, base, output: &output_path };
-    let from_output = seen.places(spec, &store, queries.as_ref(), [pairs.as_ref(), scores.as_ref()]);
+    let from_output = seen.places(spec, &store, queries.as_ref(), [pairs.as_ref(), scores.as_ref()], &exclude);
     let work = match spec.run.work.as_str() {
         "" => output_path.parent().unwrap_or(base).to_path_buf(),
         work => path(base, "run.work", work)?,
@@ -127,6 +131,7 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
         queries,
         pairs,
         scores,
+        exclude,
         search: search(spec)?,
         output,
         mine,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::environment::Environment;
 use super::error::{Complaint, KeyError, Place};
+use super::links::EXCLUDE;
 use super::load::wrong_type;
 use super::places::{Places, QUERY_VECTORS, TRANSFORM, VECTORS};
 use super::plan::{self, Plan};
@@ -24,6 +25,8 @@ pub struct Moved {
     /// The arrays of the store's vectors, in their order; none: they have not moved.
     pub vectors: Vec<PathBuf>,
     pub query_vectors: Vec<PathBuf>,
+    /// All of them, in the order in which the pipeline names them; none where none has moved.
+    pub exclude: Vec<PathBuf>,
 }
 
 impl Moved {
@@ -34,6 +37,7 @@ impl Moved {
             Section::Queries => self.queries.as_ref(),
             Section::Pairs => self.pairs.as_ref(),
             Section::Scores => self.scores.as_ref(),
+            Section::Exclude => self.exclude.first(),
         }
     }
 }
@@ -98,7 +102,7 @@ fn places(sealed: &Sealed, moved: &Moved, out: &Path, environment: &mut Environm
     };
     let (store, queries) = (place(Section::Store)?.unwrap_or_default(), place(Section::Queries)?);
     let (pairs, scores, matrix) = (place(Section::Pairs)?, place(Section::Scores)?, named(TRANSFORM)?);
-    let mut arrays = |role: &'static str, moved: &[PathBuf]| match (moved.len(), inputs(role).count()) {
+    let mut several = |role: &'static str, moved: &[PathBuf]| match (moved.len(), inputs(role).count()) {
         (0, _) => inputs(role).map(&mut expand).collect(),
         (told, listed) if told == listed => Ok(moved.to_vec()),
         (told, listed) => {
@@ -108,8 +112,9 @@ fn places(sealed: &Sealed, moved: &Moved, out: &Path, environment: &mut Environm
             Err(Complaint::new("inputs", message))
         }
     };
-    let (vectors, query_vectors) = (arrays(VECTORS, &moved.vectors)?, arrays(QUERY_VECTORS, &moved.query_vectors)?);
-    Ok(Places { store, queries, pairs, scores, matrix, vectors, query_vectors })
+    let exclude = several(Section::Exclude.name(), &moved.exclude)?;
+    let (vectors, query_vectors) = (several(VECTORS, &moved.vectors)?, several(QUERY_VECTORS, &moved.query_vectors)?);
+    Ok(Places { store, queries, pairs, scores, exclude, matrix, vectors, query_vectors })
 }
 
 /// The plan that `pipeline` describes, over inputs at these `places`.
@@ -123,7 +128,7 @@ pub(super) fn over(
     let mut expanded = pipeline.clone();
     // What these say is not asked for.
     let mut except = vec!["name", "output.path", "store.path", "queries.path", "pairs.path", "scores.path"];
-    except.extend(["store.vectors", "queries.vectors"]);
+    except.extend(["store.vectors", "queries.vectors", EXCLUDE]);
     if is_matrix_file(pipeline["prepare"]["transform"].as_str().unwrap_or_default()) {
         except.push("prepare.transform");
     }
@@ -133,6 +138,12 @@ pub(super) fn over(
     let mut plan = plan::check(&spec, pipeline, &output.join(MANIFEST), Path::new("")).map_err(wrong)?;
     let places = places(environment).map_err(Fault::Environment)?;
     plan.store.path = places.store;
+    if plan.exclude.len() != places.exclude.len() {
+        let (named, listed) = (plan.exclude.len(), places.exclude.len());
+        let message = format!("names {named} earlier outputs, and the inputs list {listed}");
+        return Err(wrong(Complaint::new(EXCLUDE, message)));
+    }
+    plan.exclude = places.exclude;
     for (path, place) in [
         (plan.queries.as_mut().map(|queries| &mut queries.path), places.queries),
         (plan.pairs.as_mut().map(|pairs| &mut pairs.path), places.pairs),

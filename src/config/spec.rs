@@ -330,6 +330,9 @@ pub struct NegativesSpec {
     pub near_positive: Option<f64>,
     /// Its score in [scores] must be less than the positive's by at least this; without both scores it is left out.
     pub score_gap: Option<f64>,
+    /// Earlier outputs, one or a list: what was an anchor's negative there, by its id, is not taken again. Relative to this file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Paths>,
     /// Negatives of one class for one anchor, at most; of several labels a row, with any one of them.
     #[schemars(range(min = 1))]
     pub max_per_class: Option<u32>,

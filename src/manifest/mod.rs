@@ -1,4 +1,4 @@
-//! Floor 4. *How is a result written, sealed and checked?* Formats, the one seal, and `verify`.
+//! Floor 4. *How is a result written, sealed, checked and compared?* Formats, the one seal, `verify`, and `diff`.
 //!
 //! `manifest.json` is written last: a folder without it is not finished. The same harvests give the same bytes: every order is
 //! total, no file knows the time, and no number is rounded on its way into text.
@@ -6,7 +6,9 @@
 mod batches;
 mod candidates;
 mod cut;
+mod diff;
 mod digest;
+mod earlier;
 mod fingerprint;
 mod format;
 mod gather;
@@ -28,6 +30,11 @@ mod write;
 #[cfg(test)]
 mod fixture;
 
+pub use diff::{
+    Change, Changes, Class, Classes, Diff, DiffError, Drift, Fate, Hub, Hubs, Judge, Negatives, Overlap, Quantiles,
+    Transition, diff,
+};
+pub use earlier::{Earlier, EarlierError, Exclusions};
 pub use fingerprint::fingerprint;
 pub use format::{ColumnError, FormatError};
 pub use gather::GatherError;

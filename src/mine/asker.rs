@@ -46,7 +46,7 @@ pub(super) struct Asker {
     positives: Vec<Row>,
     /// Negatives must be farther than this from every positive.
     near_positive: Option<Distance>,
-    /// Nearest negatives that are skipped, and whoever never is a negative, ascending by row.
+    /// Nearest negatives that are skipped, those of earlier outputs, and whoever never is a negative, ascending by row.
     except: Option<Vec<Row>>,
     /// The only negatives that count, ascending by row.
     only: Option<Vec<Row>>,
@@ -77,13 +77,14 @@ impl Asker {
             let only = guards.scored(store, anchor, positive);
             Pair { positive, d_ap, span, only, hits: Vec::new(), short: slots, exhaustive: true }
         };
+        let excluded = guards.excluded(store, anchor);
         Self {
             anchor,
             pairs: chosen.iter().map(pair).collect(),
             rules: positives::rules(anchor, store, &params.negatives.same, &params.negatives.different),
             positives: chosen.iter().map(|&(row, _)| row).collect(),
             near_positive: guards.near_positive.map(Distance::new),
-            except: None,
+            except: (!excluded.is_empty()).then(|| joined(store.paired(anchor), excluded)),
             only: None,
             per_class: params.negatives.max_per_class,
             used: Vec::new(),
@@ -157,9 +158,7 @@ impl Asker {
             }
             self.only = Some(only);
         }
-        ranked.extend(store.paired(self.anchor));
-        ranked.sort_unstable();
-        self.except = Some(ranked);
+        self.except = Some(joined(self.except.as_deref().unwrap_or_else(|| store.paired(self.anchor)), &ranked));
         for pair in &mut self.pairs {
             pair.exhaustive &= fill.exhaustive;
         }
@@ -195,6 +194,14 @@ impl Asker {
             first.into_iter().for_each(|(row, _)| count(&mut self.used, store, row));
         }
     }
+}
+
+/// Two lists of rows as one, ascending, each once.
+fn joined(a: &[Row], b: &[Row]) -> Vec<Row> {
+    let mut rows = [a, b].concat();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
 }
 
 /// Counts a negative for each of its labels.

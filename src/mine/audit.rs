@@ -70,6 +70,8 @@ fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepar
     // Of each negative once: whether it keeps away from the positives.
     let keeps_away = |&(_, row): &(Distance, Row)| guards.away(&rows).is_none_or(|away| away.holds(store, row));
     let away: Vec<bool> = spectrum.negatives.iter().map(keeps_away).collect();
+    let is_new = |&(_, row): &(Distance, Row)| guards.keeps_new(store, spectrum.anchor, row);
+    let new: Vec<bool> = spectrum.negatives.iter().map(is_new).collect();
     let score = |row: Row| store.score(spectrum.anchor, row);
     let scores: Vec<Option<f32>> = match audit.unscored {
         Some(_) => spectrum.negatives.iter().map(|&(_, row)| score(row)).collect(),
@@ -93,6 +95,7 @@ fn of_anchor(spectrum: &Spectrum, set: &[Guard], guards: &Guards, store: &Prepar
                     Guard::SkipNearest => rank >= guards.skip_nearest as usize,
                     Guard::Window => guards.window.is_none_or(|window| rank < window as usize),
                     Guard::NearPositive => away[rank],
+                    Guard::Exclude => new[rank],
                     Guard::ScoreGap => guards.keeps_scores(of_positive, scores[rank]),
                     _ => guards.keeps(*guard, params.metric, distance, reference),
                 };

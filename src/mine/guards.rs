@@ -1,8 +1,8 @@
 //! Guards against false negatives: a negative too like the anchor, or the positive, may be one in truth.
 //!
 //! Scores are similarities, but for `score_gap`, which compares those of a table. A guard that looks at d(a, n) alone is one more
-//! bound of every window, and one that looks at a table leaves a list of rows that alone are looked at. Either is kept inside the
-//! search: what it takes away never starves a band.
+//! bound of every window; one that looks at a table leaves a list of rows that alone are looked at, and one that looks at earlier
+//! outputs a list of exceptions. Each is kept inside the search: what it takes away never starves a band.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,8 @@ pub struct Guards {
     pub near_positive: Option<f32>,
     /// r(a, p) − r(a, n) is at least this, r being a reranker's scores.
     pub score_gap: Option<f64>,
+    /// n was not the anchor's negative in an earlier output.
+    pub exclude: bool,
 }
 
 /// One of them.
@@ -64,10 +66,11 @@ pub enum Guard {
     RelativeMargin,
     NearPositive,
     ScoreGap,
+    Exclude,
 }
 
 impl Guard {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SkipNearest,
         Self::Window,
         Self::DuplicateDistance,
@@ -77,6 +80,7 @@ impl Guard {
         Self::RelativeMargin,
         Self::NearPositive,
         Self::ScoreGap,
+        Self::Exclude,
     ];
 
     /// As written in a pipeline.
@@ -91,6 +95,7 @@ impl Guard {
             Self::RelativeMargin => "relative_margin",
             Self::NearPositive => "near_positive",
             Self::ScoreGap => "score_gap",
+            Self::Exclude => "exclude",
         }
     }
 }
@@ -108,6 +113,7 @@ impl Guards {
             Guard::RelativeMargin => self.relative_margin.is_some(),
             Guard::NearPositive => self.near_positive.is_some(),
             Guard::ScoreGap => self.score_gap.is_some(),
+            Guard::Exclude => self.exclude,
         })
     }
 
@@ -133,6 +139,16 @@ impl Guards {
         Some(store.scored(anchor).filter(kept).map(|(row, _)| row).collect())
     }
 
+    /// The rows that an anchor may not have again, ascending; none where no guard looks at earlier outputs.
+    pub fn excluded<'s>(&self, store: &'s Prepared, anchor: Row) -> &'s [Row] {
+        if self.exclude { store.excluded(anchor) } else { &[] }
+    }
+
+    /// Whether a row was not an anchor's negative before.
+    pub fn keeps_new(&self, store: &Prepared, anchor: Row, negative: Row) -> bool {
+        self.excluded(store, anchor).binary_search(&negative).is_err()
+    }
+
     /// How many nearest negatives of an anchor must be known to tell ranks; 0 where no guard asks for ranks.
     pub fn ranks(&self) -> u32 {
         self.window.unwrap_or(self.skip_nearest)
@@ -153,7 +169,7 @@ impl Guards {
     pub fn keeps(&self, guard: Guard, metric: Metric, d: Distance, reference: f64) -> bool {
         let score = metric.score(d);
         match guard {
-            Guard::SkipNearest | Guard::Window | Guard::NearPositive | Guard::ScoreGap => true,
+            Guard::SkipNearest | Guard::Window | Guard::NearPositive | Guard::ScoreGap | Guard::Exclude => true,
             Guard::DuplicateDistance => self.duplicate_distance.is_none_or(|near| d.get() > near),
             Guard::MaxScore => self.max_score.is_none_or(|most| score <= most),
             Guard::MinScore => self.min_score.is_none_or(|least| score >= least),
@@ -188,6 +204,7 @@ pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params, quotas: &Q
             let score = |row| store.score(triplet.anchor, row);
             guards.keeps_scores(score(triplet.positive), score(triplet.negative))
         }
+        Guard::Exclude => guards.keeps_new(store, triplet.anchor, triplet.negative),
         _ => guards.keeps(guard, params.metric, triplet.d_an, reference),
     };
     guards.set().filter(|&guard| !keeps(guard)).collect()

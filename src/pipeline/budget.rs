@@ -82,6 +82,12 @@ const QUEUED_TRIPLET: u64 = 2 * (12 + 8) + 8;
 const STAMPED: u64 = 4 + 4;
 /// Of a row that is left out: its place, its id, and what is wrong with it.
 const REJECTED: u64 = 160;
+/// Of outputs being read: a row group on its way, batches of it in the types of both, and counts of gaps.
+const COMPARING: u64 = 72 << 20;
+/// Of a row of a store that is looked up by its id, as an anchor and as a row of the corpus.
+const LOOKED_UP: u64 = 4 + 4;
+/// Where neither the user nor the system says how much memory there is.
+const UNTOLD: u64 = 1 << 30;
 /// What a sort needs to spill the rest.
 const SORT: u64 = 16 << 20;
 
@@ -119,7 +125,7 @@ impl Budget {
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside() * job.beside_bytes);
         Self {
-            reading: small + job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK,
+            reading: small + job.reading_bytes + earlier(job) + job.rows * SEEN_ROW + (job.links + job.excluded) * LINK,
             fitting: if job.fitting_bytes == 0 {
                 0
             } else {
@@ -182,7 +188,7 @@ impl Budget {
     /// What checking an output holds: reading the inputs, then all rows of the output as lines, made anew and compared.
     fn of_check(job: &Job, output: &Output) -> u64 {
         let small = BASE + coders(job) + rejected(job);
-        let reading = job.reading_bytes + job.rows * SEEN_ROW + job.links * LINK;
+        let reading = job.reading_bytes + earlier(job) + job.rows * SEEN_ROW + (job.links + job.excluded) * LINK;
         let line = LINE + output.members * MEMBER;
         let again = output.again.saturating_mul(TRIPLETS);
         let lines = output.rows.saturating_mul(line).saturating_add(again);
@@ -210,6 +216,28 @@ impl Budget {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What comparing two outputs leaves to sorts, of `memory` or of what the machine gives. `file` is one of the outputs, `job` the run
+    /// of the later one where its store is at hand, too.
+    ///
+    /// # Errors
+    /// When that is too little to spill the rest.
+    pub fn check_diff(memory: Option<u64>, file: &Path, job: Option<&Job>) -> Result<u64, TooLittleMemory> {
+        let at_hand = |job: &Job| coders(job) + rejected(job) + tables(job) + job.rows * LOOKED_UP;
+        let held = BASE + COMPARING + job.map_or(0, at_hand);
+        let reading = job.map_or(0, |job| Self::of(job).reading);
+        let (needed, given) = (reading.max(held + SORT), memory.or_else(machine::memory).unwrap_or(UNTOLD));
+        if needed <= given {
+            return Ok(given - held);
+        }
+        let given = match memory {
+            Some(memory) => format!("--memory {}", size(memory)),
+            None => format!("three quarters of this machine's memory are {}", size(given)),
+        };
+        let (needed, stage, why) =
+            (needed.div_ceil(1 << 20), "comparing", "rows of two parts on their way, and the sort");
+        Err(TooLittleMemory { file: file.into(), given, needed, stage, why, threads: 1 })
     }
 
     fn stages(&self) -> [(u64, &'static str, &'static str); 5] {
@@ -259,6 +287,11 @@ pub fn given(plan: &Plan) -> Option<u64> {
 /// The list of rows that are left out, which stays to the end; in the worst case it is all of them.
 fn rejected(job: &Job) -> u64 {
     if job.skips { ((job.rows + job.links) * REJECTED).min(LARGEST_LIST) } else { 0 }
+}
+
+/// Earlier outputs while they are read, a part after the other.
+fn earlier(job: &Job) -> u64 {
+    if job.excluded > 0 { COMPARING } else { 0 }
 }
 
 /// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,
@@ -348,7 +381,9 @@ fn partition(job: &Job) -> u64 {
     let given = pairs.saturating_mul(job.candidates * TRIPLETS);
     let together = if job.sets.is_some() { BROUGHT_TOGETHER } else { 0 };
     let relatives = job.largest_class.max(job.most_positives + 1) * (RELATIVE + together);
-    let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64 + job.ranks * RANKED);
+    // Of the exceptions of an anchor as many as anchors have on average, in two lists.
+    let excepted = 2 * 4 * job.excluded.div_ceil(job.asking.max(1));
+    let anchors = anchors.saturating_mul(ANCHOR + padded(job.dims) as u64 + job.ranks * RANKED + excepted);
     anchors.saturating_add(mined).saturating_add(given).saturating_add(relatives + HITS + planned)
 }
 

@@ -16,7 +16,7 @@ use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
 use crate::search::Index;
-use crate::store::{ArraySource, Arrays, Census, LinkCensus, ScoredPairs};
+use crate::store::{ArraySource, Arrays, Census, IdPairs, LinkCensus, ScoredPairs};
 use crate::words::{thousands, visible};
 
 /// What `miner plan` says.
@@ -34,6 +34,9 @@ pub struct Explanation {
     pub pairs: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scores: Option<String>,
+    /// Earlier outputs whose negatives are not taken again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<EarlierOutput>,
     pub dimensions: usize,
     /// What is learned from the vectors and applied to them; nothing without `[prepare]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +66,20 @@ pub struct ArrayLine {
     /// What their values are: `f32`.
     pub values: &'static str,
     pub bytes: u64,
+}
+
+/// An earlier output, and the rows that it has.
+#[derive(Debug, Serialize)]
+pub struct EarlierOutput {
+    pub path: String,
+    pub rows: u64,
+}
+
+impl EarlierOutput {
+    fn of(pairs: &dyn IdPairs, plan: &Plan) -> Self {
+        let path = plan.environment.hide_path(pairs.path()).display().to_string();
+        Self { path, rows: pairs.size().1 }
+    }
 }
 
 /// Checks a pipeline against its data and says what `run` would do.
@@ -97,6 +114,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             queries: plan.queries.as_ref().map(|queries| shown(&queries.path)),
             pairs: plan.pairs.as_ref().map(|pairs| shown(&pairs.path)),
             scores: plan.scores.as_ref().map(|scores| shown(&scores.path)),
+            exclude: survey.excluded.iter().map(|pairs| EarlierOutput::of(pairs.as_ref(), plan)).collect(),
             dimensions: job.read_dims,
             prepare: prepare(plan, &job),
             output: shown(&plan.output.path),
@@ -191,6 +209,9 @@ impl fmt::Display for Explanation {
         }
         if let Some(ScoredPairs { pairs, scored }) = census.scored_pairs {
             line("", format!("{} of {} pairs have one", thousands(scored), thousands(pairs)))?;
+        }
+        for EarlierOutput { path, rows } in &self.exclude {
+            line("exclude", format!("{path}: the negatives of {} rows are not taken again", thousands(*rows)))?;
         }
         if let Some(prepare) = &self.prepare {
             line("prepare", prepare.clone())?;

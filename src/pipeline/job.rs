@@ -23,6 +23,8 @@ pub struct Job {
     /// Pairs of ids, and scores; and where there are both, the pairs that are looked up among the scores.
     pub links: u64,
     pub compared: u64,
+    /// Of all anchors, negatives of earlier outputs that are not taken again, at most.
+    pub excluded: u64,
     /// Of an anchor, rows that have a score, at most.
     pub scored: u64,
     /// Of the vectors that are compared, and of those that are read.
@@ -126,6 +128,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         asking: queries.unwrap_or(census.kept),
         links: [&census.pairs, &census.scores].into_iter().flatten().map(|links| links.rows).sum(),
         compared: census.scored_pairs.map_or(0, |pairs| pairs.pairs),
+        excluded: survey.excluded.iter().map(|pairs| pairs.most()).sum(),
         scored: census.scores.as_ref().map_or(0, |scores| scores.most.min(census.kept)),
         dims,
         read_dims,

@@ -3,6 +3,7 @@
 mod brake;
 mod budget;
 mod calibrate;
+mod diff;
 mod engine;
 mod estimate;
 mod explain;
@@ -21,6 +22,7 @@ pub use crate::config::Moved;
 pub use brake::{Brake, Interrupted};
 pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
+pub use diff::diff;
 pub use engine::Control;
 pub use explain::{Explanation, explain};
 pub use job::TooFewClasses;
@@ -100,7 +102,13 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
         survey.check_unchanged(plan.sources())?;
-        let observed = stages::Observed { estimates, learned, audit, look_alikes: census.look_alikes };
+        let observed = stages::Observed {
+            estimates,
+            learned,
+            audit,
+            look_alikes: census.look_alikes,
+            excluded: store.exclusions(),
+        };
         let summary = Some(stages::seal(plan, draft, &engine, watch, observed)?);
         Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
     });

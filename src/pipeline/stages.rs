@@ -19,13 +19,13 @@ use super::scratch::{Kept, Leftovers, Scratch, ScratchError};
 use super::veiled::Veiled;
 use crate::config::{Plan, ProofError, QUERY_VECTORS, TRANSFORM, VECTORS};
 use crate::kernel::Metric;
-use crate::manifest::{self, Aside, Draft, Facts, Harvests, Input, Material, SearchFacts};
+use crate::manifest::{self, Aside, Draft, EarlierError, Exclusions, Facts, Harvests, Input, Material, SearchFacts};
 use crate::mine::{self, Audit, Quotas, Recall, Tuned};
 use crate::report::{self, Estimates, PrepareLine, RecallLine, Summary, Unit};
 use crate::search::{self, Cells, Choice, Exact, Hnsw, Index, Search, Tunable};
 use crate::store::{
-    self, ArraySource, Arrays, ExpressionError, LinkSurvey, LookAlikes, Prepared, ScoredPairs, Section, SelectionError,
-    Survey, SurveyError, Surveys,
+    self, ArraySource, Arrays, Excluded, ExpressionError, IdPairs, LinkSurvey, LookAlikes, Prepared, ScoredPairs,
+    Section, SelectionError, Survey, SurveyError, Surveys,
 };
 use crate::words::thousands;
 
@@ -34,9 +34,16 @@ use crate::words::thousands;
 /// # Errors
 /// Those of [`store::survey`]. What a key says of columns that are not there is the pipeline's fault, and not the data's.
 pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
-    let survey = engine.wait(store::survey(plan.sources())).map_err(|error| as_written(plan, error))?;
+    let mut survey = engine.wait(store::survey(plan.sources())).map_err(|error| as_written(plan, error))?;
+    survey.exclude(exclusions(plan)?)?;
     labels::check(plan, &survey)?;
     Ok(survey)
+}
+
+/// The earlier outputs whose negatives are not taken again.
+fn exclusions(plan: &Plan) -> Result<Vec<Box<dyn IdPairs>>, EarlierError> {
+    let open = |path: &PathBuf| Ok(Box::new(Exclusions::open(path)?) as Box<dyn IdPairs>);
+    plan.exclude.iter().map(open).collect()
 }
 
 /// What is wrong with an expression, told of what is written and not of what the environment made of it.
@@ -65,11 +72,16 @@ fn as_written(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
 pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
     let table = |table: &Survey| (table.bytes(), table.rows(), table.fingerprint().to_owned());
     let links = |links: &LinkSurvey| (links.bytes(), links.rows(), links.fingerprint().to_owned());
-    let of = |section| match section {
+    let mut excluded = survey.excluded.iter().map(|pairs| {
+        let (bytes, rows) = pairs.size();
+        (bytes, rows, pairs.fingerprint())
+    });
+    let mut of = |section| match section {
         Section::Store => Some(table(&survey.store)),
         Section::Queries => survey.queries.as_ref().map(table),
         Section::Pairs => survey.pairs.as_ref().map(links),
         Section::Scores => survey.scores.as_ref().map(links),
+        Section::Exclude => excluded.next(),
     };
     // As written, with the names of environment variables: what these stand for is nobody's business.
     let input = |(section, path): (Section, &String)| {
@@ -102,7 +114,14 @@ fn of_arrays(role: &str, path: String, source: &ArraySource) -> Input {
 /// The same where the inputs cannot be surveyed as the pipeline says: those whose files can be read at all.
 pub fn identities(plan: &Plan) -> Vec<Input> {
     let input = |section: Section, path: &Path| {
-        let (bytes, rows, fingerprint) = store::identify(path).ok()?;
+        let (bytes, rows, fingerprint) = match section {
+            Section::Exclude => {
+                let pairs = Exclusions::open(path).ok()?;
+                let (bytes, rows) = pairs.size();
+                (bytes, rows, pairs.fingerprint())
+            }
+            _ => store::identify(path).ok()?,
+        };
         Some(Input { role: section.name().into(), path: path.display().to_string(), bytes, rows, fingerprint })
     };
     let places = plan.places();
@@ -508,11 +527,12 @@ pub struct Observed {
     pub learned: Learned,
     pub audit: Option<Audit>,
     pub look_alikes: Option<LookAlikes>,
+    pub excluded: Option<Excluded>,
 }
 
 /// Puts the report beside the result, and the result in its place.
 pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: Observed) -> anyhow::Result<Summary> {
-    let Observed { estimates, learned, audit, look_alikes } = observed;
+    let Observed { estimates, learned, audit, look_alikes, excluded } = observed;
     let Aside { left_out, escaped, figures } = draft.aside();
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
@@ -536,6 +556,7 @@ pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: 
         missed: tally.missed,
         guards: audit,
         scores: plan.scores.as_ref().map(|_| ScoredPairs { pairs: tally.pairs, scored: tally.scored }),
+        excluded,
         unmined: sealed.unmined.clone(),
         suspects,
         look_alikes,

@@ -8,7 +8,7 @@ use super::page::PAGE;
 use super::summary::{BandLine, RecallLine, Summary};
 use super::told::{duration, percent};
 use crate::mine::{Audit, Balanced, Band, Batched, Guard, Interval, NearestAccuracy, Spread, Unscored};
-use crate::store::ScoredPairs;
+use crate::store::{Excluded, ScoredPairs};
 use crate::words::{thousands, visible};
 
 impl fmt::Display for Summary {
@@ -60,6 +60,10 @@ impl fmt::Display for Summary {
             let (pairs, scored) = (thousands(pairs), thousands(scored));
             let rest = if scored == pairs { "" } else { "; the others admit nothing" };
             line(f, "scores", format_args!("the positives of {scored} of {pairs} pairs have one{rest}"))?;
+        }
+        if let Some(Excluded { pairs, gone }) = self.excluded {
+            let gone = if gone == 0 { String::new() } else { format!("; {} name rows that are gone", thousands(gone)) };
+            line(f, "excluded", format_args!("{} negatives of earlier outputs{gone}", thousands(pairs)))?;
         }
         if let Some(balanced) = &self.balance {
             balance(f, balanced, &self.layout)?;

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::Estimates;
 use crate::disk::untrusted::{self, Refused};
 use crate::mine::{Ask, Audit, Balanced, Band, Batched, Figures, Interval, NearestAccuracy, Reason, Tally};
-use crate::store::{LookAlikes, ScoredPairs};
+use crate::store::{Excluded, LookAlikes, ScoredPairs};
 use crate::words;
 
 /// Where the figures of a run lie inside its output.
@@ -65,6 +65,9 @@ pub struct Summary {
     /// Of all pairs, those whose positive has a score; absent without scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<ScoredPairs>,
+    /// Negatives of earlier outputs that were not taken again; absent where none was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded: Option<Excluded>,
     /// Reasons that occurred.
     pub unmined: BTreeMap<Reason, u64>,
     pub suspects: u64,

@@ -40,6 +40,7 @@ pub fn summary() -> Summary {
         guarded: 0,
         guards: None,
         scores: None,
+        excluded: None,
         exhausted: 440,
         missed: 0,
         unmined: BTreeMap::from([(Reason::Singleton, 12), (Reason::BandEmpty, 0)]),

@@ -117,7 +117,7 @@ impl Columns {
             Section::Store | Section::Queries => {
                 "; cast it, e.g. cast(column as varchar), or leave `id` out to use the row number"
             }
-            Section::Pairs | Section::Scores => "; cast it, e.g. cast(column as varchar)",
+            Section::Pairs | Section::Scores | Section::Exclude => "; cast it, e.g. cast(column as varchar)",
         };
         let (needed, found) = ("an id is a string or an integer", describe(&typed.data_type));
         Err(self.complain(key, text, Fault::Type { needed, found, cure: cure.to_owned() }))

@@ -11,7 +11,7 @@ use hashbrown::hash_table::Entry;
 
 /// 128 bits of BLAKE3 over an id's value. Two different ids never share one, short of a broken hash; the low half is the
 /// row's key.
-pub(super) type Digest = u128;
+pub type Digest = u128;
 
 /// The ids of rows that have none: their positions in the scan.
 pub(super) fn positions(first: u64, rows: usize) -> ArrayRef {
@@ -19,7 +19,10 @@ pub(super) fn positions(first: u64, rows: usize) -> ArrayRef {
 }
 
 /// The digest of each value; meaningless for null. Integers of any width count by value.
-pub(super) fn digests(ids: &ArrayRef) -> Result<Vec<Digest>, ArrowError> {
+///
+/// # Errors
+/// When values are neither text nor integers.
+pub fn digests(ids: &ArrayRef) -> Result<Vec<Digest>, ArrowError> {
     let text = |value: &str| digest(value.as_bytes());
     let integer = |value: i128| digest(&value.to_le_bytes());
     Ok(match ids.data_type() {

@@ -12,6 +12,7 @@
 //! own.npy        u32  of each query, the row of the corpus with the same id; u32::MAX is none
 //! pairs-*.npy         of each anchor, the rows that pairs name, see `links`
 //! scores-*.npy        of each anchor, the rows that have a score for it, and the scores
+//! exclude-*.npy       of each anchor, the rows that were its negatives before, where earlier outputs are read
 //! labels.arrow        the values of labels
 //! rejected.arrow      rows left out, with reasons: of the queries, the corpus, the pairs, the scores
 //! store.json          written last, with the hash of every file: without it the folder is not complete
@@ -30,6 +31,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::prepared::Excluded;
 use super::sets::SetsHeader;
 use crate::kernel::Metric;
 
@@ -55,7 +57,7 @@ pub(super) fn group(index: usize) -> String {
 }
 
 pub(super) const FORMAT: &str = "miner-store";
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Names of files with their hashes: of arrays, see [`super::npy`], those of the values.
 pub(super) type Files = BTreeMap<String, String>;
@@ -72,6 +74,8 @@ pub(super) struct Header {
     pub pairs: Option<u64>,
     /// How many of these two have a score; none where no table gives any.
     pub scores: Option<u64>,
+    /// Negatives that are not taken again; none where no earlier output was read.
+    pub excluded: Option<Excluded>,
     pub dims: usize,
     pub metric: Metric,
     /// Largest L2 norm of a prepared vector.

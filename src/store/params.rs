@@ -29,6 +29,8 @@ pub enum Section {
     Pairs,
     /// What a reranker says of an anchor and a row of the corpus.
     Scores,
+    /// Earlier outputs, whose negatives are not taken again.
+    Exclude,
 }
 
 impl Section {
@@ -39,6 +41,15 @@ impl Section {
             Self::Queries => "queries",
             Self::Pairs => "pairs",
             Self::Scores => "scores",
+            Self::Exclude => "exclude",
+        }
+    }
+
+    /// What it names, in a sentence.
+    pub fn told(self) -> &'static str {
+        match self {
+            Self::Exclude => "earlier output",
+            others => others.name(),
         }
     }
 
@@ -49,6 +60,7 @@ impl Section {
             Self::Queries => "the queries have",
             Self::Pairs => "the pairs have",
             Self::Scores => "the scores have",
+            Self::Exclude => "the earlier output has",
         }
     }
 }

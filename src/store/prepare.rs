@@ -14,7 +14,8 @@ use super::ids::{self, Seen};
 use super::label_codes::{Coded, LabelCoder};
 use super::layout::{self, Header};
 use super::link_table::{self, Named, TwoValues};
-use super::links;
+use super::links::{self, Link};
+use super::prepared::Excluded;
 use super::rejects::{BadRowsFound, Rejects};
 use super::scan::{ScanError, Stretch};
 use super::sets::SetsHeader;
@@ -22,7 +23,7 @@ use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
 use super::table_scan::TableScan;
 use super::usable::{self, Labels, Useless};
-use super::{Code, LinkParams, Params, Row, Section, Sources};
+use super::{Code, IdPairs, LinkParams, PairsError, Params, Row, Section, Sources};
 use crate::disk;
 
 /// Why a store is refused, or cannot be prepared.
@@ -44,6 +45,8 @@ pub enum PrepareError {
     TwoValues(#[from] Box<TwoValues>),
     #[error(transparent)]
     Fit(#[from] Box<FitError>),
+    #[error(transparent)]
+    Excluded(PairsError),
     #[error("{}: the store has more than {MAX_ROWS} rows; keep fewer with `where`", .path.display())]
     TooManyRows { path: PathBuf },
 }
@@ -87,6 +90,7 @@ async fn read_all(
     for (params, survey) in sources.links().zip(surveys.links()) {
         preparation.link(params, survey).await?;
     }
+    preparation.exclude(&surveys.excluded)?;
     preparation.finish(sources)
 }
 
@@ -108,6 +112,7 @@ struct Preparation<'a> {
     matched: u64,
     /// Of each table of links, how many there are, and its rows that make none.
     links: Vec<(Section, u64, Rejects)>,
+    excluded: Option<Excluded>,
 }
 
 /// What is known of the corpus when the queries come.
@@ -137,6 +142,7 @@ impl<'a> Preparation<'a> {
             held: 0,
             matched: 0,
             links: Vec::new(),
+            excluded: None,
         })
     }
 
@@ -230,8 +236,35 @@ impl<'a> Preparation<'a> {
         Ok(())
     }
 
+    /// Reads which negatives anchors have had, and keeps those of rows that are still there.
+    fn exclude(&mut self, earlier: &[Box<dyn IdPairs>]) -> Result<(), PrepareError> {
+        if earlier.is_empty() {
+            return Ok(());
+        }
+        let corpus = self.corpus.as_ref().map_or(&self.side, |corpus| &corpus.side);
+        let (mut links, mut gone) = (Vec::new(), 0);
+        for pairs in earlier {
+            let unfit = |source| PrepareError::Column { path: pairs.path().to_owned(), source };
+            for pairs in pairs.pairs() {
+                let [anchors, negatives] = pairs.map_err(PrepareError::Excluded)?;
+                let (anchors, negatives) = (ids::digests(&anchors), ids::digests(&negatives));
+                for (anchor, negative) in anchors.map_err(unfit)?.into_iter().zip(negatives.map_err(unfit)?) {
+                    match (self.side.seen.row(anchor), corpus.seen.row(negative)) {
+                        (Some(left), Some(right)) => links.push(Link { left, right: Row(right), value: 0.0 }),
+                        _ => gone += 1,
+                    }
+                }
+            }
+        }
+        // None of them has a number, so no two contradict each other.
+        let _ = links::sort(&mut links);
+        self.draft.write_links(Section::Exclude.name(), self.side.rows as u32, &links, false)?;
+        self.excluded = Some(Excluded { pairs: links.len() as u64, gone });
+        Ok(())
+    }
+
     fn finish(self, sources: Sources) -> Result<(), PrepareError> {
-        let Self { mut draft, side, corpus, labels, rows, labelled, held, matched, links, .. } = self;
+        let Self { mut draft, side, corpus, labels, rows, labelled, held, matched, links, excluded, .. } = self;
         let (store, queries, distinct) = match corpus {
             Some(Corpus { side: store, labels }) => (store, Some(side), labels),
             None => (side, None, labels.as_ref().map_or(0, LabelCoder::labels)),
@@ -257,6 +290,7 @@ impl<'a> Preparation<'a> {
             queries: queries.as_ref().map(|side| side.rows as u32),
             pairs: count(Section::Pairs),
             scores: count(Section::Scores),
+            excluded,
             dims: store.preparer.dims().unwrap_or(0),
             metric: store.params.reading_metric(),
             max_norm: norms.fold(0.0, f64::max),

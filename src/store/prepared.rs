@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::fitting::{Fitted, FittedHeader};
 use super::layout::{self, Files, Header};
@@ -39,6 +40,7 @@ pub struct Prepared {
     queries: Option<Queries>,
     pairs: Option<Links>,
     scores: Option<Links>,
+    excluded: Option<Links>,
     label_values: ArrayRef,
     /// Where a row may have several labels.
     sets: Option<Sets>,
@@ -61,6 +63,15 @@ struct Queries {
     ids: Table,
     own: Npy<Row>,
     ranked: OnceLock<Classes>,
+}
+
+/// Anchors with rows that were their negatives in earlier outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// Each once, however many outputs have it.
+    pub pairs: u64,
+    /// Rows of those outputs that name an anchor or a negative which is not there any more.
+    pub gone: u64,
 }
 
 /// Why a prepared store cannot be opened, or a column of it not be read.
@@ -117,6 +128,7 @@ impl Prepared {
         };
         let pairs = links(Section::Pairs, header.pairs, false)?;
         let scores = links(Section::Scores, header.scores, true)?;
+        let excluded = links(Section::Exclude, header.excluded.map(|excluded| excluded.pairs), false)?;
         let label_values = table(layout::LABEL_VALUES)?;
         let distinct = header.sets.map_or(header.classes, |sets| sets.labels);
         agree(dir, layout::LABEL_VALUES, "labels", label_values.rows(), distinct)?;
@@ -149,6 +161,7 @@ impl Prepared {
             queries,
             pairs,
             scores,
+            excluded,
             label_values: whole(layout::LABEL_VALUES, label_values)?.column(0).clone(),
             rejected: whole(layout::REJECTED, table(layout::REJECTED)?)?,
             ranked: OnceLock::new(),
@@ -254,6 +267,16 @@ impl Prepared {
     /// The score of a row of the corpus for an anchor, where there is one.
     pub fn score(&self, anchor: Row, row: Row) -> Option<f32> {
         self.scores.as_ref()?.value(anchor.0 - self.anchors().start, row)
+    }
+
+    /// The rows that were an anchor's negatives in earlier outputs, ascending; none where no such output was read.
+    pub fn excluded(&self, anchor: Row) -> &[Row] {
+        self.excluded.as_ref().map_or(&[], |excluded| excluded.of(anchor.0 - self.anchors().start))
+    }
+
+    /// How many there are of all anchors; nothing where no earlier output was read.
+    pub fn exclusions(&self) -> Option<Excluded> {
+        self.header.excluded
     }
 
     /// d.

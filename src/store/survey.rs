@@ -21,9 +21,9 @@ use super::scan::{self, ScanError};
 use super::selection::{Selection, SelectionError};
 use super::session::batch_rows;
 use super::stamp::Stamp;
-use super::types::same_values;
+use super::types::{describe, is_text, same_values};
 use super::vet::{self, Unsound};
-use super::{Embedding, LinkParams, Params, Section, Sources, Transform};
+use super::{Embedding, IdPairs, LinkParams, Params, Section, Sources, Transform};
 use crate::disk::untrusted;
 
 /// One file of a store.
@@ -50,6 +50,8 @@ pub struct Surveys {
     pub queries: Option<Survey>,
     pub pairs: Option<LinkSurvey>,
     pub scores: Option<LinkSurvey>,
+    /// Negatives that are not taken again; see [`Surveys::exclude`].
+    pub excluded: Vec<Box<dyn IdPairs>>,
 }
 
 /// The files of one table of embeddings in scan order, and what a pipeline wants of them.
@@ -96,6 +98,8 @@ pub enum SurveyError {
     ColumnMissing { column: String, first: PathBuf, file: PathBuf },
     #[error(transparent)]
     DimensionsDiffer(#[from] DimensionsDiffer),
+    #[error("{}: names {what} by {}, but their ids are {} now; leave it out of mine.negatives.exclude, or cast the ids to what they were", .path.display(), describe(.found), describe(.expected))]
+    OtherIds { path: PathBuf, what: &'static str, found: DataType, expected: DataType },
 }
 
 /// Queries must lie in the space of the store.
@@ -150,7 +154,7 @@ pub async fn survey(sources: impl Into<Sources<'_>>) -> Result<Surveys, SurveyEr
         params.map(|params| LinkSurvey::new(params, anchors, (sources.store, &store))).transpose()
     };
     let (pairs, scores) = (links(sources.pairs)?, links(sources.scores)?);
-    Ok(Surveys { store, queries, pairs, scores })
+    Ok(Surveys { store, queries, pairs, scores, excluded: Vec::new() })
 }
 
 fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
@@ -203,6 +207,26 @@ impl Surveys {
         self.tables().map(Survey::reading_bytes).max().unwrap_or(0)
     }
 
+    /// Negatives that are not taken again, of outputs that are hashed already.
+    ///
+    /// # Errors
+    /// When ids are text there and numbers here, or the other way round.
+    pub fn exclude(&mut self, excluded: Vec<Box<dyn IdPairs>>) -> Result<(), SurveyError> {
+        let anchors = self.queries.as_ref().unwrap_or(&self.store);
+        let expected = [("anchors", anchors), ("negatives", &self.store)];
+        for pairs in &excluded {
+            for (found, (what, table)) in pairs.id_types().into_iter().zip(expected) {
+                let expected = &table.selection.id_type;
+                if is_text(&found) != is_text(expected) {
+                    let (path, expected) = (pairs.path().to_owned(), expected.clone());
+                    return Err(SurveyError::OtherIds { path, what, found, expected });
+                }
+            }
+        }
+        self.excluded = excluded;
+        Ok(())
+    }
+
     /// Looks at all files again: they must be those that were surveyed, neither more nor fewer.
     ///
     /// # Errors
@@ -217,6 +241,7 @@ impl Surveys {
             same_files(&params.path, &links.files)?;
         }
         self.tables().filter_map(Survey::arrays).try_for_each(Arrays::check_unchanged)?;
+        self.excluded.iter().try_for_each(|pairs| pairs.check_unchanged()).map_err(PrepareError::Excluded)?;
         let matrix = self.store.matrix.as_ref();
         Ok(matrix.map_or(Ok(()), |matrix| check_unchanged(&matrix.path, matrix.stamp))?)
     }

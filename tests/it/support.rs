@@ -246,6 +246,14 @@ fn write_batch(path: &Path, batch: &RecordBatch) {
     writer.close().unwrap();
 }
 
+/// A pipeline in which the lines of `more` stand in the place of those with the same keys, or beside them.
+pub fn instead(pipeline: &str, more: &str) -> String {
+    let key = |line: &str| line.split(" =").next().unwrap_or_default().to_owned();
+    let keys: Vec<String> = more.lines().map(key).collect();
+    let kept = pipeline.lines().filter(|line| !keys.contains(&key(line)));
+    kept.chain(more.lines()).map(|line| format!("{line}\n")).collect()
+}
+
 /// What a pipeline says of a store that [`Rows::write`] wrote.
 pub const STORE: &str = "\
 store.path = 'store.parquet'

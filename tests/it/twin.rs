@@ -171,6 +171,8 @@ pub struct Twin<'a> {
     /// Of each anchor, its positives by pairs.
     pairs: Option<Vec<BTreeSet<usize>>>,
     scores: Scores,
+    /// Anchors with rows that are not to be their negatives again.
+    excluded: BTreeSet<(usize, usize)>,
 }
 
 type Candidate = (Distance, usize);
@@ -205,12 +207,23 @@ impl<'a> Twin<'a> {
             own,
             pairs,
             scores: Scores::default(),
+            excluded: BTreeSet::new(),
         }
     }
 
     /// With what a reranker says.
     pub fn scored(self, scores: Scores) -> Self {
         Self { scores, ..self }
+    }
+
+    /// With what an earlier output has.
+    pub fn without(self, earlier: &[Line]) -> Self {
+        let excluded = earlier.iter().map(|line| (line.anchor as usize, line.negative as usize)).collect();
+        Self { excluded, ..self }
+    }
+
+    fn guards(&self, asked: &Asked) -> bool {
+        asked.guards.any() || !self.excluded.is_empty()
     }
 
     fn has_queries(&self) -> bool {
@@ -312,7 +325,8 @@ impl<'a> Twin<'a> {
             _ => scores.iter().sum::<f64>() / scores.len() as f64,
         };
         let s_an = score(asked.metric, d_an);
-        guards.max_score.is_none_or(|most| s_an <= most)
+        !self.excluded.contains(&(anchor, negative))
+            && guards.max_score.is_none_or(|most| s_an <= most)
             && guards.min_score.is_none_or(|least| s_an >= least)
             && guards.absolute_margin.is_none_or(|margin| s_an <= s_ap - margin)
             && guards.relative_margin.is_none_or(|margin| s_an <= s_ap - margin * s_ap.abs())
@@ -372,10 +386,10 @@ impl<'a> Twin<'a> {
                 Some(reason) => Some(reason),
                 // Of a random pair that left no trace it is not known what guards kept away from it.
                 _ if found == 0 && asked.positive_pick == "random" => match unmined.get(&(anchor as u64)) {
-                    Some(listed) if listed == "guarded" && asked.guards.any() => Some("guarded"),
+                    Some(listed) if listed == "guarded" && self.guards(asked) => Some("guarded"),
                     _ => Some("band-empty"),
                 },
-                _ if found == 0 && asked.guards.any() && guarded() => Some("guarded"),
+                _ if found == 0 && self.guards(asked) && guarded() => Some("guarded"),
                 _ if found == 0 => Some("band-empty"),
                 _ => None,
             };

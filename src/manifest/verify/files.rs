@@ -110,7 +110,7 @@ fn check_unlisted(out: &Path, sealed: &Sealed, findings: &mut Findings) {
 }
 
 /// What was found, and what was expected instead.
-fn check_file(out: &Path, listed: &Listed) -> Result<(), (String, String)> {
+pub(in crate::manifest) fn check_file(out: &Path, listed: &Listed) -> Result<(), (String, String)> {
     let read = || {
         let file = listed.open(out)?;
         let bytes = file.metadata()?.len();

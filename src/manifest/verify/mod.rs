@@ -29,6 +29,9 @@ pub use origin::{another, is_forged, refuted};
 pub use recall::ANCHORS_AT_A_TIME;
 pub use search::Searched;
 
+pub(super) use files::check_file;
+pub(super) use table::Table;
+
 use batches::Entries;
 use completeness::Again;
 use files::Intact;

@@ -56,7 +56,7 @@ fn check_content(index: usize, listed: &Input, actual: &Input, findings: &mut Fi
 pub fn another(sealed: &Sealed, inputs: &[Input]) -> Option<Verdict> {
     let mut findings = Findings::default();
     for (index, listed) in sealed.inputs.iter().enumerate() {
-        // Arrays of one table have one role.
+        // Arrays of one table have one role, and so do earlier outputs.
         let of_role = |input: &&Input| input.role == listed.role;
         let before = sealed.inputs[..index].iter().filter(of_role).count();
         if let Some(actual) = inputs.iter().filter(of_role).nth(before) {

@@ -129,17 +129,20 @@ fn check_negative(
     if let Some(broken) = broken_rule(store, anchor, negative, &params.negatives.same, &params.negatives.different) {
         report(names.row, broken, "a row that the negatives' constraints admit".to_owned());
     }
+    if !params.negatives.guards.keeps_new(store, anchor, negative) {
+        report(names.row, "a negative that the anchor had in an earlier output".to_owned(), "another".to_owned());
+    }
     if let Some(near) = params.negatives.guards.duplicate_distance.filter(|&near| d_an.get() <= near) {
         report(names.distance, d_an.get().to_string(), format!("more than {near}"));
     }
 }
 
-/// What takes all three rows to tell.
+/// What takes all three rows to tell; the guards that two tell are in [`check_negative`].
 fn check_triplet(triplet: &Triplet, names: &Names<'_>, asked: &Asked<'_>, report: Report<'_>) {
     let (params, band) = (asked.mine, triplet.band);
     for guard in mine::refusing(triplet, asked.store, params, asked.quotas)
         .into_iter()
-        .filter(|&guard| guard != Guard::DuplicateDistance)
+        .filter(|&guard| !matches!(guard, Guard::DuplicateDistance | Guard::Exclude))
     {
         let expected = format!("a negative that {} keeps", guard.name());
         if guard == Guard::ScoreGap {

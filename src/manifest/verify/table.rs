@@ -22,14 +22,19 @@ fn shielded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, Arro
 
 /// A listed file, read batch by batch, each with the number of its first row. It ends after the first error, and as soon as it is
 /// clear that there are more rows, or fewer, than listed.
-pub(super) struct Table {
+pub(in crate::manifest) struct Table {
     batches: Option<Batches>,
     next_row: u64,
     rows: u64,
 }
 
 impl Table {
-    pub(super) fn open(out: &Path, listed: &Listed, format: Format, schema: &SchemaRef) -> Result<Self, String> {
+    pub(in crate::manifest) fn open(
+        out: &Path,
+        listed: &Listed,
+        format: Format,
+        schema: &SchemaRef,
+    ) -> Result<Self, String> {
         let file = listed.open(out).map_err(|refused| refused.to_string())?;
         let batches = shielded(|| format.decoder(file, schema)).map_err(|error| error.to_string())?;
         Ok(Self { batches: Some(batches), next_row: 0, rows: listed.rows })

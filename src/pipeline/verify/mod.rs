@@ -4,6 +4,8 @@ mod again;
 mod moved;
 mod refuted;
 
+pub(super) use moved::hint;
+
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -95,7 +97,7 @@ impl Check<'_> {
             Err(error) => {
                 engine.go_on()?;
                 let another = manifest::another(sealed, &stages::identities(plan));
-                return another.ok_or_else(|| moved::hint(error, moved, plan));
+                return another.ok_or_else(|| hint(error, moved, plan));
             }
         };
         let inputs = stages::inputs(plan, &survey);

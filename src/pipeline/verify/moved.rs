@@ -3,12 +3,17 @@
 use std::path::Path;
 
 use crate::config::{Moved, Plan, VECTORS};
+use crate::manifest::{EarlierError, LoadError};
 use crate::store::{ArrayError, ListError, Section, SurveyError};
 
 /// Says how to name the place of an input that is not where the manifest says it was.
-pub(super) fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::Error {
+pub(in crate::pipeline) fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::Error {
     let missing = match error.downcast_ref() {
         Some(SurveyError::List(ListError::Missing { path } | ListError::NoMatch { path })) => Some(path.clone()),
+        None => match error.downcast_ref() {
+            Some(EarlierError::Load(LoadError::Absent(path))) => Some(path.clone()),
+            _ => None,
+        },
         Some(SurveyError::Array(ArrayError::List(ListError::Missing { path } | ListError::NoMatch { path }))) => {
             return match arrays(path, moved, plan) {
                 Some(hint) => error.context(hint),
@@ -21,9 +26,10 @@ pub(super) fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::
     {
         None => error,
         Some((section, _)) => {
-            let (name, verb) = (section.name(), if section == Section::Store { "is" } else { "are" });
+            let (name, flag) = (section.told(), section.name());
+            let verb = if matches!(section, Section::Store | Section::Exclude) { "is" } else { "are" };
             error.context(format!(
-                "the {name} {verb} not where the manifest says; if moved, name the place with --{name} PATH"
+                "the {name} {verb} not where the manifest says; if moved, name the place with --{flag} PATH"
             ))
         }
     }

@@ -50,8 +50,8 @@ fn is_about_the_pipeline(cause: &(dyn Error + 'static)) -> bool {
         || cause.is::<TooFewClasses>()
         || cause.is::<ColumnsError>()
         || cause.downcast_ref().is_some_and(reading)
-        || cause
-            .downcast_ref()
-            .is_some_and(|error: &PrepareError| !matches!(error, PrepareError::Write(_) | PrepareError::Scan(_)))
+        || cause.downcast_ref().is_some_and(|error: &PrepareError| {
+            !matches!(error, PrepareError::Write(_) | PrepareError::Scan(_) | PrepareError::Excluded(_))
+        })
         || cause.downcast_ref().is_some_and(|error: &FitError| !matches!(error, FitError::Write(_) | FitError::Open(_)))
 }
