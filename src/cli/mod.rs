@@ -70,7 +70,9 @@ impl Command {
     /// What standard error is to hold, where a command is asked.
     fn log(&self) -> Log {
         match self {
-            Self::Run(run::Args { log, .. }) | Self::Verify(verify::Args { log, .. }) => log.log,
+            Self::Run(run::Args { log, .. })
+            | Self::Verify(verify::Args { log, .. })
+            | Self::Diff(diff::Args { log, .. }) => log.log,
             _ => Log::Auto,
         }
     }
