@@ -58,7 +58,7 @@ impl Proportion {
     }
 
     /// Whether two disjoint samples cannot be of one population: the interval of the difference of their shares, put together from
-    /// Wilson's two (Newcombe 1998, *Statistics in Medicine* 17, 873–890, method 10) at [`APART`] standard errors, leaves out 0:
+    /// Wilson's two (Newcombe 1998, *Statistics in Medicine* 17, 873–890, method 10) at five standard errors, leaves out 0:
     ///
     /// ```text
     /// |p − q| > √((p − low(p))² + (high(q) − q)²)     where p > q
