@@ -115,6 +115,11 @@ fn bad_rows_can_be_skipped_and_are_listed() {
             triplets(&out).iter().flat_map(|line| [line.anchor, line.positive, line.negative]).collect();
         assert!(!used.is_empty() && rejected.iter().all(|row| !used.contains(row)), "{}", case.store);
         room.miner(&["verify", "out", "--full"]).exits(0);
+        let store = room.path("stores").join(&case.store);
+        if store.is_file() {
+            fs::rename(store, room.path("renamed.parquet")).unwrap();
+            room.miner(&["verify", "out", "--store", "renamed.parquet"]).exits(0);
+        }
     }
 }
 

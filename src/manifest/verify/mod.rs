@@ -131,7 +131,9 @@ fn check_rows(
         let found = texts::check(&files, asked, sheet, again, findings, checked, told);
         found.inspect(|found| order::check_gaps(found, sealed, asked, findings))
     };
-    let Some(found) = found else { return };
+    let Some(found) = found else {
+        return told.unchecked("rows, counts and unmined rows: not every part is what was sealed");
+    };
     let entries = Entries::of(asked, sheet, sealed, &found);
     if !entries.all_known() && !sheet.names_rows() {
         told.unchecked(
@@ -158,7 +160,13 @@ fn check_rows(
     run.check_counts(sealed, listed.as_deref(), findings, told);
     let unmined = thousands(checked.unmined);
     let counts = if run.triplets().is_some() { "all counts, and " } else { "" };
-    told.proved(findings, before, format_args!("{counts}{unmined} unmined rows, each with a reason that it can have"));
+    match listed {
+        Some(_) => {
+            let each = format_args!("{counts}{unmined} unmined rows, each with a reason that it can have");
+            told.proved(findings, before, each);
+        }
+        None => told.unchecked("rows without a triplet, and their reasons: unmined.parquet is not what was sealed"),
+    }
     if let (Some(again), Some(listed)) = (again, &listed) {
         let before = findings.total();
         if sheet.names_rows() {

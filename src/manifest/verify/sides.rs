@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::array::{AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{SchemaRef, UInt64Type};
+use arrow::error::ArrowError;
 
 use super::files::Intact;
 use super::finding::{Checked, Findings};
@@ -13,7 +15,7 @@ use super::table::{Place, Table, compare, row_at};
 use super::whole::Run;
 use crate::manifest::Format;
 use crate::manifest::gather::GatherError;
-use crate::manifest::sealed::Sealed;
+use crate::manifest::sealed::{Input, Sealed};
 use crate::manifest::sides::{self, SUSPECTS, UNMINED, Unmined};
 use crate::mine::{self, Reason, Suspect};
 use crate::search::Index;
@@ -68,7 +70,8 @@ pub(super) fn check_unmined(
             return None;
         }
     };
-    let mut listing = Listing { rejected, reasons: vec![None; store.rows() as usize], previous: None };
+    let renamed = renamed(sealed, run.asked.inputs);
+    let mut listing = Listing { rejected, renamed, reasons: vec![None; store.rows() as usize], previous: None };
     for (first, batch) in &batches {
         let place = Place { file: UNMINED, format: Format::Parquet, first: *first };
         if let Err(error) = listing.check(place, batch, run, sealed.search.index, findings) {
@@ -89,9 +92,13 @@ pub(super) fn check_unmined(
     Some(reasons)
 }
 
+/// The column of `unmined.parquet` that says what is wrong with a rejected row.
+const DETAIL: usize = 3;
+
 /// `unmined.parquet` while it is read.
-struct Listing {
+struct Listing<'a> {
     rejected: Rejected,
+    renamed: Vec<Renamed<'a>>,
     /// The reason listed for each row of the store.
     reasons: Vec<Option<Reason>>,
     /// Where the last row that was read belongs: see [`Rejected::rank`].
@@ -125,7 +132,22 @@ impl Rejected {
     }
 }
 
-impl Listing {
+/// The file name of an input, as it is now and as it was.
+struct Renamed<'a> {
+    now: &'a str,
+    then: &'a str,
+}
+
+fn renamed<'a>(sealed: &'a Sealed, inputs: &'a [Input]) -> Vec<Renamed<'a>> {
+    let name = |input: &'a Input| input.path.rsplit('/').next().unwrap_or_default();
+    let names = inputs.iter().filter_map(|now| {
+        let then = sealed.inputs.iter().find(|then| then.role == now.role)?;
+        Some(Renamed { now: name(now), then: name(then) })
+    });
+    names.filter(|Renamed { now, then }| now != then).collect()
+}
+
+impl Listing<'_> {
     fn check(
         &mut self,
         place: Place<'_>,
@@ -167,8 +189,29 @@ impl Listing {
             }
             known.push(i);
         }
-        let expected = sides::unmined_batch(store, &entries)?;
+        let expected = self.as_named_then(batch, &known, sides::unmined_batch(store, &entries)?)?;
         Ok(compare(place, batch, &known, &expected, findings)?)
+    }
+
+    /// What is expected, where details name files as they were called when they were found wanting.
+    fn as_named_then(
+        &self,
+        batch: &RecordBatch,
+        known: &[u32],
+        expected: RecordBatch,
+    ) -> Result<RecordBatch, ArrowError> {
+        if self.renamed.is_empty() {
+            return Ok(expected);
+        }
+        let (found, told) = (batch.column(DETAIL).as_string::<i32>(), expected.column(DETAIL).as_string::<i32>());
+        let details = told.iter().zip(known).map(|(told, &row)| {
+            let then = self.renamed.iter().fold(told?.to_owned(), |told, names| told.replace(names.now, names.then));
+            Some(if found.value(row as usize) == then { then } else { told?.to_owned() })
+        });
+        let details: StringArray = details.collect();
+        let mut columns = expected.columns().to_vec();
+        columns[DETAIL] = Arc::new(details);
+        RecordBatch::try_new(expected.schema(), columns)
     }
 }
 
