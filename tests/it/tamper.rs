@@ -146,6 +146,17 @@ fn a_forged_value_is_found_in_its_row_and_column() {
 }
 
 #[test]
+fn what_cannot_be_read_is_not_told_as_proved() {
+    let sealed = Sealed::new();
+    for (gone, told) in
+        [("unmined.parquet", "not checked: rows without a triplet"), (PART, "not checked: rows, counts")]
+    {
+        let verdict = sealed.verify(&[], |out| fs::remove_file(out.join(gone)).unwrap()).exits(3).stdout;
+        assert!(verdict.contains(told) && !verdict.contains("unmined rows, each"), "{gone}:\n{verdict}");
+    }
+}
+
+#[test]
 fn a_forged_count_is_found_by_its_key() {
     let sealed = Sealed::new();
     let keys = [
