@@ -182,6 +182,7 @@ fn classes_are_counted(rounds: &Rounds, told: &Value, a: &BTreeMap<[u64; 3], Lin
     assert!((classes["shift"].as_f64().unwrap() - shift).abs() < 1e-12, "{classes}, not {shift}");
     for class in classes["moved"].as_array().unwrap() {
         let label = class["label"].as_str().unwrap();
+        assert_ne!(class["a"], class["b"], "{label}");
         assert_eq!((class["a"].as_u64(), class["b"].as_u64()), (Some(of_a[label]), Some(of_b[label])));
     }
 }

@@ -89,7 +89,10 @@ pub(super) async fn classes(
         classes += 1;
         let difference = (u128::from(b) * all_a).abs_diff(u128::from(a) * all_b);
         shift += difference;
-        top.add(difference, &label, [a, b]);
+        // One that has as many as before lost or won a share by the others alone.
+        if a != b {
+            top.add(difference, &label, [a, b]);
+        }
     })
     .await?;
     let class = |(label, [a, b]): Counted| Class { label, a, b };
