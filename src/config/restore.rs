@@ -40,6 +40,24 @@ impl Moved {
             Section::Exclude => self.exclude.first(),
         }
     }
+
+    /// What inputs are called, with those that have moved under the names they have now.
+    fn rename(&self, named: Places<String>) -> Places<String> {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let one = |section, named: Option<String>| self.to(section).map(text).or(named);
+        let several =
+            |moved: &[PathBuf], named| if moved.is_empty() { named } else { moved.iter().map(text).collect() };
+        Places {
+            store: one(Section::Store, Some(named.store)).unwrap_or_default(),
+            queries: one(Section::Queries, named.queries),
+            pairs: one(Section::Pairs, named.pairs),
+            scores: one(Section::Scores, named.scores),
+            exclude: several(&self.exclude, named.exclude),
+            matrix: named.matrix,
+            vectors: several(&self.vectors, named.vectors),
+            query_vectors: several(&self.query_vectors, named.query_vectors),
+        }
+    }
 }
 
 /// A manifest gives no plan.
@@ -72,7 +90,7 @@ pub fn restore(sealed: &Sealed, moved: &Moved, out: &Path) -> Result<Plan, Resto
     match plan {
         Err(Fault::Pipeline(complaint)) => Err(RestoreError::Pipeline(told(complaint))),
         Err(Fault::Environment(complaint)) => Err(RestoreError::Environment(told(complaint))),
-        Ok(plan) => Ok(Plan { environment, ..plan }),
+        Ok(plan) => Ok(Plan { environment, from_output: moved.rename(plan.from_output), ..plan }),
     }
 }
 

@@ -28,8 +28,13 @@ pub(super) fn check(sealed: &Sealed, inputs: &[Input], findings: &mut Findings, 
     told.proved(findings, before, format_args!("it tells of this content of {names}, this pipeline and its program"));
 }
 
+/// Of all that the manifest says it was made from.
+fn made(sealed: &Sealed) -> String {
+    fingerprint(&sealed.inputs, &sealed.pipeline, &sealed.environment, &sealed.program)
+}
+
 fn check_fingerprint(sealed: &Sealed, findings: &mut Findings) {
-    let made = fingerprint(&sealed.inputs, &sealed.pipeline, &sealed.environment, &sealed.program);
+    let made = made(sealed);
     if sealed.fingerprint != made {
         findings.key("fingerprint", &sealed.fingerprint, format_args!("{made}, that of inputs, pipeline and program"));
     }
@@ -82,5 +87,5 @@ fn early(sealed: &Sealed, mut findings: Findings) -> Verdict {
 
 /// Whether a manifest contradicts itself: its fingerprint is not that of what it tells.
 pub fn is_forged(sealed: &Sealed) -> bool {
-    sealed.fingerprint != fingerprint(&sealed.inputs, &sealed.pipeline, &sealed.environment, &sealed.program)
+    sealed.fingerprint != made(sealed)
 }

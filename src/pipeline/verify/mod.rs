@@ -20,7 +20,7 @@ use crate::manifest::{self, Asked, Completeness, Layout, Miner, Sealed, Verdict}
 use crate::mine::Quotas;
 use crate::report::Unit;
 use crate::search::Index;
-use crate::store::{Row, Section};
+use crate::store::Row;
 use again::Searches;
 
 /// Anchors that are mined again.
@@ -100,15 +100,9 @@ impl Check<'_> {
                 return another.ok_or_else(|| hint(error, moved, plan));
             }
         };
-        let mut inputs = stages::inputs(plan, &survey);
+        let inputs = stages::inputs(plan, &survey);
         if let Some(another) = manifest::another(sealed, &inputs) {
             return Ok(another);
-        }
-        // Where tables are now, under another name it may be: rows that were refused name their file.
-        for (section, place) in plan.places().inputs().filter(|(section, _)| *section != Section::Exclude) {
-            if let Some(input) = inputs.iter_mut().find(|input| input.role == section.name()) {
-                input.path = place.to_string_lossy().into_owned();
-            }
         }
         let job = appraise(plan, &survey, engine)?.job;
         let opens = job.index.is_approximate() && (full || job.index == Index::Cells);
