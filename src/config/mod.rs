@@ -9,6 +9,8 @@ mod excerpt;
 mod guards;
 mod links;
 mod load;
+mod mining;
+mod output;
 mod paths;
 mod places;
 mod plan;

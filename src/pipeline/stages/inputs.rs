@@ -1,0 +1,121 @@
+//! The inputs: what is in them, and what the manifest calls them.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::config::{Plan, QUERY_VECTORS, TRANSFORM, VECTORS};
+use crate::manifest::{EarlierError, Exclusions, Input};
+use crate::pipeline::engine::Engine;
+use crate::pipeline::labels;
+use crate::pipeline::veiled::Veiled;
+use crate::store::{
+    self, ArraySource, Arrays, ExpressionError, IdPairs, LinkSurvey, Section, SelectionError, Survey, SurveyError,
+    Surveys,
+};
+
+/// Looks at the inputs.
+///
+/// # Errors
+/// Those of [`store::survey`]. What a key says of columns that are not there is the pipeline's fault, and not the data's.
+pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
+    let mut survey = engine.wait(store::survey(plan.sources())).map_err(|error| as_written(plan, error))?;
+    survey.exclude(exclusions(plan)?)?;
+    labels::check(plan, &survey)?;
+    Ok(survey)
+}
+
+/// The earlier outputs whose negatives are not taken again.
+fn exclusions(plan: &Plan) -> Result<Vec<Box<dyn IdPairs>>, EarlierError> {
+    let open = |path: &PathBuf| Ok(Box::new(Exclusions::open(path)?) as Box<dyn IdPairs>);
+    plan.exclude.iter().map(open).collect()
+}
+
+/// What is wrong with an expression, told of what is written and not of what the environment made of it.
+fn as_written(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
+    let Some(SurveyError::Selection { path, source }) = error.downcast_ref() else { return error };
+    let SelectionError::Expression(expression) = source.as_ref() else { return error };
+    let ExpressionError { section, key, text, fault } = expression;
+    let section = section.name();
+    let told = plan.environment.hide_words(&format!("{}: {fault}", path.display())).into_owned();
+    let said = plan.resolved.pointer(&format!("/{section}/{}", key.replace('.', "/")));
+    match (&plan.written, said.and_then(Value::as_str)) {
+        (Some(written), said) => {
+            let place = expression.place();
+            let place = said.and_then(|said| plan.environment.unexpanded(said, place?));
+            written.refuted(section, key, text, told, place).into()
+        }
+        (None, Some(written)) if written != text => {
+            let shown = format!("{section}.{key} = {written:?}: {told}");
+            Veiled::new(shown, error).into()
+        }
+        (None, _) => error,
+    }
+}
+
+/// The inputs as the manifest names them: one entry a role, over all its files; of arrays one for each path that the pipeline names.
+pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
+    let table = |table: &Survey| (table.bytes(), table.rows(), table.fingerprint().to_owned());
+    let links = |links: &LinkSurvey| (links.bytes(), links.rows(), links.fingerprint().to_owned());
+    let mut excluded = survey.excluded.iter().map(|pairs| {
+        let (bytes, rows) = pairs.size();
+        (bytes, rows, pairs.fingerprint())
+    });
+    let mut of = |section| match section {
+        Section::Store => Some(table(&survey.store)),
+        Section::Queries => survey.queries.as_ref().map(table),
+        Section::Pairs => survey.pairs.as_ref().map(links),
+        Section::Scores => survey.scores.as_ref().map(links),
+        Section::Exclude => excluded.next(),
+    };
+    // As written, with the names of environment variables: what these stand for is nobody's business.
+    let input = |(section, path): (Section, &String)| {
+        let (bytes, rows, fingerprint) = of(section)?;
+        Some(Input { role: section.name().into(), path: path.clone(), bytes, rows, fingerprint })
+    };
+    let mut inputs: Vec<Input> = plan.from_output.inputs().filter_map(input).collect();
+    inputs.extend(survey.store.matrix().map(|matrix| Input {
+        role: TRANSFORM.into(),
+        path: plan.from_output.matrix.clone().unwrap_or_default(),
+        bytes: matrix.bytes,
+        rows: matrix.rows as u64,
+        fingerprint: matrix.fingerprint.clone(),
+    }));
+    for (role, places, table) in [
+        (VECTORS, &plan.from_output.vectors, Some(&survey.store)),
+        (QUERY_VECTORS, &plan.from_output.query_vectors, survey.queries.as_ref()),
+    ] {
+        let sources = table.and_then(Survey::arrays).map_or(&[][..], Arrays::sources);
+        inputs.extend(sources.iter().zip(places).map(|(source, path)| of_arrays(role, path.clone(), source)));
+    }
+    inputs
+}
+
+fn of_arrays(role: &str, path: String, source: &ArraySource) -> Input {
+    let (bytes, rows, fingerprint) = (source.bytes(), source.rows(), source.fingerprint.clone());
+    Input { role: role.into(), path, bytes, rows, fingerprint }
+}
+
+/// The same where the inputs cannot be surveyed as the pipeline says: those whose files can be read at all.
+pub fn identities(plan: &Plan) -> Vec<Input> {
+    let input = |section: Section, path: &Path| {
+        let (bytes, rows, fingerprint) = match section {
+            Section::Exclude => {
+                let pairs = Exclusions::open(path).ok()?;
+                let (bytes, rows) = pairs.size();
+                (bytes, rows, pairs.fingerprint())
+            }
+            _ => store::identify(path).ok()?,
+        };
+        Some(Input { role: section.name().into(), path: path.display().to_string(), bytes, rows, fingerprint })
+    };
+    let places = plan.places();
+    let mut inputs: Vec<Input> = places.inputs().filter_map(|(section, path)| input(section, path)).collect();
+    let arrays = places.arrays().map(|(role, path)| {
+        let source = ArraySource::look(path).ok()?;
+        Some(of_arrays(role, path.display().to_string(), &source))
+    });
+    // Those of one role are told apart by their order.
+    inputs.extend(arrays.collect::<Option<Vec<_>>>().unwrap_or_default());
+    inputs
+}

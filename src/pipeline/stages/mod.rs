@@ -1,0 +1,13 @@
+//! The stages of a run, each with its place in the progress and its line in the report.
+
+mod index;
+mod inputs;
+mod mine;
+mod prepare;
+mod seal;
+
+pub use index::{Searcher, choice, exact, graph_key, index, tune};
+pub use inputs::{identities, inputs, survey};
+pub use mine::{audit, measure, mine};
+pub use prepare::{fit, prepare, prepare_aside, scratch, scratch_key};
+pub use seal::{Observed, Origin, facts, seal, search_facts, shown_output, sorter, write};
