@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the program as others will, with pip and with cargo, and mines the sample with what was installed. Built in the folder of
-# `cargo build --release` with the same profile: the script fails where that compiles a dependency again. Needs Python 3.8 with venv,
-# and PyPI for maturin.
+# `cargo build --release` with the same profile: the script fails where that compiles a dependency again. Arguments are given to
+# each build, as in `--features cluster`. Needs Python 3.8 with venv, and PyPI for maturin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="$(realpath -m "${CARGO_TARGET_DIR:-target}")"
@@ -27,12 +27,12 @@ works() {
 }
 
 step build
-cargo build --locked --release --bin miner
+cargo build --locked --release --bin miner "$@"
 
 step wheel
 python3 -m venv "$room/maturin"
 "$room/maturin/bin/pip" install --quiet 'maturin>=1.8,<2'
-CARGO_TARGET_DIR="$target" "$room/maturin/bin/maturin" build --release --locked --out "$room/wheels" 2> "$room/wheel.log" \
+CARGO_TARGET_DIR="$target" "$room/maturin/bin/maturin" build --release --locked "$@" --out "$room/wheels" 2> "$room/wheel.log" \
     || { cat "$room/wheel.log"; exit 1; }
 nothing_else_compiled "$room/wheel.log"
 ls -l "$room/wheels"
@@ -43,7 +43,7 @@ python3 -m venv "$room/pip"
 works "$room/pip/bin/miner" pip
 
 step cargo
-cargo install --locked --path . --target-dir "$target" --root "$room/cargo" --no-track 2> "$room/cargo.log" \
+cargo install --locked --path . "$@" --target-dir "$target" --root "$room/cargo" --no-track 2> "$room/cargo.log" \
     || { cat "$room/cargo.log"; exit 1; }
 nothing_else_compiled "$room/cargo.log"
 works "$room/cargo/bin/miner" cargo
