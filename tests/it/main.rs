@@ -35,6 +35,7 @@ mod same_bytes;
 mod scores;
 mod search;
 mod secrets;
+mod servers;
 mod support;
 mod tamper;
 mod trouble;

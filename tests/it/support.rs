@@ -177,19 +177,27 @@ pub fn manifest(out: &Path) -> serde_json::Value {
     serde_json::from_slice(&fs::read(out.join("manifest.json")).unwrap()).unwrap()
 }
 
-/// Every file below a folder by its relative path, but the report, which knows the time.
-pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap());
-    files
-        .filter(|entry| {
-            entry.file_type().is_file()
-                && !["report.json", "report.html"].iter().any(|report| entry.file_name() == *report)
-        })
+/// Every file below a folder by its relative path.
+pub fn all_files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = walkdir::WalkDir::new(folder).into_iter().map(|entry| entry.unwrap());
+    entries
+        .filter(|entry| entry.file_type().is_file())
         .map(|entry| {
             let name = entry.path().strip_prefix(folder).unwrap().display().to_string();
             (name, fs::read(entry.path()).unwrap())
         })
         .collect()
+}
+
+/// The same, but the report, which knows the time.
+pub fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    timeless(all_files(folder))
+}
+
+/// Files of an output without the report, which knows the time.
+pub fn timeless(mut files: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    files.retain(|name, _| !["report.json", "report.html"].iter().any(|report| Path::new(name).ends_with(report)));
+    files
 }
 
 /// Copies a folder and all that is in it.
