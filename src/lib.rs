@@ -18,6 +18,7 @@
 //! | 5 | [`config`] | What was asked? After it no contradiction and no unknown name is left. |
 //! | 4 | [`manifest`] | How is a result written, sealed, checked and compared? Nothing in it knows the time. |
 //! | 4 | [`report`] | How did it go? |
+//! | 4 | [`remote`] | Where does a file live that is not here? No request waits for ever, no message holds a secret. |
 //! | 3 | [`mine`] | Which triplets? No I/O, no clock, no global state. |
 //! | 2 | [`search`] | Which rows fill these windows? Never a wrong one; only completeness may be approximate. |
 //! | 1 | [`store`] | What is in the store? After it no NaN, no ragged vector, no null id. |
@@ -42,6 +43,7 @@ pub mod kernel;
 pub mod manifest;
 pub mod mine;
 pub mod pipeline;
+pub mod remote;
 pub mod report;
 pub mod search;
 pub mod store;

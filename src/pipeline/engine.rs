@@ -37,6 +37,7 @@ impl<'a> Engine<'a> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(pool.current_num_threads())
             .thread_stack_size(STACK)
+            .enable_all()
             .build()
             .context("cannot start threads")?;
         Ok(Self { threads: pool, runtime, control })

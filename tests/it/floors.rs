@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::root;
 
 /// Rooms and their floors. A room may use what is below it, and what stands beside it only where [`BESIDE`] says so.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("disk", 0),
     ("kernel", 0),
     ("words", 0),
@@ -15,6 +15,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("search", 2),
     ("mine", 3),
     ("manifest", 4),
+    ("remote", 4),
     ("report", 4),
     ("config", 5),
     ("pipeline", 6),

@@ -1,0 +1,147 @@
+//! What has arrived of a fetch, so that a later one goes on from it.
+//!
+//! ```text
+//! FOLDER/
+//!   a/b.parquet   an object that is whole
+//!   .arriving     the one that grows: there is one at a time, from its beginning on
+//!   .arrived      a line for each object that is whole, and for what has come of the one that grows
+//! ```
+//!
+//! Nothing is synced here: a line is believed if the bytes that it tells of still have the hash that it tells.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
+
+use super::object::Object;
+use crate::disk;
+
+const GROWING: &str = ".arriving";
+const JOURNAL: &str = ".arrived";
+
+/// So many bytes of a large object are lost at most when a fetch ends early.
+const MARK: u64 = 64 << 20;
+
+/// Objects as they come into a folder.
+pub(super) struct Arrivals {
+    folder: PathBuf,
+    journal: File,
+    known: HashMap<String, Line>,
+    growing: Option<Growing>,
+}
+
+/// What is here of an object.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    name: String,
+    version: String,
+    bytes: u64,
+    arrived: u64,
+    /// BLAKE3, in hex, of the bytes that have arrived.
+    digest: String,
+}
+
+struct Growing {
+    name: String,
+    file: File,
+    state: blake3::Hasher,
+    arrived: u64,
+    marked: u64,
+}
+
+impl Arrivals {
+    /// Opens the folder for these objects, which is made where it is not there. Whatever else is in it goes.
+    pub fn open(folder: &Path, objects: &[Object]) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let listed: HashSet<PathBuf> = objects.iter().map(|object| folder.join(&object.name)).collect();
+        for entry in WalkDir::new(folder).min_depth(1) {
+            let entry = entry?;
+            let ours = entry.depth() == 1 && [GROWING, JOURNAL].iter().any(|name| entry.file_name() == *name);
+            if !ours && !entry.file_type().is_dir() && !listed.contains(entry.path()) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        let mut journal = OpenOptions::new().read(true).append(true).create(true).open(folder.join(JOURNAL))?;
+        // The last line may be torn, and what comes next begins a new one.
+        let lines = BufReader::new(&journal).split(b'\n').collect::<io::Result<Vec<_>>>()?;
+        let known = lines.iter().filter_map(|line| serde_json::from_slice::<Line>(line).ok());
+        let known = known.map(|line| (line.name.clone(), line)).collect();
+        journal.write_all(b"\n")?;
+        Ok(Self { folder: folder.to_owned(), journal, known, growing: None })
+    }
+
+    /// How many bytes of this very version are here.
+    pub fn arrived(&mut self, object: &Object) -> io::Result<u64> {
+        let version = object.version.to_string();
+        let is_of = |line: &&Line| line.version == version && line.bytes == object.bytes && !version.is_empty();
+        let Some(line) = self.known.get(&object.name).filter(is_of) else { return Ok(0) };
+        let whole = line.arrived == line.bytes;
+        let path = self.folder.join(if whole { &object.name } else { GROWING });
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) if whole && file.metadata()?.len() != line.bytes => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            opened => opened?,
+        };
+        let mut state = blake3::Hasher::new();
+        io::copy(&mut BufReader::with_capacity(1 << 20, &file).take(line.arrived), &mut state)?;
+        if state.finalize().to_hex().as_str() != line.digest {
+            return Ok(0);
+        }
+        let arrived = line.arrived;
+        if !whole {
+            file.set_len(arrived)?;
+            let mut file = file;
+            io::Seek::seek(&mut file, io::SeekFrom::Start(arrived))?;
+            self.growing = Some(Growing { name: object.name.clone(), file, state, arrived, marked: arrived });
+        }
+        Ok(arrived)
+    }
+
+    /// Takes the next bytes of an object. All of one come before the first of another.
+    pub fn write(&mut self, object: &Object, bytes: &[u8]) -> io::Result<()> {
+        let mut growing = match self.growing.take() {
+            Some(growing) if growing.name == object.name => growing,
+            _ => Growing {
+                name: object.name.clone(),
+                file: File::create(self.folder.join(GROWING))?,
+                state: blake3::Hasher::new(),
+                arrived: 0,
+                marked: 0,
+            },
+        };
+        growing.file.write_all(bytes)?;
+        growing.state.update(bytes);
+        growing.arrived += bytes.len() as u64;
+        if growing.arrived == object.bytes {
+            let path = self.folder.join(&object.name);
+            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            // One that is there is of another version, or damaged.
+            disk::remove_file(&path)?;
+            fs::rename(self.folder.join(GROWING), path)?;
+            return self.tell(object, &growing);
+        }
+        if growing.arrived - growing.marked >= MARK {
+            growing.marked = growing.arrived;
+            self.tell(object, &growing)?;
+        }
+        self.growing = Some(growing);
+        Ok(())
+    }
+
+    fn tell(&mut self, object: &Object, growing: &Growing) -> io::Result<()> {
+        let line = Line {
+            name: object.name.clone(),
+            version: object.version.to_string(),
+            bytes: object.bytes,
+            arrived: growing.arrived,
+            digest: growing.state.finalize().to_hex().to_string(),
+        };
+        let mut line = serde_json::to_vec(&line)?;
+        line.push(b'\n');
+        self.journal.write_all(&line)
+    }
+}
