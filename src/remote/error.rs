@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use object_store::client::{HttpError, HttpErrorKind};
 
-use super::address::{Address, Kind};
+use super::address::Kind;
 use crate::words::{thousands, without_credentials};
 
 /// Something could not be done with what lies under an address.
 #[derive(Debug, thiserror::Error)]
-#[error("{address}: cannot be {act}: {fault}")]
+#[error("{url}: cannot be {act}: {fault}")]
 pub struct RemoteError {
-    pub address: Address,
+    /// Without its secrets.
+    pub url: String,
     /// `listed`, `fetched`, …
     pub act: &'static str,
     pub fault: Fault,

@@ -56,10 +56,12 @@ impl Remote {
                 builder.with_retry(retries()).build().map(boxed)
             }
         };
-        let address = address.clone();
         match store {
-            Ok(store) => Ok(Self { store, address }),
-            Err(error) => Err(RemoteError { act: "reached", fault: Fault::of(address.kind(), &error), address }),
+            Ok(store) => Ok(Self { store, address: address.clone() }),
+            Err(error) => {
+                let (url, fault) = (address.to_string(), Fault::of(address.kind(), &error));
+                Err(RemoteError { url, act: "reached", fault })
+            }
         }
     }
 
@@ -143,14 +145,14 @@ impl Remote {
         }
         let address = if name.is_empty() { self.address.clone() } else { self.address.join(name) };
         Path::parse(address.path()).map_err(|error| {
-            let fault = Fault::of(address.kind(), &error.into());
-            RemoteError { address, act: "reached", fault }
+            let (url, fault) = (address.to_string(), Fault::of(address.kind(), &error.into()));
+            RemoteError { url, act: "reached", fault }
         })
     }
 
     pub(super) fn failed(&self, at: &Path, act: &'static str, fault: Fault) -> RemoteError {
-        let address = if self.address.can_list() { self.address.renamed(at.as_ref()) } else { self.address.clone() };
-        RemoteError { address, act, fault }
+        let url = if self.address.can_list() { self.address.renamed(at.as_ref()) } else { self.address.clone() };
+        RemoteError { url: url.to_string(), act, fault }
     }
 
     pub(super) fn refused(&self, at: &Path, act: &'static str, error: &object_store::Error) -> RemoteError {
