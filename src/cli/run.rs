@@ -47,7 +47,7 @@ Examples:
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
-    plan.output.overwrite |= args.overwrite;
+    plan.overwrite |= args.overwrite;
     args.run.apply(&mut plan.run);
     plan.run.fresh = args.fresh;
 

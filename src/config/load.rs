@@ -48,13 +48,13 @@ pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
         spec.batches.iter_mut().for_each(BatchesSpec::fill);
         let plan = plan::check(&spec, &written.said(), file, file.parent().unwrap_or(Path::new("")))?;
         for (section, path) in plan.places().inputs() {
-            paths::apart(section.told(), path, &plan.output.path)?;
+            paths::apart(section.told(), path, &plan.target)?;
         }
         for (role, path) in plan.places().arrays() {
-            paths::apart(role, path, &plan.output.path)?;
+            paths::apart(role, path, &plan.target)?;
         }
         if let Some(matrix) = matrix_file(&plan.store.fitting) {
-            paths::apart("transform", matrix, &plan.output.path)?;
+            paths::apart("transform", matrix, &plan.target)?;
         }
         Ok(plan)
     });

@@ -1,7 +1,5 @@
 //! `[output]`: what is written.
 
-use std::path::PathBuf;
-
 use super::error::{Complaint, nearest};
 use super::spec::{ALL_COLUMNS, FormatSpec, OutputSpec, ROWS_PER_FILE, Spec};
 use crate::manifest::{self, Columns, Format, Layout, Order, Split};
@@ -10,7 +8,7 @@ use crate::mine::Ask;
 /// Columns of negatives that a row of n-tuples may have: a table of more is a mistake.
 const LONGEST_TUPLE: u64 = 1_000;
 
-pub(super) fn output(spec: &Spec, path: PathBuf, ask: &Ask) -> Result<manifest::Params, Complaint> {
+pub(super) fn output(spec: &Spec, ask: &Ask) -> Result<manifest::Params, Complaint> {
     let asked = &spec.output;
     let (format, layout) = (format(asked)?, asked.layout);
     let columns = columns(spec)?;
@@ -36,8 +34,7 @@ pub(super) fn output(spec: &Spec, path: PathBuf, ask: &Ask) -> Result<manifest::
             return Err(Complaint::new("store.carry", message));
         }
     }
-    let (order, overwrite) = (asked.order, asked.overwrite);
-    Ok(manifest::Params { path, format, layout, columns, order, split: split(spec)?, overwrite })
+    Ok(manifest::Params { format, layout, columns, order: asked.order, split: split(spec)? })
 }
 
 fn format(asked: &OutputSpec) -> Result<Format, Complaint> {

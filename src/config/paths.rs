@@ -4,6 +4,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::environment::escape;
 use super::error::Complaint;
+use super::target::{self, Target};
+use crate::remote::Address;
 
 /// A path of the pipeline, relative to the folder `base`; never without a folder of its own.
 pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
@@ -30,28 +32,45 @@ pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Com
 }
 
 /// An output must never replace what was read, nor lie where the next run would read it.
-pub(super) fn apart(name: &str, input: &Path, output: &Path) -> Result<(), Complaint> {
-    let spelled_out = if input.exists() { input.to_path_buf() } else { before_pattern(input) };
-    let (read, written) = (resolved(&spelled_out), resolved(output));
+pub(super) fn apart(name: &str, input: &Path, target: &Target) -> Result<(), Complaint> {
+    let ((read, reads_below), written) = match (target, Address::at(input)) {
+        (Target::Folder(output), None) => (local(input), resolved(output)),
+        (Target::Store(output), Some(input)) => (remote(&input), output.name().into()),
+        _ => return Ok(()),
+    };
     if read.starts_with(&written) {
-        return Err(Complaint::new(
-            "output.path",
-            format!("would replace the {name}, {}; choose a folder of its own", input.display()),
-        ));
+        let message = format!("would replace the {name}, {}; choose a folder of its own", input.display());
+        return Err(Complaint::new(target::KEY, message));
     }
-    let reads_below = input.is_dir() || input.components().any(|part| part.as_os_str() == "**");
     if reads_below && written.starts_with(&read) {
         let message =
             format!("lies inside the folder of the {name}, {}, which would be read with it next time", input.display());
-        return Err(Complaint::new("output.path", message));
+        return Err(Complaint::new(target::KEY, message));
     }
     Ok(())
 }
 
+/// What is read of an input: its path, or that before its pattern; and whether that is a folder with all below it.
+fn local(input: &Path) -> (PathBuf, bool) {
+    let spelled_out = if input.exists() { input.to_path_buf() } else { Path::new(".").join(before_pattern(input)) };
+    (resolved(&spelled_out), input.is_dir() || is_deep(input))
+}
+
+/// The same of one in a store, where whatever has a name may be a folder, too.
+fn remote(input: &Address) -> (PathBuf, bool) {
+    let name = PathBuf::from(input.name());
+    let read = before_pattern(&name);
+    let reads_below = read == name || is_deep(&name);
+    (read, reads_below)
+}
+
+fn is_deep(glob: &Path) -> bool {
+    glob.components().any(|part| part.as_os_str() == "**")
+}
+
 /// The folder of a glob.
 fn before_pattern(glob: &Path) -> PathBuf {
-    let plain = glob.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']));
-    Path::new(".").join(plain.collect::<PathBuf>())
+    glob.components().take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '['])).collect()
 }
 
 /// Absolute, links followed as far as the path exists, without `.` and `..`.
@@ -82,8 +101,8 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// The relative path `written`, which leads from the folder `base` to `path`, as the manifest of an output in `from` names it:
-/// seen from there, with environment variables as written.
-pub(super) fn name(from: &Path, base: &Path, written: &str, path: &Path) -> String {
+/// seen from there, or from nowhere absolute, with environment variables as written.
+pub(super) fn name(from: Option<&Path>, base: &Path, written: &str, path: &Path) -> String {
     let Some((before, _)) = written.split_once("${") else { return escape(&seen_from(from, path)) };
     // Of what stands before the first variable, whole folders can be looked at.
     let (folder, rest) = written.split_at(before.rfind('/').map_or(0, |slash| slash + 1));
@@ -91,9 +110,10 @@ pub(super) fn name(from: &Path, base: &Path, written: &str, path: &Path) -> Stri
     if folder.is_empty() { rest.to_owned() } else { format!("{folder}/{rest}") }
 }
 
-/// `to` as seen from the folder `from`, with forward slashes.
-fn seen_from(from: &Path, to: &Path) -> String {
-    let (from, to) = (resolved(from), resolved(to));
+/// `to` as seen from the folder `from`, with forward slashes; absolute without.
+fn seen_from(from: Option<&Path>, to: &Path) -> String {
+    let to = resolved(to);
+    let Some(from) = from.map(resolved) else { return to.to_string_lossy().into_owned() };
     let shared = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
     let up = from.components().skip(shared).map(|_| "..".to_owned());
     let down = to.components().skip(shared).map(|part| part.as_os_str().to_string_lossy().into_owned());

@@ -49,13 +49,13 @@ impl<P> Places<P> {
     }
 }
 
-/// How a manifest names inputs: as written if absolute, else as seen from the output folder.
+/// How a manifest names inputs: as written if absolute, else as seen from the output folder, where that is one of this machine.
 pub(super) struct Seen<'a> {
     /// The pipeline with environment variables as written.
     pub resolved: &'a Value,
     /// What paths of the pipeline are relative to.
     pub base: &'a Path,
-    pub output: &'a Path,
+    pub output: Option<&'a Path>,
 }
 
 impl Seen<'_> {

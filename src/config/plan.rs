@@ -17,6 +17,7 @@ use super::places::{Places, Seen};
 use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{QueriesSpec, Spec, StoreSpec, Unlabelled};
+use super::target::Target;
 use super::together;
 use super::written::Written;
 use crate::kernel::Metric;
@@ -46,11 +47,15 @@ pub struct Plan {
     pub search: search::Params,
     pub mine: mine::Params,
     pub output: manifest::Params,
+    /// Where it goes.
+    pub target: Target,
+    /// Whether what another pipeline wrote there may be replaced.
+    pub overwrite: bool,
     pub run: Run,
     /// The pipeline as resolved: what the result depends on, with paths and environment variables as written.
     pub resolved: Value,
     /// The inputs' paths as the manifest names them: as written if absolute, else seen from the output folder, so that
-    /// both can move together. Environment variables stand in them by name.
+    /// both can move together; of an output in a store, from which nothing here is to be seen, made absolute. Environment variables stand in them by name.
     pub from_output: Places<String>,
 }
 
@@ -98,7 +103,7 @@ pub struct Run {
 pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Result<Plan, Complaint> {
     positives_told_once(spec)?;
     let store_path = path(base, "store.path", &spec.store.path)?;
-    let output_path = path(base, "output.path", spec.output.path.as_deref().unwrap_or_default())?;
+    let target = Target::of(base, spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
     let fitting = fitting(&spec.prepare, base)?;
@@ -110,13 +115,17 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let mut resolved = serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
     put_back(&mut resolved, said);
     let store = store(&spec.store, store_path, base, mine.metric, fitting)?;
-    let seen = Seen { resolved: &resolved, base, output: &output_path };
+    let seen = Seen { resolved: &resolved, base, output: target.folder() };
     let from_output = seen.places(spec, &store, queries.as_ref(), [pairs.as_ref(), scores.as_ref()], &exclude);
     let work = match spec.run.work.as_str() {
-        "" => output_path.parent().unwrap_or(base).to_path_buf(),
+        "" => match &target {
+            Target::Folder(path) => path.parent().unwrap_or(base).to_path_buf(),
+            // A bare name has the empty path for its folder, which no system call takes.
+            Target::Store(_) => Path::new(".").join(base),
+        },
         work => path(base, "run.work", work)?,
     };
-    let output = output(spec, output_path, &mine.ask)?;
+    let output = output(spec, &mine.ask)?;
     together::check(spec, &mine, &output)?;
     Ok(Plan {
         file: file.to_path_buf(),
@@ -130,6 +139,8 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
         exclude,
         search: search(spec)?,
         output,
+        target,
+        overwrite: spec.output.overwrite,
         mine,
         run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work, fresh: false },
         resolved,

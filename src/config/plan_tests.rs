@@ -38,7 +38,7 @@ fn refusal(set: &[&str]) -> String {
 #[test]
 fn three_keys_are_enough() {
     let least = plan("store = { path = 'a', embedding = 'e', label = 'l' }", &[]).unwrap();
-    assert!(least.output.path.ends_with("out/p"));
+    assert!(least.target.path().ends_with("out/p"));
     let plan = plan(GOOD, &[]).unwrap();
     assert_eq!(plan.name, "p");
     assert!(plan.store.path.ends_with("data/a.parquet"));
@@ -437,8 +437,8 @@ fn a_description_is_restored_whatever_the_working_directory() {
     let restored = restored(&plan, &Places { store: "s.parquet".into(), ..Places::default() });
     assert_eq!(restored.resolved, plan.resolved);
     assert_eq!(
-        (restored.store.path.as_path(), restored.output.path.as_path()),
-        (Path::new("s.parquet"), Path::new("o"))
+        (restored.store.path.as_path(), restored.target.folder()),
+        (Path::new("s.parquet"), Some(Path::new("o")))
     );
 }
 

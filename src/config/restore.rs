@@ -12,6 +12,7 @@ use super::places::{Places, QUERY_VECTORS, TRANSFORM, VECTORS};
 use super::plan::{self, Plan};
 use super::prepare::is_matrix_file;
 use super::spec::Spec;
+use super::target::Target;
 use crate::manifest::{Input, MANIFEST, Sealed};
 use crate::store::{Embedding, Section, Transform};
 
@@ -185,7 +186,7 @@ pub(super) fn over(
     if let (Transform::Matrix(path), Some(matrix)) = (&mut plan.store.fitting.transform, places.matrix) {
         *path = matrix;
     }
-    plan.output.path = output.into();
+    plan.target = Target::Folder(output.into());
     Ok(plan)
 }
 

@@ -125,16 +125,8 @@ fn harvests(folder: &Path, store: &Prepared, mine: impl Fn(&[Row]) -> Harvest) -
     harvests
 }
 
-pub(super) fn output(path: &Path, format: Format, order: Order) -> Params {
-    Params {
-        path: path.to_path_buf(),
-        format,
-        layout: Layout::Triplet,
-        columns: Columns::All,
-        order,
-        split: Split::Rows(50),
-        overwrite: false,
-    }
+pub(super) fn output(format: Format, order: Order) -> Params {
+    Params { format, layout: Layout::Triplet, columns: Columns::All, order, split: Split::Rows(50) }
 }
 
 pub(super) fn inputs() -> Vec<Input> {
@@ -182,11 +174,11 @@ pub(super) fn draft_of(
     block_on(threads, super::write(&folder.join("staging"), scratch.path(), &material, facts(name), &|_| {})).unwrap()
 }
 
-/// Reads all parts of an output, one batch a part.
-pub(super) fn read_parts(output: &Params, sealed: &super::Sealed) -> Vec<RecordBatch> {
+/// Reads all parts of the output in folder `out`, one batch a part.
+pub(super) fn read_parts(out: &Path, output: &Params, sealed: &super::Sealed) -> Vec<RecordBatch> {
     let sheet = super::layout::Sheet::new(&store(), &mine_params(), output).unwrap();
     let read = |listed: &super::Listed| {
-        let file = std::fs::File::open(output.path.join(&listed.path)).unwrap();
+        let file = std::fs::File::open(out.join(&listed.path)).unwrap();
         let batches: Vec<_> = output.format.decoder(file, sheet.schema()).unwrap().map(Result::unwrap).collect();
         let schema = batches.first().map_or(sheet.schema().clone(), |batch| batch.schema());
         arrow::compute::concat_batches(&schema, &batches).unwrap()

@@ -6,6 +6,7 @@
 mod batches;
 mod candidates;
 mod cut;
+mod destination;
 mod diff;
 mod digest;
 mod earlier;
@@ -30,6 +31,7 @@ mod write;
 #[cfg(test)]
 mod fixture;
 
+pub use destination::{Destination, DestinationError, Standing, check_destination};
 pub use diff::{
     Change, Changes, Class, Classes, Diff, DiffError, Drift, Fate, Hub, Hubs, Judge, Negatives, Overlap, Quantiles,
     Transition, diff,
@@ -42,9 +44,10 @@ pub use harvest::{HarvestError, Harvests};
 pub use layout::NameError;
 pub use order::{KEYED_ROW, OrderError};
 pub use params::{Columns, Format, Formulas, Layout, Order, Params, Split};
-pub use seal::{Aside, Destination, DestinationError, Draft, SealError, check_destination, is_current, restore};
+pub use seal::{Aside, Draft, SealError, restore};
 pub use sealed::{
-    BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, Recall, RowCounts, Sealed, SearchFacts, VERSION,
+    BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, MANIFEST_BYTES, Recall, RowCounts, Sealed,
+    SearchFacts, VERSION,
 };
 pub use sides::SUSPECTS;
 pub use verify::{

@@ -1,7 +1,5 @@
 //! What a pipeline says of its output.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 /// The file format of the triplets.
@@ -121,18 +119,14 @@ impl Order {
     }
 }
 
-/// Where and how the result is written.
+/// How the result is written.
 #[derive(Debug, Clone)]
 pub struct Params {
-    /// The output folder; absolute.
-    pub path: PathBuf,
     pub format: Format,
     pub layout: Layout,
     pub columns: Columns,
     pub order: Order,
     pub split: Split,
-    /// Whether an existing output of another pipeline may be replaced.
-    pub overwrite: bool,
 }
 
 #[cfg(test)]

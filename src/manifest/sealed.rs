@@ -23,7 +23,7 @@ pub const FORMAT: &str = "miner-manifest";
 pub const VERSION: u32 = 1;
 
 /// A manifest larger than this is not one of ours: it would list three hundred thousand parts, of a million rows each by default.
-const LARGEST: u64 = 64 << 20;
+pub const MANIFEST_BYTES: u64 = 64 << 20;
 
 /// The whole of `manifest.json`, keys in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -201,12 +201,19 @@ impl Sealed {
     /// Reads the manifest of an output folder. What it lists is not looked at.
     pub fn load(output: &Path) -> Result<Self, LoadError> {
         let path = output.join(MANIFEST);
-        match untrusted::read_inside(output, MANIFEST, LARGEST).map(String::from_utf8) {
-            Ok(Ok(text)) => Self::parse(&text, path),
-            Ok(Err(_)) => Err(LoadError::Malformed { path, found: "it is not UTF-8".to_owned() }),
+        match untrusted::read_inside(output, MANIFEST, MANIFEST_BYTES) {
+            Ok(bytes) => Self::read(bytes, path),
             Err(Refused::Absent) => Err(LoadError::Absent(output.to_path_buf())),
             Err(Refused::Io(source)) => Err(LoadError::Io { path, source }),
             Err(refused) => Err(LoadError::Malformed { path, found: format!("it is {refused}") }),
+        }
+    }
+
+    /// Reads a manifest, which `path` is the name of.
+    pub fn read(bytes: Vec<u8>, path: PathBuf) -> Result<Self, LoadError> {
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&text, path),
+            Err(_) => Err(LoadError::Malformed { path, found: "it is not UTF-8".to_owned() }),
         }
     }
 
@@ -238,7 +245,7 @@ impl Sealed {
     }
 
     /// Parts first, then the other files.
-    pub(super) fn listed(&self) -> impl Iterator<Item = &Listed> {
+    pub fn listed(&self) -> impl Iterator<Item = &Listed> {
         self.parts.iter().chain(&self.files)
     }
 }

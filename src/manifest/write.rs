@@ -189,7 +189,7 @@ pub async fn write(
         parts,
         files,
     };
-    Ok(Draft::new(staging.to_path_buf(), output.clone(), sealed, tally, Aside { left_out, escaped, figures }))
+    Ok(Draft::new(staging.to_path_buf(), sealed, tally, Aside { left_out, escaped, figures }))
 }
 
 /// The rows that were searched for, by what mining says of those that gave nothing.

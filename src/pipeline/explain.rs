@@ -10,7 +10,7 @@ use super::engine::{Control, Engine};
 use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
 use super::veiled::veil;
-use super::{budget, program, stages};
+use super::{budget, program, scratch, stages};
 use crate::config::{Plan, QUERY_VECTORS, VECTORS};
 use crate::manifest::{self, Destination};
 use crate::mine;
@@ -47,6 +47,9 @@ pub struct Explanation {
     /// Of `output.path`: nothing there, already current, or to be replaced.
     pub output: String,
     pub destination: &'static str,
+    /// Where an output is put together that goes to a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<String>,
     pub index: Index,
     pub reason: String,
     pub partitions: usize,
@@ -97,7 +100,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
         let inputs = stages::inputs(plan, &survey);
         let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, &environment, program::VERSION);
-        let destination = match manifest::check_destination(&plan.output, &fingerprint)? {
+        let destination = match stages::destination(plan, &fingerprint, &engine)? {
             Destination::Vacant => "new",
             Destination::Current => "already there and current: a run has nothing to do",
             Destination::Replaceable => "replaces an older output",
@@ -117,8 +120,9 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             exclude: survey.excluded.iter().map(|pairs| EarlierOutput::of(pairs.as_ref(), plan)).collect(),
             dimensions: job.read_dims,
             prepare: prepare(plan, &job),
-            output: shown(&plan.output.path),
+            output: shown(&plan.target.path()),
             destination,
+            scratch: plan.target.folder().is_none().then(|| shown(&scratch::roots(plan).0)),
             index: choice.index,
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
             partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
@@ -229,6 +233,9 @@ impl fmt::Display for Explanation {
         line("memory", format!("about {}{bound}", ByteSize(estimates.memory_bytes)))?;
         let (scratch, output) = (ByteSize(estimates.scratch_bytes), ByteSize(estimates.output_bytes));
         line("disk", format!("at most {scratch} scratch, {output} output"))?;
+        if let Some(scratch) = &self.scratch {
+            line("scratch", format!("{scratch}: holds the output, too, until it is sent"))?;
+        }
         write!(f, "  {:<11} {} ({})", "output", visible(&self.output), self.destination)
     }
 }

@@ -15,6 +15,7 @@ mod notes;
 mod program;
 mod scratch;
 mod stages;
+mod upload;
 mod veiled;
 mod verify;
 
@@ -29,6 +30,7 @@ pub use job::TooFewClasses;
 pub use labels::SeveralLabels;
 pub use lock::{Holder, LockError};
 pub use scratch::{Leftovers, Scratch, ScratchError};
+pub use upload::UploadError;
 pub use veiled::Veiled;
 pub use verify::verify;
 
@@ -37,7 +39,7 @@ use std::path::PathBuf;
 use crate::config::Plan;
 use crate::manifest::{self, Destination, Material};
 use crate::mine::Quotas;
-use crate::report::{self, Summary};
+use crate::report::Summary;
 use budget::Budget;
 use engine::{Engine, Watch};
 use estimate::estimate;
@@ -47,7 +49,7 @@ use veiled::veil;
 
 /// What a run came to.
 pub struct Outcome {
-    /// The sealed output.
+    /// The sealed output, or what a message may call it where it lies in a store.
     pub path: PathBuf,
     /// The output was already complete and current: nothing was done.
     pub already: bool,
@@ -73,11 +75,10 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let inputs = stages::inputs(plan, &survey);
         let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, &environment, program::VERSION);
-        let path = plan.output.path.clone();
-        if manifest::check_destination(&plan.output, &fingerprint)? == Destination::Current {
+        let path = plan.target.path();
+        if stages::destination(plan, &fingerprint, &engine)? == Destination::Current {
             let littered = Scratch::sweep(plan, || stages::scratch_key(&fingerprint)).err();
-            let summary =
-                report::read(&path).ok().map(|summary| Summary { output: stages::shown_output(plan), ..summary });
+            let summary = stages::figures_there(plan, &engine);
             return Ok(Outcome { summary, already: true, littered, path });
         }
 
@@ -102,6 +103,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             Material { store: &store, harvests: &harvests, mine, quotas: &quotas, output, session: &session };
         let draft = stages::write(&material, facts, &scratch, &engine, &mut watch)?;
         survey.check_unchanged(plan.sources())?;
+        stages::upload(plan, &draft, &scratch, &engine, &mut watch)?;
         let observed = stages::Observed {
             estimates,
             learned,
@@ -109,7 +111,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             look_alikes: census.look_alikes,
             excluded: store.exclusions(),
         };
-        let summary = Some(stages::seal(plan, draft, &engine, watch, observed)?);
+        let summary = Some(stages::seal(plan, draft, &scratch, &engine, watch, observed)?);
         Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
     });
     outcome.map_err(|error| veil(&plan.environment, error))

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! With `run.work` all but the last line lies there, in a folder whose name tells outputs of one name apart; the output still
-//! grows beside its place, because only within one file system can it be moved there at once.
+//! grows beside its place, because only within one file system can it be moved there at once. Of an output in a store all of it
+//! lies in `run.work`, with notes of what has been sent in `run-KEY/sent/`.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -18,12 +19,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::lock::{Holder, Lock, LockError};
-use crate::config::{Plan, resolved};
+use crate::config::{Plan, Target, resolved};
 use crate::{disk, manifest};
 
 /// Folders of its own for one run, exclusively held.
 pub struct Scratch {
-    /// Beside the output.
+    /// Beside the output, where that is a folder of this machine.
     beside: Place,
     /// In `run.work`, where that is elsewhere.
     away: Option<Place>,
@@ -67,8 +68,10 @@ impl Scratch {
     pub fn open(plan: &Plan, key: &str, leftovers: Leftovers) -> Result<Self, ScratchError> {
         let (beside, away) = roots(plan);
         let beside = Place::open(beside, key)?;
-        manifest::restore(&beside.root, &plan.output.path)
-            .map_err(|source| ScratchError::Unusable { path: beside.root.clone(), source })?;
+        if let Some(output) = plan.target.folder() {
+            manifest::restore(&beside.root, output)
+                .map_err(|source| ScratchError::Unusable { path: beside.root.clone(), source })?;
+        }
         let scratch = Self { beside, away: away.map(|root| Place::open(root, key)).transpose()? };
         scratch.places().try_for_each(|place| place.clear(leftovers))?;
         for folder in [scratch.partitions(), scratch.notes(), scratch.parts()] {
@@ -139,6 +142,11 @@ impl Scratch {
         self.beside.run.join("parts")
     }
 
+    /// Where is noted what a store has got of it.
+    pub fn sent(&self) -> PathBuf {
+        self.beside.run.join(SENT)
+    }
+
     /// Removes what only this run needed; the graphs stay if there are any.
     ///
     /// # Errors
@@ -149,6 +157,7 @@ impl Scratch {
 }
 
 const GRAPHS: &str = "graphs";
+const SENT: &str = "sent";
 
 impl Place {
     fn open(root: PathBuf, key: &str) -> Result<Self, ScratchError> {
@@ -204,14 +213,23 @@ pub fn graphs(plan: &Plan) -> PathBuf {
     away.unwrap_or(beside).join(GRAPHS)
 }
 
-/// The folder beside the output, and the one in `run.work`, where that is elsewhere.
-fn roots(plan: &Plan) -> (PathBuf, Option<PathBuf>) {
-    let (output, work) = (&plan.output.path, &plan.run.work);
+/// Where the run that `key` names has noted, or would note, what a store has got of its output.
+pub fn sent(plan: &Plan, key: &str) -> PathBuf {
+    roots(plan).0.join(run_name(key)).join(SENT)
+}
+
+/// The folder beside the output, and the one in `run.work`, where that is elsewhere; the latter alone, where the output goes to a
+/// store.
+pub fn roots(plan: &Plan) -> (PathBuf, Option<PathBuf>) {
+    let (name, work) = (plan.target.name(), &plan.run.work);
+    let output = match &plan.target {
+        Target::Folder(output) => output,
+        Target::Store(address) => return (work.join(hidden(&name, Some(Path::new(&address.name())))), None),
+    };
     let parent = output.parent().unwrap_or(Path::new("."));
-    let name = output.file_name().unwrap_or(OsStr::new("out"));
-    let beside = parent.join(hidden(name, None));
+    let beside = parent.join(hidden(&name, None));
     let away = resolved(work) != resolved(parent);
-    (beside, away.then(|| work.join(hidden(name, Some(&resolved(output))))))
+    (beside, away.then(|| work.join(hidden(&name, Some(&resolved(output))))))
 }
 
 /// Longer names leave no room for what is added to them: systems take 255 bytes.
@@ -283,6 +301,19 @@ mod tests {
                 walkdir::WalkDir::new(room.path()).into_iter().map(|e| e.unwrap().into_path()).collect();
             assert!(!files.iter().any(|path| path.to_string_lossy().ends_with(".miner")), "{files:?}");
         }
+    }
+
+    #[test]
+    fn an_output_in_a_store_is_put_together_here() {
+        let room = tempfile::tempdir().unwrap();
+        let [at, elsewhere] = ["s3://b/x/out", "s3://c/x/out"].map(|output| plan(room.path(), output, ""));
+        let [first, second] = [&at, &elsewhere].map(|plan| Scratch::open(plan, "aaaa", Leftovers::Own).unwrap());
+        assert!(first.output().starts_with(room.path()) && first.store().starts_with(room.path()));
+        assert_ne!(first.output(), second.output(), "of one name in two stores");
+        assert_eq!(first.sent(), sent(&at, "aaaa"));
+        drop(first);
+        let moved = Scratch::open(&plan(room.path(), "s3://b/x/out", "work"), "aaaa", Leftovers::Own).unwrap();
+        assert!(moved.output().starts_with(room.path().join("work")));
     }
 
     #[test]

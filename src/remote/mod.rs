@@ -15,5 +15,5 @@ mod store;
 
 pub use address::{Address, AddressError};
 pub use error::{Fault, RemoteError};
-pub use object::Object;
+pub use object::{Object, Version};
 pub use store::Remote;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use object_store::ObjectMeta;
 use object_store::path::Path;
+use serde::{Deserialize, Serialize};
 
 /// An object in the version in which it was listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Object {
 }
 
 /// Which of the contents that an object has had: its ETag, or else when it was changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version(String);
 
 impl Object {
@@ -27,12 +28,20 @@ impl Object {
 
 impl Version {
     pub(super) fn of(found: &ObjectMeta) -> Self {
-        Self(match &found.e_tag {
+        match &found.e_tag {
+            None if found.last_modified.timestamp_millis() == 0 => Self(String::new()),
+            None => Self(found.last_modified.timestamp_millis().to_string()),
+            tag => Self::by_tag(tag.as_deref()),
+        }
+    }
+
+    /// Of what was put; without a tag nobody knows.
+    pub(super) fn by_tag(tag: Option<&str>) -> Self {
+        Self(match tag {
             // In Azure's lists they come without the quotes that requests need.
-            Some(tag) if tag.starts_with(['"', 'W']) => tag.clone(),
+            Some(tag) if tag.starts_with(['"', 'W']) => tag.to_owned(),
             Some(tag) => format!("\"{tag}\""),
-            None if found.last_modified.timestamp_millis() == 0 => String::new(),
-            None => found.last_modified.timestamp_millis().to_string(),
+            None => String::new(),
         })
     }
 
@@ -42,7 +51,7 @@ impl Version {
     }
 
     /// Whether the two are of different contents. One may tell by ETag and the other by time: then nobody knows.
-    pub(super) fn contradicts(&self, other: &Self) -> bool {
+    pub fn contradicts(&self, other: &Self) -> bool {
         let tags = [self, other].map(|version| version.0.starts_with(['"', 'W']));
         tags[0] == tags[1] && !self.0.is_empty() && !other.0.is_empty() && self != other
     }

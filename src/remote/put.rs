@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
 
 use super::error::{Fault, RemoteError};
+use super::object::Version;
 use super::store::Remote;
 
 /// A larger file goes in parts of so many bytes.
@@ -19,12 +20,12 @@ const MOST_PARTS: u64 = 9_000;
 const IN_FLIGHT: usize = 4;
 
 impl Remote {
-    /// Puts a file into this folder, in the place of an object that has its name. `on_bytes` is told of each part that has arrived.
-    /// The object is there whole or not at all.
+    /// Puts a file into this folder, in the place of an object that has its name; gives the version that the store makes of it.
+    /// `on_bytes` is told of each part that has arrived. The object is there whole or not at all.
     ///
     /// # Errors
     /// A file that cannot be read; a store that refuses or does not answer.
-    pub async fn put(&self, name: &str, from: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Result<(), RemoteError> {
+    pub async fn put(&self, name: &str, from: &Path, on_bytes: &(dyn Fn(u64) + Sync)) -> Result<Version, RemoteError> {
         let location = self.location(name)?;
         let io = |source| self.failed(&location, "put", Fault::Io { path: from.to_owned(), source });
         let refused = |error| self.refused(&location, "put", &error);
@@ -33,13 +34,13 @@ impl Remote {
         if bytes <= PART {
             let mut whole = Vec::new();
             file.read_to_end(&mut whole).map_err(io)?;
-            self.store.put(&location, whole.into()).await.map_err(refused)?;
+            let put = self.store.put(&location, whole.into()).await.map_err(refused)?;
             on_bytes(bytes);
-            return Ok(());
+            return Ok(Version::by_tag(put.e_tag.as_deref()));
         }
         let mut upload = self.store.put_multipart(&location).await.map_err(refused)?;
         let sent = match send(upload.as_mut(), file, bytes.div_ceil(MOST_PARTS).max(PART), on_bytes).await {
-            Ok(()) => upload.complete().await.map(drop).map_err(refused),
+            Ok(()) => upload.complete().await.map_err(refused),
             Err(Broken::Read(source)) => Err(io(source)),
             Err(Broken::Sent(error)) => Err(refused(error)),
         };
@@ -47,7 +48,7 @@ impl Remote {
             // Parts without an object cost money; where this fails, too, a rule of the bucket may remove them.
             drop(upload.abort().await);
         }
-        sent
+        Ok(Version::by_tag(sent?.e_tag.as_deref()))
     }
 
     /// Puts a small object where none has its name; says whether it did.

@@ -12,5 +12,7 @@ pub use estimate::Estimates;
 pub use memory::Watermark;
 pub use page::PAGE;
 pub use progress::{Progress, Silent, Stage, Unit};
-pub use summary::{BandLine, PrepareLine, REPORT, RecallLine, ReportError, StageTime, Summary, band_lines, read};
+pub use summary::{
+    BandLine, PrepareLine, REPORT, REPORT_BYTES, RecallLine, ReportError, StageTime, Summary, band_lines, parse, read,
+};
 pub use told::percent;

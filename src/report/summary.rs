@@ -20,7 +20,7 @@ use crate::words;
 pub const REPORT: &str = "report.json";
 
 /// A report larger than this is not one of ours: it has some kilobytes, of which names in it are all that can grow.
-const LARGEST: u64 = 16 << 20;
+pub const REPORT_BYTES: u64 = 16 << 20;
 
 /// The figures of one run. Unlike the manifest they know the time, so they differ from run to run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -196,12 +196,17 @@ pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
 /// Reads the figures of a finished output.
 pub fn read(output: &Path) -> Result<Summary, ReportError> {
     let path = output.join(REPORT);
-    match untrusted::read_inside(output, REPORT, LARGEST) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|source| ReportError::Malformed { path, source }),
+    match untrusted::read_inside(output, REPORT, REPORT_BYTES) {
+        Ok(text) => parse(&text, path),
         Err(Refused::Absent) => Err(ReportError::Absent(output.to_path_buf())),
         Err(Refused::Io(source)) => Err(ReportError::Io { path, action: "read", source }),
         Err(found) => Err(ReportError::NotAReport { path, found }),
     }
+}
+
+/// The figures that the file `path` holds.
+pub fn parse(text: &[u8], path: PathBuf) -> Result<Summary, ReportError> {
+    serde_json::from_slice(text).map_err(|source| ReportError::Malformed { path, source })
 }
 
 impl Summary {

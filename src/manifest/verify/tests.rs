@@ -22,19 +22,19 @@ struct Scene {
     store: Arc<Prepared>,
     output: Params,
     sealed: Sealed,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Scene {
     fn new(format: Format, order: Order) -> Self {
         let (folder, store) = (tempfile::tempdir().unwrap(), fixture::store());
-        let output = fixture::output(&folder.path().join("out"), format, order);
-        let sealed = fixture::draft(folder.path(), &store, &output, "a", 2).seal().unwrap();
-        Self { store, output, sealed, _folder: folder }
+        let (output, out) = (fixture::output(format, order), folder.path().join("out"));
+        let sealed = fixture::draft(folder.path(), &store, &output, "a", 2).seal(&out, false).unwrap();
+        Self { store, output, sealed, folder }
     }
 
     fn out(&self) -> PathBuf {
-        self.output.path.clone()
+        self.folder.path().join("out")
     }
 
     fn verdict(&self) -> Verdict {
@@ -76,7 +76,7 @@ impl Scene {
 
     /// All triplets.
     fn triplets(&self) -> RecordBatch {
-        let parts = fixture::read_parts(&self.output, &self.sealed);
+        let parts = fixture::read_parts(&self.out(), &self.output, &self.sealed);
         concat_batches(&parts[0].schema(), &parts).unwrap()
     }
 

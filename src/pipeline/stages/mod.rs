@@ -3,11 +3,13 @@
 mod index;
 mod inputs;
 mod mine;
+mod place;
 mod prepare;
 mod seal;
 
 pub use index::{Searcher, choice, exact, graph_key, index, tune};
 pub use inputs::{identities, inputs, survey};
 pub use mine::{audit, measure, mine};
+pub use place::{destination, figures_there, upload};
 pub use prepare::{fit, prepare, prepare_aside, scratch, scratch_key};
-pub use seal::{Observed, Origin, facts, seal, search_facts, shown_output, sorter, write};
+pub use seal::{Observed, Origin, facts, seal, search_facts, sorter, write};

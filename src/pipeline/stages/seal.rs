@@ -1,12 +1,12 @@
 //! The output: its facts, its parts, its report and its place.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use datafusion::prelude::SessionContext;
 
 use super::index::Searcher;
+use super::place::{put_in_place, shown_output};
 use super::prepare::Learned;
 use crate::config::Plan;
 use crate::manifest::{self, Aside, Draft, Facts, Input, Material, SearchFacts};
@@ -85,11 +85,6 @@ pub fn write(
     })
 }
 
-/// The place of the output, as the report tells it.
-pub fn shown_output(plan: &Plan) -> PathBuf {
-    plan.environment.hide_path(&plan.output.path)
-}
-
 /// What the report tells of a run, and its result does not know.
 pub struct Observed {
     pub estimates: Estimates,
@@ -100,7 +95,14 @@ pub struct Observed {
 }
 
 /// Puts the report beside the result, and the result in its place.
-pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: Observed) -> anyhow::Result<Summary> {
+pub fn seal(
+    plan: &Plan,
+    draft: Draft,
+    scratch: &Scratch,
+    engine: &Engine,
+    watch: Watch,
+    observed: Observed,
+) -> anyhow::Result<Summary> {
     let Observed { estimates, learned, audit, look_alikes, excluded } = observed;
     let Aside { left_out, escaped, figures } = draft.aside();
     let (sealed, tally) = (draft.manifest(), draft.tally());
@@ -144,8 +146,7 @@ pub fn seal(plan: &Plan, draft: Draft, engine: &Engine, watch: Watch, observed: 
     };
     summary.write(draft.folder())?;
     summary.write_page(draft.folder())?;
-    engine.brake().seal()?;
-    draft.seal()?;
+    put_in_place(plan, draft, scratch, engine)?;
     Ok(summary)
 }
 
