@@ -1,14 +1,14 @@
 //! Files that carry their own checksum: any bytes, then one line, `blake3 <64 hexadecimal digits>`.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tempfile::TempPath;
 
-use super::{Hashing, digest_of, remove_file, sync_folder};
+use super::{Hashing, digest_of, sync_folder};
 
 const BEFORE: &[u8] = b"\nblake3 ";
 const DIGITS: usize = 64;
@@ -17,60 +17,46 @@ const TRAILER: usize = BEFORE.len() + DIGITS + 1;
 /// A file while it is written. Dropped before it is committed, it goes.
 pub struct Whole {
     path: PathBuf,
-    temporary: PathBuf,
-    file: Option<Hashing<BufWriter<File>>>,
+    file: Hashing<BufWriter<File>>,
+    /// Removed when dropped: half a file helps nobody, and may be what fills the disk.
+    temporary: TempPath,
 }
 
 impl Whole {
-    /// Begins the file that is to be `path`, beside it.
+    /// Begins the file that is to be `path`, beside it. No two files that are being written share a name, though both are to be
+    /// `path`: other processes, and other machines, may be at the same work.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let temporary = temporary(path);
-        let file = Hashing::new(BufWriter::with_capacity(1 << 18, File::create(&temporary)?));
-        Ok(Self { path: path.to_owned(), temporary, file: Some(file) })
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".");
+        let mut builder = tempfile::Builder::new();
+        let temporary = builder.prefix(&name).suffix(".tmp").make_in(folder(path), |path| File::create_new(path))?;
+        let (file, temporary) = temporary.into_parts();
+        Ok(Self { path: path.to_owned(), file: Hashing::new(BufWriter::with_capacity(1 << 18, file)), temporary })
     }
 
     /// Adds the checksum, makes the file durable, and gives it its name.
-    pub fn commit(mut self) -> io::Result<()> {
-        let Some(file) = self.file.take() else { return Ok(()) };
-        let commit = || {
-            let (mut file, digest) = file.finish();
-            file.write_all(&[BEFORE, digest.as_bytes(), b"\n"].concat())?;
-            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-            fs::rename(&self.temporary, &self.path)?;
-            sync_folder(self.path.parent().unwrap_or(Path::new(".")))
-        };
-        commit().inspect_err(|_| self.discard())
-    }
-
-    /// Half a file helps nobody, and may be what fills the disk.
-    fn discard(&self) {
-        let _ = remove_file(&self.temporary);
+    pub fn commit(self) -> io::Result<()> {
+        let (mut file, digest) = self.file.finish();
+        file.write_all(&[BEFORE, digest.as_bytes(), b"\n"].concat())?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        self.temporary.persist(&self.path).map_err(|failed| failed.error)?;
+        sync_folder(folder(&self.path))
     }
 }
 
 impl Write for Whole {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Err(io::ErrorKind::NotConnected.into()), |file| file.write(buffer))
+        self.file.write(buffer)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
+        self.file.flush()
     }
 }
 
-impl Drop for Whole {
-    fn drop(&mut self) {
-        if self.file.is_some() {
-            self.discard();
-        }
-    }
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
-    name.push(".tmp");
-    path.with_file_name(name)
+fn folder(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
 }
 
 /// Whether a file is there as it was committed.
@@ -167,6 +153,18 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::create_dir_all(path.join("in the way")).unwrap();
         assert!(Whole::create(&path).unwrap().commit().is_err());
+        assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
+    }
+    #[test]
+    fn two_that_write_one_file_at_once_both_succeed() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("a");
+        let mut files = [Whole::create(&path).unwrap(), Whole::create(&path).unwrap()];
+        files.iter_mut().for_each(|file| file.write_all(&[7; 1 << 20]).unwrap());
+        for file in files {
+            file.commit().unwrap();
+            assert_eq!(read(&path).unwrap(), [7; 1 << 20]);
+        }
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 1);
     }
 }

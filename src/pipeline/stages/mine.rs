@@ -1,49 +1,41 @@
 //! Mining, and what is measured beside it on samples of anchors.
 
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::index::{Opened, Searcher};
 use crate::config::Plan;
 use crate::manifest::Harvests;
-use crate::mine::{self, Audit, Quotas, Recall};
-use crate::pipeline::engine::{Engine, Watch};
+use crate::mine::{self, Audit, Quotas, Recall, Tally};
+use crate::pipeline::crew::Crew;
+use crate::pipeline::engine::Watch;
 use crate::pipeline::notes::noted;
+use crate::pipeline::partitions::Partitions;
 use crate::pipeline::scratch::Scratch;
 use crate::report::Unit;
 use crate::store::Prepared;
 use crate::words::thousands;
 
-/// Mines every partition that is not committed yet, in parallel.
+/// Lets the crew mine every partition that is not committed yet.
 pub fn mine(
     plan: &Plan,
     store: &Prepared,
     quotas: &Quotas,
     index: &Searcher,
     scratch: &Scratch,
-    engine: &Engine,
+    crew: &Crew,
     watch: &mut Watch,
 ) -> anyhow::Result<Harvests> {
     watch.stage("mine", Some(store.anchors().len() as u64), Unit::Anchors, |stage| {
-        let partitions = mine::partitions(store.anchors());
-        let harvests = Harvests::new(scratch.partitions(), partitions.len() as u32, store.rows());
-        let triplets: u64 = partitions
-            .par_iter()
-            .enumerate()
-            .map(|(ordinal, anchors)| -> anyhow::Result<u64> {
-                engine.go_on()?;
-                let ordinal = ordinal as u32;
-                let found = if harvests.is_committed(ordinal) {
-                    harvests.tally(ordinal)?.filled()
-                } else {
-                    let harvest = mine::mine(anchors, store, index.search(), &plan.mine, quotas);
-                    harvests.commit(ordinal, &harvest)?;
-                    harvest.tally.filled()
-                };
-                stage.advance(anchors.len() as u64);
-                Ok(found)
-            })
-            .sum::<anyhow::Result<u64>>()?;
-        Ok((harvests, format!("{} triplets", thousands(triplets))))
+        let partitions = Partitions::new(store, index.search(), &plan.mine, quotas, scratch.partitions());
+        let triplets = AtomicU64::new(0);
+        let done = |ordinal: u32, tally: &Tally| {
+            triplets.fetch_add(tally.filled(), Ordering::Relaxed);
+            stage.advance(partitions.anchors(ordinal).len() as u64);
+        };
+        let pending = partitions.pending(&done)?;
+        crew.mine(&pending, &partitions, &done)?;
+        let summary = format!("{} triplets", thousands(triplets.into_inner()));
+        Ok((partitions.into_harvests(), summary))
     })
 }
 
