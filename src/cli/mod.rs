@@ -5,6 +5,10 @@ mod advance;
 mod bug;
 mod completions;
 mod diff;
+#[cfg(feature = "cluster")]
+mod engine_log;
+#[cfg(feature = "cluster")]
+mod executor;
 mod inspect;
 mod log;
 mod man;
@@ -16,6 +20,8 @@ mod progress;
 mod recap;
 mod report;
 mod run;
+#[cfg(feature = "cluster")]
+mod scheduler;
 mod schema;
 mod signals;
 mod status;
@@ -64,6 +70,10 @@ enum Command {
     Schema,
     Completions(completions::Args),
     Man(man::Args),
+    #[cfg(feature = "cluster")]
+    Scheduler(scheduler::Args),
+    #[cfg(feature = "cluster")]
+    Executor(executor::Args),
 }
 
 impl Command {
@@ -73,6 +83,8 @@ impl Command {
             Self::Run(run::Args { log, .. })
             | Self::Verify(verify::Args { log, .. })
             | Self::Diff(diff::Args { log, .. }) => log.log,
+            #[cfg(feature = "cluster")]
+            Self::Scheduler(scheduler::Args { log, .. }) | Self::Executor(executor::Args { log, .. }) => log.log,
             _ => Log::Auto,
         }
     }
@@ -118,6 +130,10 @@ fn dispatch(command: &Command) -> anyhow::Result<Status> {
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
+        #[cfg(feature = "cluster")]
+        Command::Scheduler(args) => scheduler::run(args),
+        #[cfg(feature = "cluster")]
+        Command::Executor(args) => executor::run(args),
     }
 }
 

@@ -10,6 +10,7 @@ use super::environment::{Environment, put_back};
 use super::error::Complaint;
 use super::excerpt::Part;
 use super::links;
+use super::machines::{Machines, machines};
 use super::mining::{distinct, mine};
 use super::output::output;
 use super::paths::path;
@@ -95,6 +96,7 @@ pub struct Run {
     pub memory: Option<u64>,
     /// The folder that holds the scratch folder.
     pub work: PathBuf,
+    pub machines: Machines,
     /// What an interrupted run left is removed, not gone on from.
     pub fresh: bool,
 }
@@ -125,6 +127,7 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
         },
         work => path(base, "run.work", work)?,
     };
+    let machines = machines(&spec.run)?;
     let output = output(spec, &mine.ask)?;
     together::check(spec, &mine, &output)?;
     Ok(Plan {
@@ -142,7 +145,13 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
         target,
         overwrite: spec.output.overwrite,
         mine,
-        run: Run { threads: threads(spec.run.threads)?, memory: memory(&spec.run.memory)?, work, fresh: false },
+        run: Run {
+            threads: threads(spec.run.threads)?,
+            memory: memory(&spec.run.memory)?,
+            work,
+            machines,
+            fresh: false,
+        },
         resolved,
         from_output,
     })

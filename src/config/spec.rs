@@ -486,7 +486,7 @@ impl Default for OutputSpec {
 }
 
 /// How the work is done; cannot change the result.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunSpec {
     /// 0: all cores.
@@ -494,6 +494,21 @@ pub struct RunSpec {
     pub threads: usize,
     /// Anonymous memory of every stage, at most, as in "4GiB"; mapped files do not count. "0": three quarters of the machine's.
     pub memory: String,
-    /// Folder for scratch. Default: beside the output.
+    /// Folder for scratch. Default: beside the output. With a cluster, an absolute path under which all machines see the same folder.
     pub work: String,
+    /// "local", or "df://host:port": the Ballista scheduler whose executors mine.
+    pub engine: String,
+    /// Seconds without a sign of life from any executor, after which work is handed out again; three times in vain end the run.
+    /// Default: 120.
+    #[schemars(range(min = 1, max = 86400))]
+    pub patience: Option<u32>,
 }
+
+impl Default for RunSpec {
+    fn default() -> Self {
+        Self { threads: 0, memory: String::new(), work: String::new(), engine: LOCAL.to_owned(), patience: None }
+    }
+}
+
+/// What `run.engine` says where this machine does all the work.
+pub const LOCAL: &str = "local";

@@ -3,7 +3,7 @@
 //! What an earlier process left counts only where its checksum holds; anything else in the folder is no harvest.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -49,6 +49,8 @@ struct Aside {
 }
 
 const ASIDE: &str = "harvest";
+/// Of the name of a file; what follows is the partition's number.
+const PREFIX: &str = "partition-";
 
 /// Triplets a record batch; a partition rarely holds more.
 const BATCH: usize = 1 << 16;
@@ -81,6 +83,25 @@ impl Harvests {
     /// Whether this partition needs no more mining: it was committed, and every byte of it is as it was then.
     pub fn is_committed(&self, ordinal: u32) -> bool {
         disk::check(&self.path(ordinal)).is_ok()
+    }
+
+    /// The partitions of which there is a file, whole or not, ascending.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn named(&self) -> Result<Vec<u32>, HarvestError> {
+        let read = || -> io::Result<Vec<u32>> {
+            let mut ordinals = Vec::new();
+            for entry in fs::read_dir(&self.folder)? {
+                let name = entry?.file_name();
+                let digits = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+                ordinals.extend(digits.and_then(|digits| digits.parse::<u32>().ok()));
+            }
+            ordinals.retain(|&ordinal| ordinal < self.partitions);
+            ordinals.sort_unstable();
+            Ok(ordinals)
+        };
+        read().map_err(|source| HarvestError::Io { path: self.folder.clone(), action: "read", source })
     }
 
     /// Writes a harvest whole, or not at all.
@@ -154,7 +175,7 @@ impl Harvests {
     }
 
     fn path(&self, ordinal: u32) -> PathBuf {
-        self.folder.join(format!("partition-{ordinal:05}"))
+        self.folder.join(format!("{PREFIX}{ordinal:05}"))
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Reference {
 }
 
 /// What a negative must keep to; `None` and 0 ask for nothing.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Guards {
     /// s(a, n) is at most this …
     pub max_score: Option<f64>,

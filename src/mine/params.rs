@@ -35,7 +35,7 @@ pub enum PositivePick {
 }
 
 /// Which rows an anchor may take as positives, beyond sharing its label.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Positives {
     pub pick: PositivePick,
     /// At most this many an anchor; at least 1.
@@ -59,7 +59,7 @@ impl Positives {
 }
 
 /// Which rows an anchor may take as negatives, beyond another label.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Negatives {
     /// Indices of group columns on which the pair must agree.
     pub same: Vec<usize>,
@@ -73,7 +73,7 @@ pub struct Negatives {
 }
 
 /// What is asked of each (anchor, positive) pair.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Ask {
     /// This many negatives from each band named, none twice.
     Bands(Vec<(Band, u32)>),
@@ -111,7 +111,7 @@ impl Ask {
 }
 
 /// The whole request, checked: `margin` is positive and finite, counts are at least 1.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Params {
     pub metric: Metric,
     pub margin: f64,

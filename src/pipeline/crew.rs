@@ -1,7 +1,9 @@
-//! Who mines the partitions: the threads of this process.
+//! Who mines the partitions: the threads of this process, or the executors of a cluster.
 
 use rayon::prelude::*;
 
+#[cfg(feature = "cluster")]
+use super::cluster::Cluster;
 use super::engine::Engine;
 use super::partitions::{Done, Partitions};
 
@@ -9,21 +11,28 @@ use super::partitions::{Done, Partitions};
 pub enum Crew<'a> {
     /// The threads of this process, a partition each.
     Local(&'a Engine<'a>),
+    #[cfg(feature = "cluster")]
+    Cluster(Box<Cluster<'a>>),
 }
 
 impl Crew<'_> {
-    /// Mines and commits the `pending` partitions; `done` is told of each.
+    /// Lets the `pending` partitions be mined and committed; `done` is told of each. Gives what there is to say of who did it.
     ///
     /// # Errors
     /// When one cannot be committed, or the run was asked to stop.
-    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<()> {
+    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<String> {
         match self {
-            Self::Local(engine) => pending.par_iter().try_for_each(|&ordinal| {
-                engine.go_on()?;
-                let tally = partitions.mine(ordinal)?;
-                done(ordinal, &tally);
-                Ok(())
-            }),
+            Self::Local(engine) => {
+                pending.par_iter().try_for_each(|&ordinal| -> anyhow::Result<()> {
+                    engine.go_on()?;
+                    let tally = partitions.mine(ordinal)?;
+                    done(ordinal, &tally);
+                    Ok(())
+                })?;
+                Ok(String::new())
+            }
+            #[cfg(feature = "cluster")]
+            Self::Cluster(cluster) => cluster.mine(pending, partitions, done),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `miner plan`: what a run will do, why, and what it will take. Reads labels, not vectors; writes nothing.
 
 use std::fmt;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Serialize;
@@ -11,7 +13,7 @@ use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
 use super::veiled::veil;
 use super::{budget, program, scratch, stages};
-use crate::config::{Plan, QUERY_VECTORS, VECTORS};
+use crate::config::{Machines, Plan, QUERY_VECTORS, VECTORS};
 use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
@@ -53,6 +55,9 @@ pub struct Explanation {
     pub index: Index,
     pub reason: String,
     pub partitions: usize,
+    /// Who mines them, where it is not this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterLine>,
     pub threads: usize,
     pub estimates: Estimates,
     /// Bytes of anonymous memory that a run may take; absent where neither the pipeline nor the system tells.
@@ -82,6 +87,27 @@ impl EarlierOutput {
     fn of(pairs: &dyn IdPairs, plan: &Plan) -> Self {
         let path = plan.environment.hide_path(pairs.path()).display().to_string();
         Self { path, rows: pairs.size().1 }
+    }
+}
+
+/// The scheduler whose executors mine.
+#[derive(Debug, Serialize)]
+pub struct ClusterLine {
+    pub scheduler: String,
+    /// Whether it can be reached from here, now.
+    pub answers: bool,
+}
+
+/// A scheduler that does not answer so soon is not waited for.
+const ANSWER: Duration = Duration::from_secs(2);
+
+impl ClusterLine {
+    fn of(plan: &Plan) -> Option<Self> {
+        let Machines::Cluster { scheduler, .. } = &plan.run.machines else { return None };
+        let host = scheduler.host.trim_matches(['[', ']']);
+        let addresses = (host, scheduler.port).to_socket_addrs().into_iter().flatten().take(2);
+        let answers = addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, ANSWER).is_ok());
+        Some(Self { scheduler: scheduler.to_string(), answers })
     }
 }
 
@@ -126,6 +152,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             index: choice.index,
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
             partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
+            cluster: ClusterLine::of(plan),
             threads: engine.threads(),
             anchors: job.anchors,
             census,
@@ -226,7 +253,18 @@ impl fmt::Display for Explanation {
         };
         line("anchors", format!("{}{of}", thousands(self.anchors)))?;
         line("index", format!("{}: {}", self.index.name(), self.reason))?;
-        line("partitions", format!("{} on {} threads", thousands(self.partitions as u64), self.threads))?;
+        let partitions = thousands(self.partitions as u64);
+        match &self.cluster {
+            None => line("partitions", format!("{partitions} on {} threads", self.threads))?,
+            Some(ClusterLine { scheduler, answers }) => {
+                let now = if *answers { "it answers" } else { "it does not answer now" };
+                line(
+                    "partitions",
+                    format!("{partitions} on the executors of {scheduler} ({now}), on one thread each"),
+                )?;
+                line("", format!("all else here, on {} threads", self.threads))?;
+            }
+        }
         line("triplets", format!("at most {}", thousands(estimates.triplets_at_most)))?;
         line("time", estimates.time())?;
         let bound = self.memory.map(|bytes| format!(", of {} at most", ByteSize(bytes))).unwrap_or_default();

@@ -96,7 +96,8 @@ impl Drop for Lock {
 }
 
 impl Holder {
-    fn myself() -> Self {
+    /// This one.
+    pub(super) fn myself() -> Self {
         Self { pid: std::process::id(), host: host(), boot: boot() }
     }
 

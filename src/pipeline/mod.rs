@@ -3,6 +3,8 @@
 mod brake;
 mod budget;
 mod calibrate;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod crew;
 mod diff;
 mod engine;
@@ -25,6 +27,8 @@ pub use crate::config::Moved;
 pub use brake::{Brake, Interrupted};
 pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
+#[cfg(feature = "cluster")]
+pub use cluster::{ClusterError, ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
 pub use diff::diff;
 pub use engine::Control;
 pub use explain::{Explanation, explain};
@@ -43,6 +47,7 @@ use crate::manifest::{self, Destination, Material};
 use crate::mine::Quotas;
 use crate::report::Summary;
 use budget::Budget;
+#[cfg(not(feature = "cluster"))]
 use crew::Crew;
 use engine::{Engine, Watch};
 use estimate::estimate;
@@ -96,6 +101,9 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
         stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch)?;
+        #[cfg(feature = "cluster")]
+        let crew = cluster::crew(plan, &survey, &job, &fingerprint, (&index, &scratch), &engine)?;
+        #[cfg(not(feature = "cluster"))]
         let crew = Crew::Local(&engine);
         let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &crew, &mut watch)?;
         let recall = stages::measure(plan, &store, &quotas, &index, &scratch, &mut watch)?;

@@ -5,7 +5,7 @@
 //!   lock                  names the run that works here; released by the system when that process ends
 //!   graphs/               search graphs, kept for the next run on the same store
 //!   run-KEY/              of this very run, removed when it is sealed
-//!     store/ cells notes/ partitions/ sorts/
+//!     store/ cells notes/ partitions/ sorts/ cluster/
 //!     output/ parts/      the output as it grows, and notes of the parts that are finished
 //! ```
 //!
@@ -120,6 +120,12 @@ impl Scratch {
     /// Where small results of stages are kept.
     pub fn notes(&self) -> PathBuf {
         self.work().run.join("notes")
+    }
+
+    /// Where other machines find what is to be done, see [`super::cluster`].
+    #[cfg(feature = "cluster")]
+    pub fn order(&self) -> PathBuf {
+        self.work().run.join("cluster")
     }
 
     /// Where the partitions' harvests go.

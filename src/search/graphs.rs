@@ -37,6 +37,8 @@ pub enum GraphError {
     Keep { path: PathBuf, source: io::Error },
     #[error("{path}: cannot keep the search graphs: {message}", path = path.display())]
     Dump { path: PathBuf, message: String },
+    #[error("{path}: expected the search graph of shard {shard}, whole and of this store; none is there", path = path.display())]
+    Absent { path: PathBuf, shard: u32 },
     #[error("{path}: cannot reload the search graphs: {message}; delete the folder and run again", path = path.display())]
     Reload { path: PathBuf, message: String },
 }
@@ -103,6 +105,15 @@ pub(super) fn open(
         dump(&graph, dir, shard)?;
         commit(dir, shard, key).map_err(keep)?;
         Ok(graph)
+    });
+    graphs.collect()
+}
+
+/// The graphs of a store that were kept in `dir` under this `key`; they are never built here.
+pub(super) fn reopen(store: &Prepared, dir: &Path, key: &str) -> Result<Vec<Graph>, GraphError> {
+    let graphs = (0..shards(store.corpus().end)).into_par_iter().map(|shard| match is_whole(dir, shard, key) {
+        true => reload(dir, shard, Nearness::of(store)),
+        false => Err(GraphError::Absent { path: dir.into(), shard }),
     });
     graphs.collect()
 }

@@ -49,7 +49,30 @@ impl<'s> Hnsw<'s> {
         key: &str,
         on_rows: &(dyn Fn(u64) + Sync),
     ) -> Result<Self, GraphError> {
-        let graphs = graphs::open(store, params, dir, key, on_rows)?;
+        Self::over(store, params, unlabelled, dir, graphs::open(store, params, dir, key, on_rows)?)
+    }
+
+    /// The graphs that were [kept](Hnsw::open) in `dir` under this `key`; they are never built here.
+    ///
+    /// # Errors
+    /// When one is not there or damaged; when the packed rows cannot be written.
+    pub fn reopen(
+        store: &'s Prepared,
+        params: &HnswParams,
+        unlabelled: bool,
+        dir: &Path,
+        key: &str,
+    ) -> Result<Self, GraphError> {
+        Self::over(store, params, unlabelled, dir, graphs::reopen(store, dir, key)?)
+    }
+
+    fn over(
+        store: &'s Prepared,
+        params: &HnswParams,
+        unlabelled: bool,
+        dir: &Path,
+        graphs: Vec<Graph>,
+    ) -> Result<Self, GraphError> {
         let exact = Exact::new(store, unlabelled).map_err(|source| GraphError::Keep { path: dir.into(), source })?;
         Ok(Self { exact, graphs, floor: params.ef_search, ef_search: usize::from(params.ef_search), few: false })
     }

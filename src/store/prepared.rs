@@ -30,6 +30,8 @@ use crate::kernel::Metric;
 /// queries the rows of the corpus are the anchors, too.
 pub struct Prepared {
     dir: PathBuf,
+    /// Where searches put what they derive from it.
+    spills: PathBuf,
     header: Header,
     vectors: Npy<f32>,
     labels: Npy<Code>,
@@ -167,8 +169,20 @@ impl Prepared {
             ranked: OnceLock::new(),
             fit: Fit::open(dir, rows, header.dims)?,
             dir: dir.to_owned(),
+            spills: dir.to_owned(),
             header,
         })
+    }
+
+    /// The same, but what searches derive from it goes to another folder: that of a store on a disk of others is slow, or not
+    /// theirs to write.
+    pub fn spilling_to(self, folder: &Path) -> Self {
+        Self { spills: folder.to_owned(), ..self }
+    }
+
+    /// Where searches put what they derive from it; its own folder unless another was named.
+    pub(super) fn spills(&self) -> &Path {
+        &self.spills
     }
 
     /// The folder it lies in.

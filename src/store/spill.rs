@@ -7,13 +7,13 @@ use memmap2::Mmap;
 
 use super::Prepared;
 
-/// A file beside a prepared store that disappears with its last user. Written before it is mapped, so that a full disk
+/// A file beside a prepared store, or where that [spills to](Prepared::spilling_to), that disappears with its last user. Written before it is mapped, so that a full disk
 /// is an error and not a signal.
 pub struct Spill(BufWriter<File>);
 
 impl Spill {
     pub fn beside(store: &Prepared) -> io::Result<Self> {
-        Ok(Self(BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(store.dir())?)))
+        Ok(Self(BufWriter::with_capacity(1 << 18, tempfile::tempfile_in(store.spills())?)))
     }
 
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

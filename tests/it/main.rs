@@ -6,6 +6,7 @@ mod balance;
 mod balanced_layouts;
 mod batches;
 mod claims;
+mod cluster;
 mod commands;
 mod diff;
 mod equivalence;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::{Prepared, Row};
 
 /// What a triplet weighs, by the class of its anchor.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub enum Weighting {
     /// 1.
     #[default]
@@ -28,7 +28,7 @@ pub enum Weighting {
 }
 
 /// What is balanced; nothing by default. Counts are at least 1, and 0 ≤ β < 1.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Balance {
     /// Anchors of one class, at most.
     pub anchors_per_class: Option<u32>,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::store::{Prepared, Row};
 
 /// Which batches are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Batches {
     /// Rows of the store.
     Pk(Pk),
@@ -24,7 +24,7 @@ pub enum Batches {
 }
 
 /// A batch has `classes` classes with `per_class` rows of each, or with all rows of a class that has fewer; both are at least 2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pk {
     pub classes: u32,
     pub per_class: u32,

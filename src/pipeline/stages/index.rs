@@ -18,7 +18,7 @@ pub struct Searcher<'s> {
     pub choice: Choice,
     pub(super) index: Opened<'s>,
     /// What an approximate search was tuned to.
-    pub(super) tuned: Option<Tuned>,
+    pub tuned: Option<Tuned>,
 }
 
 pub(super) enum Opened<'s> {

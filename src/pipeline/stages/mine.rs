@@ -33,8 +33,8 @@ pub fn mine(
             stage.advance(partitions.anchors(ordinal).len() as u64);
         };
         let pending = partitions.pending(&done)?;
-        crew.mine(&pending, &partitions, &done)?;
-        let summary = format!("{} triplets", thousands(triplets.into_inner()));
+        let by_whom = crew.mine(&pending, &partitions, &done)?;
+        let summary = format!("{} triplets{by_whom}", thousands(triplets.into_inner()));
         Ok((partitions.into_harvests(), summary))
     })
 }

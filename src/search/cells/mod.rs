@@ -43,6 +43,21 @@ pub struct Cells<'s> {
     few: bool,
 }
 
+/// What cells lie in.
+struct Ground<'s> {
+    corpus: Corpus<'s>,
+    space: Space,
+    candidates: Vec<Row>,
+}
+
+impl<'s> Ground<'s> {
+    fn of(store: &'s Prepared, unlabelled: bool) -> Self {
+        let corpus = Corpus::new(store, unlabelled);
+        let candidates = corpus.candidates().collect();
+        Self { corpus, space: Space::of(store), candidates }
+    }
+}
+
 impl<'s> Cells<'s> {
     /// How many cells a store of `rows` rows has by default: √n cells of √n rows balance finding a cell with searching it;
     /// twice as many, because all cells are looked at together and their rows are not.
@@ -63,21 +78,40 @@ impl<'s> Cells<'s> {
     /// # Errors
     /// When that file, or the packed rows, cannot be written.
     pub fn open(store: &'s Prepared, count: Option<u32>, unlabelled: bool, kept: Option<&Path>) -> io::Result<Self> {
-        let corpus = Corpus::new(store, unlabelled);
-        let space = Space::of(store);
-        let candidates: Vec<Row> = corpus.candidates().collect();
-        let count = count.unwrap_or_else(|| Self::count(candidates.len() as u32)) as usize;
+        let ground = Ground::of(store, unlabelled);
+        let count = count.unwrap_or_else(|| Self::count(ground.candidates.len() as u32)) as usize;
         let found = kept.and_then(|path| Trained::kept(path, store.rows() as usize));
-        let Trained { centres, codes } = match found {
+        let trained = match found {
             Some(trained) => trained,
             None => {
-                let centres = cluster::train(&corpus, &space, &candidates, count);
-                let codes = cluster::assign(&corpus, &space, &candidates, &centres);
+                let Ground { corpus, space, candidates } = &ground;
+                let centres = cluster::train(corpus, space, candidates, count);
+                let codes = cluster::assign(corpus, space, candidates, &centres);
                 let trained = Trained { centres: centres.vectors, codes };
                 kept.map_or(Ok(()), |path| trained.keep(path))?;
                 trained
             }
         };
+        Self::over(ground, trained)
+    }
+
+    /// The cells that were [kept](Cells::open) in a file; they are never trained here.
+    ///
+    /// # Errors
+    /// When it does not hold cells of this store; when the packed rows cannot be written.
+    pub fn reopen(store: &'s Prepared, unlabelled: bool, kept: &Path) -> io::Result<Self> {
+        let absent = || {
+            let message = format!("{}: expected the trained cells of this store, whole", kept.display());
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        };
+        let trained = Trained::kept(kept, store.rows() as usize).ok_or_else(absent)?;
+        Self::over(Ground::of(store, unlabelled), trained)
+    }
+
+    fn over(ground: Ground<'s>, trained: Trained) -> io::Result<Self> {
+        let Ground { corpus, space, candidates } = ground;
+        let Trained { centres, codes } = trained;
+        let store = corpus.store;
         let members = Classes::new(&codes);
         let described: Vec<(Cell, Vec<f64>)> = centres
             .into_par_iter()

@@ -1,0 +1,36 @@
+//! `miner scheduler`
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use triplet_miner::pipeline::{self, Control, SchedulerOptions};
+
+use super::log::LogFlag;
+use super::status::Status;
+use super::{engine_log, progress, signals};
+
+/// Hand out partitions to executors on other machines, for pipelines with run.engine = "df://HOST:PORT"
+///
+/// Runs until it is interrupted or terminated. It does not ask who connects: let it listen where only machines of the cluster
+/// can reach it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  miner scheduler --bind 10.0.0.1:50050")]
+pub struct Args {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
+    bind: SocketAddr,
+    /// Without a word for so many seconds, an executor counts as lost, and others do what it was doing
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(8..=3_600))]
+    timeout: u64,
+    #[command(flatten)]
+    pub log: LogFlag,
+}
+
+pub fn run(args: &Args) -> anyhow::Result<Status> {
+    engine_log::begin();
+    let progress = progress::choose(false, args.log.log);
+    let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
+    let options = SchedulerOptions { bind: args.bind, timeout: Duration::from_secs(args.timeout) };
+    pipeline::serve_scheduler(&options, &control)?;
+    Ok(Status::Done)
+}

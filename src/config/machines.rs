@@ -1,0 +1,111 @@
+//! Which machines mine: this one, or those of a cluster.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+use super::error::Complaint;
+use super::spec::{LOCAL, RunSpec};
+
+/// Who works on a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Machines {
+    /// This one.
+    This,
+    /// The executors of a scheduler, which see `run.work` under the same path. This one does all the rest.
+    Cluster {
+        scheduler: Scheduler,
+        /// How long nobody may give a sign of life.
+        patience: Duration,
+    },
+}
+
+/// Where a Ballista scheduler listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scheduler {
+    /// A name or an address, IPv6 in brackets.
+    pub host: String,
+    pub port: u16,
+}
+
+/// Ballista's own.
+const PORT: u16 = 50050;
+
+impl std::str::FromStr for Scheduler {
+    type Err = String;
+
+    /// Reads `df://host:port`, or `host:port`; the port may be left out.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let whole = || "expected \"df://host:port\", the address of a Ballista scheduler".to_owned();
+        let address = text.strip_prefix("df://").unwrap_or(text);
+        let url = Url::parse(&format!("df://{address}")).map_err(|_| whole())?;
+        let bare = url.path().is_empty() && url.query().is_none() && url.fragment().is_none();
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        match url.host_str().filter(|host| !host.is_empty() && bare && anonymous) {
+            Some(host) => Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(PORT) }),
+            None => Err(whole()),
+        }
+    }
+}
+
+/// As a pipeline names it.
+impl fmt::Display for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "df://{}:{}", self.host, self.port)
+    }
+}
+
+/// For file systems whose news takes a minute to come round, and machines that are only just started.
+const PATIENCE: u32 = 120;
+
+pub(super) fn machines(run: &RunSpec) -> Result<Machines, Complaint> {
+    if run.engine == LOCAL {
+        return match run.patience {
+            None => Ok(Machines::This),
+            Some(_) => {
+                Err(Complaint::of_key("run.patience", "is of the executors of a cluster, and run.engine names none"))
+            }
+        };
+    }
+    if !run.engine.starts_with("df://") {
+        let message = "expected \"local\", or \"df://host:port\", the address of a Ballista scheduler";
+        return Err(Complaint::new("run.engine", message));
+    }
+    let scheduler = run.engine.parse().map_err(|expected| Complaint::new("run.engine", expected))?;
+    if !cfg!(feature = "cluster") {
+        let message = "this build of the miner works on one machine; install it with \
+            `cargo install triplet_miner --features cluster`, on all machines of the cluster";
+        return Err(Complaint::new("run.engine", message));
+    }
+    if !Path::new(&run.work).is_absolute() {
+        let message = "run.engine hands work to other machines; expected an absolute path, under which all of them see the same folder";
+        return Err(Complaint::new("run.work", message));
+    }
+    let patience = match run.patience.unwrap_or(PATIENCE) {
+        seconds @ 1..=86_400 => Duration::from_secs(seconds.into()),
+        _ => return Err(Complaint::new("run.patience", "must be from 1 to 86,400 seconds")),
+    };
+    Ok(Machines::Cluster { scheduler, patience })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_a_host_and_perhaps_a_port() {
+        for (text, host, port) in [
+            ("df://a.example:4000", "a.example", 4000),
+            ("df://a", "a", 50050),
+            ("10.0.0.7:50051", "10.0.0.7", 50051),
+            ("[::1]:7", "[::1]", 7),
+        ] {
+            assert_eq!(text.parse(), Ok(Scheduler { host: host.to_owned(), port }), "{text}");
+        }
+        for text in ["", "df://", "df://a:b", "df://a:70000", "df://u@a:1", "df://a:1/x", "http://a:1", "df://a:1?x"] {
+            assert!(text.parse::<Scheduler>().is_err_and(|told| told.contains("df://host:port")), "{text}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the driver of a run says to a scheduler: here is work, how does it go, forget it. Results are not asked for.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use ballista_core::BALLISTA_VERSION;
+use ballista_core::extension::{BallistaGrpcMetadataInterceptor, SessionConfigExt, SessionConfigHelperExt};
+use ballista_core::serde::BallistaLogicalExtensionCodec;
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, FailedJob, GetJobStatusParams, execute_query_result, job_status,
+};
+use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
+use ballista_core::version::BALLISTA_VERSION_HEADER;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
+use datafusion_proto::bytes::logical_plan_to_bytes_with_extension_codec;
+
+use super::function::{SAYS, mine_partition};
+use super::items::{Items, ORDINAL, SCHEMA};
+use crate::config::Scheduler;
+
+/// A scheduler, and the threads to wait for it.
+pub struct Client {
+    url: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// How a job stands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    UnderWay,
+    Done,
+    /// And why.
+    Failed(String),
+}
+
+/// For an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// And where nobody waits for what comes of it.
+const PARTING: Duration = Duration::from_millis(400);
+
+impl Client {
+    pub fn new(scheduler: &Scheduler) -> anyhow::Result<Self> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().context("cannot start threads")?;
+        Ok(Self { url: format!("http://{}:{}", scheduler.host, scheduler.port), runtime })
+    }
+
+    /// Waits for an answer, but not for ever.
+    fn wait<T>(&self, limit: Duration, answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+        let answered = self.runtime.block_on(async { tokio::time::timeout(limit, answer).await });
+        answered.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")))
+    }
+
+    /// Hands out the work of a run whose order lies in `folder`. Gives the name of the job.
+    pub fn submit(&self, items: &Items, folder: &Path) -> anyhow::Result<String> {
+        self.wait(ANSWER, async {
+            // One stage, of one task a file: a stage that is begun again does no harm, as no later one has read from it.
+            let config = SessionConfig::new_with_ballista()
+                .with_target_partitions(items.files())
+                .with_repartition_file_scans(false)
+                .with_collect_statistics(false)
+                .with_ballista_job_name("miner")
+                .set_usize("ballista.scheduler.max_partitions_per_task", 1);
+            let context = SessionContext::new_with_config(config.clone());
+            let read = ParquetReadOptions::default().schema(&SCHEMA);
+            let table = context.read_parquet(items.folder().display().to_string(), read).await?;
+            let mine = mine_partition(None).call(vec![lit(folder.display().to_string()), col(ORDINAL)]);
+            let plan = table.select(vec![mine])?.into_optimized_plan()?;
+            let plan = logical_plan_to_bytes_with_extension_codec(&plan, &BallistaLogicalExtensionCodec::default())?;
+            let version = HashMap::from([(BALLISTA_VERSION_HEADER.to_owned(), BALLISTA_VERSION.to_owned())]);
+            let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;
+            let mut scheduler =
+                SchedulerGrpcClient::with_interceptor(channel, BallistaGrpcMetadataInterceptor::new(version));
+            let answer = scheduler.execute_query(ExecuteQueryParams {
+                session_id: context.session_id(),
+                settings: config.to_key_value_pairs(),
+                operation_id: context.session_id(),
+                query: Some(Query::LogicalPlan(plan.to_vec())),
+            });
+            match answer.await?.into_inner().result {
+                Some(execute_query_result::Result::Success(accepted)) => Ok(accepted.job_id),
+                Some(execute_query_result::Result::Failure(refused)) => bail!("{refused:?}"),
+                None => bail!("an empty answer"),
+            }
+        })
+    }
+
+    /// How a job stands.
+    pub fn state(&self, job: &str) -> anyhow::Result<State> {
+        self.wait(ANSWER, async {
+            let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;
+            let asked = GetJobStatusParams { job_id: job.to_owned() };
+            let answer = SchedulerGrpcClient::new(channel).get_job_status(asked).await?.into_inner();
+            Ok(match answer.status.and_then(|status| status.status) {
+                Some(job_status::Status::Failed(FailedJob { error, .. })) => State::Failed(told(&error)),
+                Some(job_status::Status::Successful(_)) => State::Done,
+                // One that is planned has no status yet.
+                None | Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => State::UnderWay,
+            })
+        })
+    }
+
+    /// Lets a job be forgotten, as far as anybody listens.
+    pub fn cancel(&self, job: &str) {
+        let _ = self.wait(PARTING, async {
+            let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;
+            let asked = CancelJobParams { job_id: job.to_owned() };
+            Ok(SchedulerGrpcClient::new(channel).cancel_job(asked).await?)
+        });
+    }
+}
+
+fn limits() -> GrpcClientConfig {
+    GrpcClientConfig { connect_timeout_seconds: 5, timeout_seconds: ANSWER.as_secs(), ..GrpcClientConfig::default() }
+}
+
+/// What an executor said, out of what the engine made of it.
+fn told(error: &str) -> String {
+    let Some((_, said)) = error.split_once(SAYS) else { return error.to_owned() };
+    said.trim_end_matches(['"', ')', '\\', ' ']).replace("\\\"", "\"").replace("\\'", "'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_executor_is_quoted_without_what_was_put_around_it() {
+        let wrapped = "Task failed due to runtime execution error: DataFusionError(Execution(\"executor says: a-1: /x: it\\'s full\"))";
+        assert_eq!(told(wrapped), "a-1: /x: it's full");
+        assert_eq!(told("all executors were lost"), "all executors were lost");
+    }
+}

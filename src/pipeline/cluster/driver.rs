@@ -1,0 +1,186 @@
+//! Whoever drives the run: writes the order, hands out what is missing, and waits for commits, never for ever.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+
+use super::client::{Client, State};
+use super::items::Items;
+use super::order::{FILE, WorkOrder};
+use super::watch::Watch;
+use crate::config::Scheduler;
+use crate::disk;
+use crate::pipeline::engine::Engine;
+use crate::pipeline::partitions::{Done, Partitions};
+
+/// The executors of a scheduler, at work for one run.
+pub struct Cluster<'a> {
+    pub(super) engine: &'a Engine<'a>,
+    pub(super) scheduler: Scheduler,
+    /// How long nobody may give a sign of life.
+    pub(super) patience: Duration,
+    /// The folder that all machines see.
+    pub(super) work: PathBuf,
+    pub(super) order: WorkOrder,
+    /// Where the order goes, below `work`.
+    pub(super) folder: PathBuf,
+}
+
+/// Executors did not do the work.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{scheduler}: {missing} of {asked} partitions are not mined, though handed out again {ATTEMPTS} times: {why}; what is committed is \
+     kept, and the same command goes on from there"
+)]
+pub struct ClusterError {
+    scheduler: Scheduler,
+    missing: usize,
+    asked: usize,
+    why: String,
+}
+
+/// Times that work is handed out without a single commit coming of it.
+const ATTEMPTS: u32 = 3;
+/// For commits of others to be seen here: file systems on a network look for new names every minute.
+const UNSEEN: Duration = Duration::from_secs(60);
+/// Between two looks at the folder of the run, and between two at whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(500);
+const TICK: Duration = Duration::from_millis(50);
+
+impl Cluster<'_> {
+    /// Lets executors mine and commit the `pending` partitions; `done` is told of each. Gives what each of them did, in words.
+    ///
+    /// # Errors
+    /// When the work folder cannot be written; when executors do not do the work; when the run was asked to stop.
+    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<String> {
+        if pending.is_empty() {
+            return Ok(String::new());
+        }
+        let unusable = || format!("{}: cannot be used to hand out work", self.folder.display());
+        fs::create_dir_all(&self.folder).with_context(unusable)?;
+        let folder = self.folder.canonicalize().with_context(unusable)?;
+        let mut watch = Watch::begin(folder.clone(), pending, partitions, done).with_context(unusable)?;
+        self.order.write(&folder).with_context(unusable)?;
+        let _order = Withdrawn(folder.join(FILE));
+        let client = Client::new(&self.scheduler)?;
+        let (mut attempts, mut number) = (0, 0);
+        loop {
+            let before = watch.missing().len();
+            let Some(why) = self.attempt(&client, &mut watch, folder.join(format!("items-{number}")))? else {
+                return Ok(watch.told());
+            };
+            let missing = watch.missing().len();
+            attempts = if missing < before { 0 } else { attempts + 1 };
+            if attempts == ATTEMPTS {
+                return Err(
+                    ClusterError { scheduler: self.scheduler.clone(), missing, asked: pending.len(), why }.into()
+                );
+            }
+            let told = format!("{}: {why}; {missing} partitions are handed out again", self.scheduler);
+            self.engine.progress().note(&told);
+            number += 1;
+        }
+    }
+
+    /// Hands out what is missing, once. Gives why it is to be done again; nothing where all is committed.
+    fn attempt(&self, client: &Client, watch: &mut Watch, items: PathBuf) -> anyhow::Result<Option<String>> {
+        let missing: Vec<u32> = watch.missing().iter().copied().collect();
+        let items = Items::write(items, &missing).context("cannot write to the work folder")?;
+        let job = match self.submit(client, &items, watch)? {
+            Ok(job) => job,
+            Err(why) => return Ok(Some(why)),
+        };
+        let ended = self.follow(client, &job, watch);
+        // Where all is committed there may be tasks left that would find that out one by one.
+        if !matches!(ended, Ok(Some(Ended { over: true, .. }))) {
+            client.cancel(&job);
+        }
+        Ok(ended?.map(|ended| ended.why))
+    }
+
+    /// Hands work to the scheduler, which may be on its way up.
+    fn submit(&self, client: &Client, items: &Items, watch: &Watch) -> anyhow::Result<Result<String, String>> {
+        let begun = Instant::now();
+        loop {
+            match client.submit(items, watch.folder()) {
+                Ok(job) => return Ok(Ok(job)),
+                Err(error) if begun.elapsed() >= self.patience => {
+                    let within = self.patience.as_secs();
+                    let cure = "start one with `miner scheduler`";
+                    return Ok(Err(format!("no scheduler took the work within {within} s ({error:#}); {cure}")));
+                }
+                Err(_) => self.pause()?,
+            }
+        }
+    }
+
+    /// Waits until all is committed (nothing is given), or this job comes to no more.
+    fn follow(&self, client: &Client, job: &str, watch: &mut Watch) -> anyhow::Result<Option<Ended>> {
+        let mut heard = Instant::now();
+        loop {
+            self.pause()?;
+            // Asked before commits are looked for: those of a job that is done are there.
+            let state = client.state(job);
+            if watch.look()? {
+                heard = Instant::now();
+            }
+            if watch.missing().is_empty() {
+                return Ok(None);
+            }
+            let (over, why) = match state {
+                Ok(State::Failed(why)) => (true, why),
+                Ok(State::Done) if heard.elapsed() >= UNSEEN.min(self.patience) => {
+                    let folder = watch.folder().display();
+                    (
+                        true,
+                        format!(
+                            "executors have done their work, but it is not to be seen in {folder}; do all machines see the same folder there?"
+                        ),
+                    )
+                }
+                Err(error) => (true, format!("the scheduler is gone ({error:#})")),
+                Ok(State::Done) => continue,
+                Ok(State::UnderWay) if heard.elapsed() < self.patience => continue,
+                Ok(State::UnderWay) => {
+                    let within = self.patience.as_secs();
+                    let address = format!("{}:{}", self.scheduler.host, self.scheduler.port);
+                    let cure = format!(
+                        "is one running that sees this folder? miner executor --scheduler {address} --work {}",
+                        self.work.display()
+                    );
+                    (false, format!("no executor gave a sign of life within {within} s; {cure}"))
+                }
+            };
+            return Ok(Some(Ended { over, why }));
+        }
+    }
+
+    /// A moment, which ends when the run is asked to stop.
+    fn pause(&self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < LOOK {
+            self.engine.go_on()?;
+            sleep(TICK);
+        }
+        Ok(())
+    }
+}
+
+/// How an attempt ended before all was committed.
+struct Ended {
+    /// Whether the scheduler has nothing more to do for it.
+    over: bool,
+    why: String,
+}
+
+/// An order that is taken back when this is dropped: whoever still has work of it leaves it undone.
+struct Withdrawn(PathBuf);
+
+impl Drop for Withdrawn {
+    fn drop(&mut self) {
+        let _ = disk::remove_file(&self.0);
+    }
+}

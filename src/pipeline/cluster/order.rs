@@ -1,0 +1,128 @@
+//! What an executor must know to mine partitions of a run: one file in the run's work folder, written by whoever drives the run.
+//!
+//! Nothing of the environment is in it, and no expression: what these say went into the prepared store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::recipe::Recipe;
+use crate::disk;
+use crate::mine;
+use crate::pipeline::budget::Budget;
+use crate::pipeline::job::Job;
+use crate::pipeline::program;
+
+/// The file that holds an order, in a folder of its own.
+pub const FILE: &str = "work-order.json";
+
+/// An order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkOrder {
+    pub program: Program,
+    /// Of the run.
+    pub fingerprint: String,
+    /// The prepared store; this and the paths below are seen from the folder of the order.
+    pub store: PathBuf,
+    pub cells: PathBuf,
+    pub graphs: PathBuf,
+    /// Where harvests are committed.
+    pub partitions: PathBuf,
+    pub index: Recipe,
+    pub needs: Needs,
+    pub params: mine::Params,
+}
+
+/// The program that a run is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    pub version: String,
+    /// A hash of the executable: two builds of one version may differ in what they mine.
+    pub build: String,
+}
+
+/// Bytes of anonymous memory that the work takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// While store and index are opened.
+    pub opening: u64,
+    /// As long as they are open.
+    pub held: u64,
+    /// And for each partition that is being mined.
+    pub partition: u64,
+}
+
+/// Why an executor does not do what it is asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    #[error("{}: lies outside {}, the only folder whose work this executor does; name the folder of run.work with --work", .folder.display(), .root.display())]
+    Outside { folder: PathBuf, root: PathBuf },
+    #[error("{}: no folder of a run that is at work: {source}", .folder.display())]
+    Withdrawn { folder: PathBuf, source: io::Error },
+    #[error(
+        "this executor is miner {} (build {}), and the run is of miner {} (build {}); install one program on all machines",
+        .found.version, short(&.found.build), .expected.version, short(&.expected.build)
+    )]
+    Stranger { found: Program, expected: Program },
+    #[error("{}: no work order: {source}", .path.display())]
+    Malformed { path: PathBuf, source: serde_json::Error },
+    #[error(
+        "this run takes {} MiB with {slots} partitions at a time, and the executor has {} MiB; give it more with --memory, or fewer --slots",
+        .needed >> 20, .memory >> 20
+    )]
+    TooLittleMemory { needed: u64, memory: u64, slots: usize },
+}
+
+fn short(build: &str) -> &str {
+    build.get(..12).unwrap_or(build)
+}
+
+impl Program {
+    pub fn this() -> Self {
+        Self { version: program::VERSION.to_owned(), build: program::build().to_owned() }
+    }
+}
+
+impl Needs {
+    pub fn of(job: &Job) -> Self {
+        let with = |threads| Budget::of(&Job { threads, ..job.clone() });
+        let held = with(0).mining;
+        Self { opening: with(job.threads).indexing, held, partition: with(1).mining - held }
+    }
+
+    /// The most that they come to, with so many partitions at a time.
+    pub fn bytes(&self, slots: usize) -> u64 {
+        self.opening.max(self.held.saturating_add(self.partition.saturating_mul(slots as u64)))
+    }
+}
+
+/// What all versions of the program tell alike.
+#[derive(Deserialize)]
+struct Head {
+    program: Program,
+}
+
+impl WorkOrder {
+    /// Writes it into an existing folder, whole or not at all.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        disk::keep(&folder.join(FILE), self)
+    }
+
+    /// Reads the order of a folder.
+    ///
+    /// # Errors
+    /// When there is none any more; when it is of another program.
+    pub fn read(folder: &Path) -> Result<Self, OrderError> {
+        let path = folder.join(FILE);
+        let bytes = disk::read(&path).map_err(|source| OrderError::Withdrawn { folder: folder.to_owned(), source })?;
+        let malformed = |source| OrderError::Malformed { path: path.clone(), source };
+        // Another version's order may hold what this one does not know.
+        let Head { program: expected } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let found = Program::this();
+        if found != expected {
+            return Err(OrderError::Stranger { found, expected });
+        }
+        serde_json::from_slice(&bytes).map_err(malformed)
+    }
+}

@@ -1,0 +1,169 @@
+//! The processes that make a cluster: a scheduler, and executors on as many machines as there are.
+//!
+//! Executors ask the scheduler for work; nobody calls them. So the scheduler's is the only port that a cluster opens.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use ballista_core::config::TaskSchedulingPolicy;
+use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::utils::default_session_builder;
+use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
+use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::config::SchedulerConfig;
+use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use datafusion::execution::FunctionRegistry;
+use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::bench::Bench;
+use super::function::mine_partition;
+use crate::config::Scheduler;
+use crate::pipeline::engine::Control;
+use crate::pipeline::lock::Holder;
+use crate::pipeline::machine;
+use crate::words::thousands;
+
+/// What a scheduler is told.
+pub struct SchedulerOptions {
+    /// Where it listens; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// Without a word for so long, an executor counts as lost, and others do what it was doing. A busy one asks every five seconds.
+    pub timeout: Duration,
+}
+
+/// What an executor is told.
+pub struct ExecutorOptions {
+    pub scheduler: Scheduler,
+    /// Partitions that are mined at a time, each on one thread; 0: as many as there are cores.
+    pub slots: usize,
+    /// The only folder whose work is done.
+    pub work: PathBuf,
+    /// Where searches put what they derive from a store; the system's folder for such things unless named.
+    pub scratch: Option<PathBuf>,
+    /// Bytes of anonymous memory, at most; three quarters of the machine's unless named.
+    pub memory: Option<u64>,
+}
+
+/// How long an executor looks for its scheduler before it gives up.
+const CONNECT: u16 = 60;
+/// What those who were asked to stop may take to take leave.
+const LEAVE: Duration = Duration::from_millis(600);
+/// Between two looks at whether they were.
+const TICK: Duration = Duration::from_millis(20);
+/// Threads for messages; those that mine are others.
+const MESSENGERS: usize = 2;
+
+/// Hands out work until it is asked to stop.
+///
+/// # Errors
+/// When it cannot listen.
+pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(options.bind).with_context(|| format!("cannot listen on {}", options.bind))?;
+    let address = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    let seconds = options.timeout.as_secs();
+    let config = SchedulerConfig {
+        bind_host: address.ip().to_string(),
+        bind_port: address.port(),
+        external_host: address.ip().to_string(),
+        scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        executor_timeout_seconds: seconds,
+        expire_dead_executor_interval_seconds: (seconds / 8).max(1),
+        no_executors_grace_period_seconds: seconds,
+        override_session_builder: Some(Arc::new(|config| {
+            let mut state = default_session_builder(config)?;
+            state.register_udf(Arc::new(mine_partition(None)))?;
+            Ok(state)
+        })),
+        ..SchedulerConfig::default()
+    };
+    let runtime = runtime()?;
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let cluster = BallistaCluster::new_from_config(&config).await?;
+        let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config)).await?;
+        Ok(start_grpc_service_with_listener(listener, scheduler).await?)
+    };
+    let served = runtime.spawn(serve);
+    control.progress.note(&format!("scheduler at df://{address}"));
+    until_asked(runtime, served, control)
+}
+
+/// Mines what the scheduler hands out, until it is asked to stop.
+///
+/// # Errors
+/// When the folder of work is not there; when the scheduler cannot be reached for a minute.
+pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::Result<()> {
+    let slots = match options.slots {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        slots => slots,
+    };
+    let memory = options.memory.or_else(machine::memory).unwrap_or(u64::MAX);
+    let scratch = match &options.scratch {
+        Some(folder) => tempfile::tempdir_in(folder).with_context(|| format!("{}", folder.display()))?,
+        None => tempfile::tempdir()?,
+    };
+    let Holder { pid, host, .. } = Holder::myself();
+    let name = format!("{host}-{pid}");
+    let bench = Bench::new(&options.work, scratch.path().to_owned(), name.clone(), slots, memory)?;
+    let mut functions = BallistaFunctionRegistry::default();
+    let function = mine_partition(Some(Arc::new(bench)));
+    functions.scalar_functions.insert(function.name().to_owned(), Arc::new(function));
+    let Scheduler { host: scheduler_host, port: scheduler_port } = options.scheduler.clone();
+    let config = ExecutorProcessConfig {
+        // Names of hosts may be alike, and numbers of processes come again.
+        executor_id: format!("{name}-{}", scratch.path().file_name().unwrap_or_default().display()),
+        // For results, which nobody fetches: what is mined is committed to the work folder.
+        bind_host: "127.0.0.1".to_owned(),
+        port: 0,
+        grpc_port: 0,
+        external_host: Some(host),
+        scheduler_host,
+        scheduler_port,
+        scheduler_connect_timeout_seconds: CONNECT,
+        vcores: slots,
+        task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        work_dir: Some(scratch.path().display().to_string()),
+        memory_pool_size: Some(0),
+        override_function_registry: Some(Arc::new(functions)),
+        ..ExecutorProcessConfig::default()
+    };
+    let runtime = runtime()?;
+    let address = options.scheduler.to_string();
+    let serve = async move {
+        start_executor_process(Arc::new(config)).await.map_err(|error| anyhow!("scheduler {address}: {error}"))
+    };
+    let served = runtime.spawn(serve);
+    let slots = thousands(slots as u64);
+    let told =
+        format!("executor {name} of {}: {slots} slots, work below {}", options.scheduler, options.work.display());
+    control.progress.note(&told);
+    until_asked(runtime, served, control)
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(MESSENGERS).enable_all().build().context("cannot start threads")
+}
+
+/// Waits for a server to fail, or to be asked to stop; then it may take leave of the others.
+fn until_asked(runtime: Runtime, served: JoinHandle<anyhow::Result<()>>, control: &Control) -> anyhow::Result<()> {
+    while control.brake.go_on().is_ok() && !served.is_finished() {
+        std::thread::sleep(TICK);
+    }
+    let asked = control.brake.go_on().is_err();
+    let left = runtime.block_on(async { tokio::time::timeout(LEAVE, served).await });
+    // What is being mined is not waited for: it is committed whole or not at all.
+    runtime.shutdown_background();
+    match left {
+        _ if asked => Ok(()),
+        Ok(Ok(served)) => served,
+        Ok(Err(panicked)) => Err(panicked.into()),
+        Err(_) => Ok(()),
+    }
+}

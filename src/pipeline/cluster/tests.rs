@@ -1,0 +1,149 @@
+//! An order as another process would do it, without any engine between the two.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field};
+use parquet::arrow::ArrowWriter;
+
+use super::bench::Bench;
+use super::order::{FILE, OrderError, WorkOrder};
+use super::*;
+use crate::config::{self, Scheduler};
+use crate::disk;
+use crate::mine::Quotas;
+use crate::pipeline::brake::Brake;
+use crate::pipeline::engine::{Control, Watch};
+use crate::pipeline::job::appraise;
+use crate::report::Silent;
+use crate::search::lottery::mix;
+
+const ROWS: u64 = 1_400;
+const DIMS: i32 = 8;
+
+fn store(path: &Path) {
+    let value = |at: u64| (mix(at) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+    let values = Float32Array::from_iter_values((0..ROWS * DIMS as u64).map(value));
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let vectors: ArrayRef = Arc::new(FixedSizeListArray::new(item, DIMS, Arc::new(values), None));
+    let labels: ArrayRef = Arc::new((0..ROWS).map(|row| Some(format!("c{}", row % 40))).collect::<StringArray>());
+    let batch = RecordBatch::try_from_iter([("e", vectors), ("l", labels)]).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+/// What is committed, by name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// Brings a run up to where partitions are mined, mines them here, and lets `look` see: the folder of the order, how many partitions
+/// there are, where harvests go, and those of the local run, which are gone from there.
+fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, Vec<u8>>) + Send) {
+    let room = tempfile::tempdir().unwrap();
+    store(&room.path().join("s.parquet"));
+    let file = room.path().join("p.toml");
+    let text = "store = { path = 's.parquet', embedding = 'e', label = 'l' }\noutput.path = 'out'\n";
+    fs::write(&file, format!("{text}{asked}")).unwrap();
+    let mut plan = config::load(&file, &[]).unwrap();
+    let scheduler = Scheduler { host: "nobody.invalid".to_owned(), port: 1 };
+    plan.run.machines = Machines::Cluster { scheduler, patience: Duration::from_secs(1) };
+    let (plan, brake) = (&plan, Brake::new());
+    let control = Control { progress: &Silent, brake: &brake };
+    let engine = Engine::new(2, &control).unwrap();
+    engine.install(|| {
+        let mut watch = Watch::new(&Silent);
+        let survey = stages::survey(plan, &engine).unwrap();
+        let job = appraise(plan, &survey, &engine).unwrap().job;
+        let scratch = stages::scratch(plan, "f00d", &engine).unwrap();
+        let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch).unwrap();
+        let (store, _) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch).unwrap();
+        let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch).unwrap();
+        let quotas = Quotas::new(&store, &plan.mine);
+        stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch).unwrap();
+        let Crew::Cluster(cluster) = crew(plan, &survey, &job, "f00d", (&index, &scratch), &engine).unwrap() else {
+            panic!("not a cluster");
+        };
+        let local = Crew::Local(&engine);
+        let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &local, &mut watch).unwrap();
+        let (folder, mined) = (scratch.partitions(), files(&scratch.partitions()));
+        assert!(harvests.partitions() > 2 && mined.len() == harvests.partitions() as usize);
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::create_dir(&cluster.folder).unwrap();
+        cluster.order.write(&cluster.folder).unwrap();
+        look(&cluster.folder, harvests.partitions(), &folder, &mined);
+    });
+}
+
+fn bench(root: &Path, spills: &Path) -> Bench {
+    Bench::new(root, spills.to_owned(), "a-1".to_owned(), 2, 1 << 40).unwrap()
+}
+
+#[test]
+fn what_another_process_mines_is_the_same_to_the_byte() {
+    let asked = [
+        "search.index = 'exact'\nmine.bands = { hard = 2, semi-hard = 1 }\nbalance.oversample_to = 60\n",
+        "search.index = 'cells'\nprepare.standardize = true\nmine.negatives.duplicate_distance = 0.01\n",
+        "search.index = 'hnsw'\nmine.pick = 'nearest'\nmine.positives.pick = 'all'\n",
+    ];
+    for asked in asked {
+        ordered(asked, |folder, count, partitions, expected| {
+            let spills = tempfile::tempdir().unwrap();
+            let bench = bench(folder.parent().unwrap(), spills.path());
+            // Each by two at once, as where one of them is thought to be lost.
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| (0..count).for_each(|ordinal| assert!(bench.mine(folder, ordinal).is_ok())));
+                }
+            });
+            assert!(files(partitions) == *expected, "{asked}");
+            let again = bench.mine(folder, 0).unwrap();
+            assert!(again.filled() > 0, "the counts of one that is committed");
+            assert!(bench.mine(folder, count).unwrap_err().contains(&format!("partition {count} of a run of {count}")));
+        });
+    }
+}
+
+#[test]
+fn an_executor_refuses_what_is_not_for_it() {
+    ordered("search.index = 'cells'\n", |folder, _, _, _| {
+        let (elsewhere, spills) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let outside = bench(elsewhere.path(), spills.path()).mine(folder, 0).unwrap_err();
+        assert!(outside.contains("lies outside") && outside.contains("--work"), "{outside}");
+
+        let path = folder.join(FILE);
+        let order = WorkOrder::read(folder).unwrap();
+        let inside = bench(folder.parent().unwrap(), spills.path());
+        let mut other: serde_json::Value = disk::kept(&path).unwrap();
+        other["program"]["version"] = "9.9.9".into();
+        other["index"] = "what only later versions know".into();
+        disk::keep(&path, &other).unwrap();
+        let stranger = inside.mine(folder, 0).unwrap_err();
+        let both = [order.program.version.as_str(), "9.9.9", "install one program on all machines"];
+        assert!(both.iter().all(|part| stranger.contains(part)), "{stranger}");
+
+        let small = Bench::new(folder.parent().unwrap(), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
+        order.write(folder).unwrap();
+        let little = small.mine(folder, 0).unwrap_err();
+        assert!(little.contains("64 partitions at a time") && little.contains("--memory"), "{little}");
+
+        // Nothing is trained at an executor.
+        let cells = folder.join(&order.cells);
+        fs::rename(&cells, cells.with_extension("gone")).unwrap();
+        let untrained = inside.mine(folder, 0).unwrap_err();
+        assert!(untrained.contains("expected the trained cells"), "{untrained}");
+        fs::rename(cells.with_extension("gone"), &cells).unwrap();
+        assert!(inside.mine(folder, 0).is_ok(), "what failed once is opened again");
+
+        disk::remove_file(&path).unwrap();
+        assert!(matches!(WorkOrder::read(folder), Err(OrderError::Withdrawn { .. })));
+        assert!(inside.mine(folder, 0).unwrap_err().contains("no folder of a run that is at work"));
+    });
+}

@@ -1,0 +1,65 @@
+//! What the folder of a run tells: which partitions are committed, and who gives signs of life.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::sign::{self, Sign};
+use crate::disk;
+use crate::pipeline::partitions::{Done, Partitions};
+use crate::words::thousands;
+
+/// The partitions that are waited for.
+pub struct Watch<'a> {
+    folder: PathBuf,
+    missing: BTreeSet<u32>,
+    signs: BTreeMap<String, Sign>,
+    partitions: &'a Partitions<'a>,
+    done: Done<'a>,
+}
+
+impl<'a> Watch<'a> {
+    /// Begins to wait for `pending` ones; signs of the past go. `folder` is that of the order.
+    pub fn begin(folder: PathBuf, pending: &[u32], partitions: &'a Partitions<'a>, done: Done<'a>) -> io::Result<Self> {
+        let signs = sign::signs(&folder);
+        disk::remove_folder(&signs)?;
+        fs::create_dir_all(&signs)?;
+        let missing = pending.iter().copied().collect();
+        Ok(Self { folder, missing, signs: BTreeMap::new(), partitions, done })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Those that are not committed, as of the last look.
+    pub fn missing(&self) -> &BTreeSet<u32> {
+        &self.missing
+    }
+
+    /// Looks, and says whether anything has happened since: a commit, or a sign of life.
+    pub fn look(&mut self) -> anyhow::Result<bool> {
+        let harvests = self.partitions.harvests();
+        let mut news = false;
+        for ordinal in harvests.named()? {
+            // What is named was written whole; still a file system may have lost half of it.
+            if self.missing.contains(&ordinal) && harvests.is_committed(ordinal) {
+                (self.done)(ordinal, &harvests.tally(ordinal)?);
+                self.missing.remove(&ordinal);
+                news = true;
+            }
+        }
+        let signs = sign::read(&self.folder);
+        news |= signs != self.signs;
+        self.signs = signs;
+        Ok(news)
+    }
+
+    /// Who has done how much, in words.
+    pub fn told(&self) -> String {
+        let executors = self.signs.iter().filter(|(_, sign)| sign.mined > 0);
+        let each: Vec<String> = executors.map(|(name, sign)| format!("{name} {}", thousands(sign.mined))).collect();
+        if each.is_empty() { String::new() } else { format!("; partitions by executor: {}", each.join(", ")) }
+    }
+}

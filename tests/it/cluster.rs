@@ -1,0 +1,258 @@
+//! A real scheduler and real executors on the loopback interface, some of which are killed: whatever happens, the output is the one
+//! that a single machine writes.
+#![cfg(feature = "cluster")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
+
+/// What does not end within this never will.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// A process of the cluster, or the run itself; killed when it goes.
+struct Process {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Process {
+    fn start(room: &Room, args: &[&str]) -> Self {
+        let mut child = room.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (told, lines) = mpsc::channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
+        Self { child, lines }
+    }
+
+    /// The first line that has `part` in it.
+    fn tells(&self, part: &str) -> String {
+        let begun = Instant::now();
+        let mut told = Vec::new();
+        while begun.elapsed() < LIMIT {
+            match self.lines.recv_timeout(LIMIT) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(line) => told.push(line),
+                Err(_) => break,
+            }
+        }
+        panic!("never told of {part:?}: {told:#?}");
+    }
+
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
+    /// Waits for the end, and gives what was said on the way.
+    fn ends(mut self) -> Ran {
+        let begun = Instant::now();
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status.code(),
+                None if begun.elapsed() > LIMIT => {
+                    panic!("does not end: {:#?}", self.lines.try_iter().collect::<Vec<_>>())
+                }
+                None => sleep(Duration::from_millis(10)),
+            }
+        };
+        let stderr = self.lines.iter().map(|line| line + "\n").collect();
+        Ran { status, stdout: String::new(), stderr }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A job, a scheduler, and what one machine makes of the job.
+struct Cluster {
+    room: Room,
+    scheduler: Process,
+    address: String,
+}
+
+impl Cluster {
+    /// A store of so many rows, and a pipeline that asks for it; partitions are of 512 anchors.
+    fn new(rows: usize, asked: &str) -> Self {
+        let (room, mut draw) = (Room::in_memory(), Draw(5));
+        let store = Rows {
+            vectors: (0..rows).map(|_| (0..32).map(|_| draw.unit()).collect()).collect(),
+            labels: (0..rows).map(|row| Some(format!("c{}", row % 50))).collect(),
+            teams: vec![None; rows],
+        };
+        store.write(&room.path("store.parquet"));
+        room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
+        fs::create_dir(room.path("work")).unwrap();
+        let scheduler = Process::start(&room, &["scheduler", "--bind", "127.0.0.1:0", "--timeout", "8"]);
+        let told = scheduler.tells("df://");
+        let address = told.split_once("df://").unwrap().1.trim().to_owned();
+        Self { room, scheduler, address }
+    }
+
+    fn executor(&self, work: &str) -> Process {
+        let work = self.room.path(work).display().to_string();
+        let args = ["executor", "--scheduler", &self.address, "--work", &work, "--slots", "1"];
+        Process::start(&self.room, &args)
+    }
+
+    /// The run on the cluster, under way.
+    fn run(&self, patience: u32) -> Process {
+        let sets = [
+            format!("run.engine=df://{}", self.address),
+            format!("run.work={}", self.room.path("work").display()),
+            format!("run.patience={patience}"),
+        ];
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        Process::start(&self.room, &[&["run", "p.toml"], sets.as_slice()].concat())
+    }
+
+    /// How many partitions are committed.
+    fn committed(&self) -> usize {
+        let folders = walkdir::WalkDir::new(self.room.path("work")).into_iter().flatten();
+        let is_committed = |name: &str| name.starts_with("partition-") && !name.ends_with(".tmp");
+        folders.filter(|entry| entry.file_name().to_str().is_some_and(is_committed)).count()
+    }
+
+    /// Waits until so many are.
+    fn until(&self, committed: usize) {
+        let begun = Instant::now();
+        while self.committed() < committed {
+            assert!(begun.elapsed() < LIMIT, "{} of {committed} partitions are committed", self.committed());
+            sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Compares with what one machine writes, and leaves as if nothing had been run.
+    fn is_as_local(&self) {
+        let mined = tree(&self.room.path("out"));
+        fs::remove_dir_all(self.room.path("out")).unwrap();
+        self.room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+        let expected = tree(&self.room.path("out"));
+        assert!(mined == expected, "{:?} and {:?}", mined.keys(), expected.keys());
+        fs::remove_dir_all(self.room.path("out")).unwrap();
+    }
+}
+
+/// Long enough to be killed in: a few seconds, forty partitions.
+const LONG: &str = "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 40\n";
+const ROWS: usize = 20_480;
+const PARTITIONS: usize = ROWS / 512;
+
+#[test]
+fn two_executors_mine_the_same_bytes_with_each_index() {
+    for index in ["exact", "cells", "hnsw"] {
+        let cluster =
+            Cluster::new(4_000, &format!("search.index = '{index}'\nmine.bands = {{ hard = 1, semi-hard = 2 }}\n"));
+        let _executors = [cluster.executor("work"), cluster.executor("work")];
+        let ran = cluster.run(60).ends().exits(0);
+        assert!(ran.stderr.contains("partitions by executor"), "{}", ran.stderr);
+        let left: Vec<_> =
+            fs::read_dir(cluster.room.path("work")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.iter().all(|path| path.join("graphs").exists()), "scratch is left: {left:?}");
+        cluster.is_as_local();
+    }
+}
+
+#[test]
+fn an_executor_that_is_killed_early_midway_or_late_changes_nothing() {
+    let cluster = Cluster::new(ROWS, LONG);
+    for committed in [1, PARTITIONS / 2, PARTITIONS - 3] {
+        let mut executors = [cluster.executor("work"), cluster.executor("work")];
+        let run = cluster.run(60);
+        cluster.until(committed);
+        executors[0].kill();
+        run.ends().exits(0);
+        cluster.is_as_local();
+    }
+}
+
+#[test]
+fn both_killed_and_one_that_comes_late_change_nothing() {
+    let cluster = Cluster::new(ROWS, LONG);
+    let mut executors = [cluster.executor("work"), cluster.executor("work")];
+    let run = cluster.run(60);
+    cluster.until(PARTITIONS / 3);
+    executors.iter_mut().for_each(Process::kill);
+    let _late = cluster.executor("work");
+    run.ends().exits(0);
+    cluster.is_as_local();
+}
+
+#[test]
+fn a_scheduler_that_is_killed_and_started_again_is_found_again() {
+    let mut cluster = Cluster::new(ROWS, LONG);
+    let _executors = [cluster.executor("work"), cluster.executor("work")];
+    let run = cluster.run(60);
+    cluster.until(PARTITIONS / 4);
+    cluster.scheduler.kill();
+    let address = cluster.address.clone();
+    cluster.scheduler = Process::start(&cluster.room, &["scheduler", "--bind", &address, "--timeout", "8"]);
+    run.ends().exits(0);
+    cluster.is_as_local();
+}
+
+#[test]
+fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
+    let mut cluster = Cluster::new(4_000, "search.index = 'exact'\n");
+    let alone = cluster.run(1).ends().exits(1);
+    let parts = [
+        "8 of 8 partitions are not mined",
+        "no executor gave a sign of life",
+        "miner executor --scheduler",
+        "goes on from there",
+    ];
+    assert!(parts.iter().all(|part| alone.stderr.contains(part)), "{}", alone.stderr);
+    cluster.scheduler.kill();
+    let away = cluster.run(1).ends().exits(1);
+    assert!(away.stderr.contains("no scheduler took the work within 1 s"), "{}", away.stderr);
+    let address = cluster.address.clone();
+    cluster.scheduler = Process::start(&cluster.room, &["scheduler", "--bind", &address]);
+    let _executor = cluster.executor("work");
+    cluster.run(60).ends().exits(0);
+    cluster.is_as_local();
+}
+
+#[test]
+fn an_executor_for_another_folder_says_so() {
+    let cluster = Cluster::new(4_000, "search.index = 'exact'\n");
+    fs::create_dir(cluster.room.path("elsewhere")).unwrap();
+    let _executor = cluster.executor("elsewhere");
+    let ran = cluster.run(20).ends().exits(1);
+    let parts = ["lies outside", "the only folder whose work this executor does", "--work"];
+    assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
+}
+
+#[test]
+fn an_interrupted_run_takes_its_work_back_and_servers_end_when_asked() {
+    let cluster = Cluster::new(ROWS, LONG);
+    let executor = cluster.executor("work");
+    let run = cluster.run(60);
+    cluster.until(3);
+    run.signal("-INT");
+    let ran = run.ends().exits(130);
+    assert!(ran.stderr.contains("the same command goes on from there"), "{}", ran.stderr);
+    // What was begun is finished, and nothing else.
+    sleep(Duration::from_secs(1));
+    let committed = cluster.committed();
+    sleep(Duration::from_secs(1));
+    assert!(cluster.committed() == committed && committed < PARTITIONS, "{committed}");
+    cluster.run(60).ends().exits(0);
+    executor.signal("-TERM");
+    executor.ends().exits(0);
+    cluster.is_as_local();
+    let Cluster { scheduler, .. } = cluster;
+    scheduler.signal("-INT");
+    scheduler.ends().exits(0);
+}
