@@ -93,6 +93,7 @@ pub(super) fn machines(run: &RunSpec) -> Result<Machines, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::plan::tests::{GOOD, plan};
 
     #[test]
     fn an_address_has_a_host_and_perhaps_a_port() {
@@ -106,6 +107,30 @@ mod tests {
         }
         for text in ["", "df://", "df://a:b", "df://a:70000", "df://u@a:1", "df://a:1/x", "http://a:1", "df://a:1?x"] {
             assert!(text.parse::<Scheduler>().is_err_and(|told| told.contains("df://host:port")), "{text}");
+        }
+    }
+    #[test]
+    fn what_a_run_says_of_machines_goes_together() {
+        let told = |sets: &[&str]| plan(GOOD, sets).map(|plan| plan.run.machines);
+        assert_eq!(told(&["run.engine=local"]), Ok(Machines::This));
+        let engine = |engine: &str| format!("run.engine={engine}");
+        for (sets, expected) in [
+            (&["run.patience=9"][..], "p.toml: run.patience = 9: is of the executors of a cluster"),
+            (&[&engine("ray://x")], "p.toml: run.engine = \"ray://x\": expected \"local\", or \"df://host:port\""),
+            (&[&engine("df://x/y")], "p.toml: run.engine = \"df://x/y\": expected \"df://host:port\""),
+        ] {
+            let found = told(sets).unwrap_err();
+            assert!(found.starts_with(expected), "{found}");
+        }
+        let there = told(&[&engine("df://x"), "run.work=/w", "run.patience=9"]);
+        if cfg!(feature = "cluster") {
+            let scheduler = Scheduler { host: "x".to_owned(), port: PORT };
+            assert_eq!(there, Ok(Machines::Cluster { scheduler, patience: Duration::from_secs(9) }));
+            let nowhere = told(&[&engine("df://x"), "run.work=w"]).unwrap_err();
+            assert!(nowhere.contains("run.work = \"w\"") && nowhere.contains("expected an absolute path"), "{nowhere}");
+            assert!(told(&[&engine("df://x"), "run.work=/w", "run.patience=0"]).is_err());
+        } else {
+            assert!(there.unwrap_err().contains("cargo install triplet_miner --features cluster"));
         }
     }
 }

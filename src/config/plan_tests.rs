@@ -166,27 +166,6 @@ fn values_that_make_no_sense_are_refused() {
         ),
         ("run.memory=4", "p.toml: run.memory = 4: invalid type: integer `4`, expected a string"),
         ("run.work=~/x", "p.toml: run.work = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
-        ("run.patience=9", "p.toml: run.patience = 9: is of the executors of a cluster, and run.engine names none"),
-        (
-            "run.engine=ray://x",
-            "p.toml: run.engine = \"ray://x\": expected \"local\", or \"df://host:port\", the address of a Ballista scheduler",
-        ),
-        (
-            "run.engine=df://x/y",
-            "p.toml: run.engine = \"df://x/y\": expected \"df://host:port\", the address of a Ballista scheduler",
-        ),
-        #[cfg(not(feature = "cluster"))]
-        (
-            "run.engine=df://x",
-            "p.toml: run.engine = \"df://x\": this build of the miner works on one machine; install it with `cargo install \
-             triplet_miner --features cluster`, on all machines of the cluster",
-        ),
-        #[cfg(feature = "cluster")]
-        (
-            "run.engine=df://x",
-            "p.toml: run.work: run.engine hands work to other machines; expected an absolute path, under which all of them see \
-             the same folder",
-        ),
         (
             "mine.fallback=['easy', 'hrd']",
             "p.toml: mine.fallback[1] = \"hrd\": unknown variant `hrd`, expected one of `hard`, `semi-hard`, `easy`",

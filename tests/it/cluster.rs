@@ -146,7 +146,7 @@ impl Cluster {
 }
 
 /// Long enough to be killed in: a few seconds, forty partitions.
-const LONG: &str = "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 40\n";
+const LONG: &str = "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 12\n";
 const ROWS: usize = 20_480;
 const PARTITIONS: usize = ROWS / 512;
 

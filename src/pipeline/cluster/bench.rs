@@ -42,7 +42,7 @@ struct Opened {
     folder: PathBuf,
     order: WorkOrder,
     requests: mpsc::Sender<Request>,
-    pulse: Arc<Pulse>,
+    pulse: Pulse,
     /// Why it is open no more.
     failed: Arc<OnceLock<String>>,
 }
@@ -76,9 +76,9 @@ impl Bench {
     /// When the order is refused, or cannot be done.
     pub fn mine(&self, folder: &Path, ordinal: u32) -> Result<Tally, String> {
         let opened = self.open(folder).map_err(|error| error.to_string())?;
-        opened.pulse.begin();
+        opened.pulse.asked();
         let answer = opened.ask(ordinal);
-        opened.pulse.end(answer.is_ok());
+        opened.pulse.answered(answer.is_ok());
         answer
     }
 
@@ -118,11 +118,9 @@ impl Opened {
     /// Opens a run on a thread of its own, which ends when nobody asks any more.
     fn begin(folder: PathBuf, order: WorkOrder, tools: &Arc<Tools>) -> Self {
         let (requests, asked) = mpsc::channel();
-        let (pulse, failed) = (Arc::<Pulse>::default(), Arc::<OnceLock<String>>::default());
+        let (pulse, failed) = (Pulse::begin(&folder, &tools.executor), Arc::<OnceLock<String>>::default());
         let (place, task, tools, why) = (folder.clone(), order.clone(), tools.clone(), failed.clone());
-        let signs = pulse.clone();
         let work = move || {
-            let _shown = signs.show(&place, &tools.executor);
             let answer = |partitions: &Partitions| answer(&tools.pool, partitions, &asked);
             if let Err(error) = worker::with_partitions(&place, &task, &tools.spills, &tools.pool, answer) {
                 let _ = why.set(format!("{error:#}"));

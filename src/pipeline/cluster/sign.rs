@@ -27,46 +27,56 @@ pub struct Sign {
     beat: u64,
 }
 
-/// The pulse of one executor's work on one run.
-#[derive(Debug, Default)]
+/// The pulse of one executor's work on one run: it shows signs until it is dropped.
+#[derive(Debug)]
 pub struct Pulse {
+    counts: Arc<Counts>,
+    /// Wakes whoever shows them.
+    news: mpsc::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
     busy: AtomicU32,
     mined: AtomicU64,
 }
 
 impl Pulse {
+    /// Shows signs in the `folder` of a run: when there is news, and every now and then while there is work.
+    pub fn begin(folder: &Path, executor: &str) -> Self {
+        let (news, heard) = mpsc::channel();
+        let counts = Arc::<Counts>::default();
+        let (file, shown) = (signs(folder).join(format!("{executor}.json")), counts.clone());
+        // Without it the work is done all the same.
+        let _ = thread::Builder::new().name("signs".to_owned()).spawn(move || show(&shown, &heard, &file));
+        Self { counts, news }
+    }
+
     /// One partition more is asked for.
-    pub fn begin(&self) {
-        self.busy.fetch_add(1, Ordering::Relaxed);
+    pub fn asked(&self) {
+        self.counts.busy.fetch_add(1, Ordering::Relaxed);
+        let _ = self.news.send(());
     }
 
     /// It was answered.
-    pub fn end(&self, mined: bool) {
-        self.mined.fetch_add(u64::from(mined), Ordering::Relaxed);
-        self.busy.fetch_sub(1, Ordering::Relaxed);
+    pub fn answered(&self, mined: bool) {
+        self.counts.mined.fetch_add(u64::from(mined), Ordering::Relaxed);
+        self.counts.busy.fetch_sub(1, Ordering::Relaxed);
+        let _ = self.news.send(());
     }
+}
 
-    /// Writes a sign into the `folder` of a run every now and then, while there is work and until what is returned is dropped.
-    pub fn show(self: Arc<Self>, folder: &Path, executor: &str) -> mpsc::Sender<()> {
-        let (stop, stopped) = mpsc::channel::<()>();
-        let file = signs(folder).join(format!("{executor}.json"));
-        let beat = move || {
-            let mut last = None;
-            for beat in 0.. {
-                let (busy, mined) = (self.busy.load(Ordering::Relaxed), self.mined.load(Ordering::Relaxed));
-                if busy > 0 || last != Some((busy, mined)) {
-                    // Whoever cannot write signs cannot commit either, and is told of that.
-                    let _ = disk::keep(&file, &Sign { busy, mined, beat });
-                    last = Some((busy, mined));
-                }
-                if stopped.recv_timeout(BEAT) != Err(mpsc::RecvTimeoutError::Timeout) {
-                    break;
-                }
-            }
-        };
-        // Without it the work is done all the same.
-        let _ = thread::Builder::new().name("signs".to_owned()).spawn(beat);
-        stop
+fn show(counts: &Counts, heard: &mpsc::Receiver<()>, file: &Path) {
+    for beat in 0.. {
+        match heard.recv_timeout(BEAT) {
+            Ok(()) => heard.try_iter().for_each(drop),
+            Err(mpsc::RecvTimeoutError::Timeout) if counts.busy.load(Ordering::Relaxed) == 0 => continue,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        }
+        let (busy, mined) = (counts.busy.load(Ordering::Relaxed), counts.mined.load(Ordering::Relaxed));
+        // Whoever cannot write signs cannot commit either, and is told of that.
+        let _ = disk::keep(file, &Sign { busy, mined, beat });
     }
 }
 

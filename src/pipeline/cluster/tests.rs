@@ -91,7 +91,7 @@ fn what_another_process_mines_is_the_same_to_the_byte() {
     let asked = [
         "search.index = 'exact'\nmine.bands = { hard = 2, semi-hard = 1 }\nbalance.oversample_to = 60\n",
         "search.index = 'cells'\nprepare.standardize = true\nmine.negatives.duplicate_distance = 0.01\n",
-        "search.index = 'hnsw'\nmine.pick = 'nearest'\nmine.positives.pick = 'all'\n",
+        "search.index = 'hnsw'\nmine.bands = { hard = 1 }\nmine.pick = 'nearest'\n",
     ];
     for asked in asked {
         ordered(asked, |folder, count, partitions, expected| {

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::sign::{self, Sign};
 use crate::disk;
@@ -13,6 +15,7 @@ use crate::words::thousands;
 /// The partitions that are waited for.
 pub struct Watch<'a> {
     folder: PathBuf,
+    asked: u64,
     missing: BTreeSet<u32>,
     signs: BTreeMap<String, Sign>,
     partitions: &'a Partitions<'a>,
@@ -26,7 +29,7 @@ impl<'a> Watch<'a> {
         disk::remove_folder(&signs)?;
         fs::create_dir_all(&signs)?;
         let missing = pending.iter().copied().collect();
-        Ok(Self { folder, missing, signs: BTreeMap::new(), partitions, done })
+        Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), partitions, done })
     }
 
     pub fn folder(&self) -> &Path {
@@ -56,10 +59,21 @@ impl<'a> Watch<'a> {
         Ok(news)
     }
 
-    /// Who has done how much, in words.
-    pub fn told(&self) -> String {
+    /// Who has done how much, in words, as far as they tell.
+    pub fn told(&mut self) -> String {
+        // The last sign follows the last commit.
+        for _ in 0..10 {
+            self.signs = sign::read(&self.folder);
+            if self.signs.values().map(|sign| sign.mined).sum::<u64>() >= self.asked {
+                break;
+            }
+            sleep(MOMENT);
+        }
         let executors = self.signs.iter().filter(|(_, sign)| sign.mined > 0);
         let each: Vec<String> = executors.map(|(name, sign)| format!("{name} {}", thousands(sign.mined))).collect();
         if each.is_empty() { String::new() } else { format!("; partitions by executor: {}", each.join(", ")) }
     }
 }
+
+/// Ten of them are what the words are worth.
+const MOMENT: Duration = Duration::from_millis(30);
