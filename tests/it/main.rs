@@ -41,3 +41,4 @@ mod support;
 mod tamper;
 mod trouble;
 mod twin;
+mod upload;

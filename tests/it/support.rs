@@ -56,6 +56,13 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// Waits for a process to end.
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what a person reads is UTF-8");
+        Self { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
     /// Insists on an exit status.
     #[track_caller]
     pub fn exits(self, status: i32) -> Self {
@@ -96,9 +103,7 @@ impl Room {
     }
 
     pub fn miner(&self, args: &[&str]) -> Ran {
-        let output = self.command(args).output().unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("what a person reads is UTF-8");
-        Ran { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran::of(&mut self.command(args))
     }
 
     /// Writes the pipeline NAME.toml, runs it, and returns its output folder, NAME.

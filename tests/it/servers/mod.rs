@@ -4,9 +4,7 @@ mod proxy;
 mod s3;
 mod wire;
 
-#[allow(unused_imports, reason = "tests of remote stores come with them")]
 pub use proxy::{Fault, Proxy, Seen};
-#[allow(unused_imports, reason = "as above")]
 pub use s3::{Bucket, SECRET, s3};
 
 /// What tests take the two for: were the store to lose a condition or the proxy a fault, they would prove nothing.

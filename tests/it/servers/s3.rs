@@ -48,10 +48,8 @@ const SIGNED: &str =
     "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
 
 /// The secret of those that may use the bucket: to be found nowhere.
-#[allow(dead_code, reason = "tests of remote stores come with them")]
 pub const SECRET: &str = "s3cr3t-k3y-0f-the-tests";
 
-#[allow(dead_code, reason = "tests of remote stores come with them")]
 impl Bucket {
     /// `s3://BUCKET/path`.
     pub fn url(&self, path: &str) -> String {
