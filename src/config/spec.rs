@@ -446,7 +446,7 @@ pub enum FormatSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputSpec {
-    /// A folder of its own. Relative to this file; out/STEM by default.
+    /// A folder of its own, or the URL of one in a store, as s3://BUCKET/PATH. Relative to this file; out/STEM by default.
     pub path: Option<String>,
     pub format: FormatSpec,
     /// For format = "csv": what becomes of text that a spreadsheet would take for a formula. Default: "escape".
@@ -494,7 +494,8 @@ pub struct RunSpec {
     pub threads: usize,
     /// Anonymous memory of every stage, at most, as in "4GiB"; mapped files do not count. "0": three quarters of the machine's.
     pub memory: String,
-    /// Folder for scratch. Default: beside the output. With a cluster, an absolute path under which all machines see the same folder.
+    /// Folder for scratch. Default: beside the output, or beside this file where the output goes to a store. With a cluster, an
+    /// absolute path under which all machines see the same folder.
     pub work: String,
     /// "local", or "df://host:port": the Ballista scheduler whose executors mine.
     pub engine: String,

@@ -10,6 +10,7 @@ mod diff;
 mod engine;
 mod estimate;
 mod explain;
+mod figures;
 mod job;
 mod labels;
 mod lock;
@@ -32,6 +33,7 @@ pub use cluster::{ClusterError, ExecutorOptions, SchedulerOptions, serve_executo
 pub use diff::diff;
 pub use engine::Control;
 pub use explain::{Explanation, explain};
+pub use figures::figures;
 pub use job::TooFewClasses;
 pub use labels::SeveralLabels;
 pub use lock::{Holder, LockError};

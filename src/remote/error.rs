@@ -61,6 +61,16 @@ impl Fault {
         matches!(self, Self::Unreachable { .. } | Self::Cut | Self::Server { .. })
     }
 
+    /// Whether the next try may go better, and the store's client has made none itself: it does not begin again where a body ended
+    /// early, nor send twice what two must not do.
+    pub(super) fn is_worth_another(&self) -> bool {
+        match self {
+            Self::Cut => true,
+            Self::Unreachable { tries, .. } | Self::Server { tries, .. } => *tries == 1,
+            _ => false,
+        }
+    }
+
     pub(super) fn of(kind: Kind, error: &object_store::Error) -> Self {
         use object_store::Error as E;
 
@@ -77,6 +87,10 @@ impl Fault {
             E::NotFound { .. } => Self::Missing,
             E::Precondition { .. } | E::NotModified { .. } => Self::Changed,
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
+                Self::Forbidden { found: answer(&causes), cure: kind.credentials() }
+            }
+            // Of lists the client does not tell it apart.
+            _ if ["401 ", "403 "].iter().any(|status| answer(&causes).starts_with(status)) => {
                 Self::Forbidden { found: answer(&causes), cure: kind.credentials() }
             }
             _ if says(&["Range request not supported", "non-partial response"]) => Self::NoRanges,

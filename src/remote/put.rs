@@ -10,7 +10,7 @@ use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
 
 use super::error::{Fault, RemoteError};
 use super::object::Version;
-use super::store::Remote;
+use super::store::{Remote, again};
 
 /// A larger file goes in parts of so many bytes.
 const PART: u64 = 8 << 20;
@@ -51,17 +51,28 @@ impl Remote {
         Ok(Version::by_tag(sent?.e_tag.as_deref()))
     }
 
-    /// Puts a small object where none has its name; says whether it did.
+    /// Puts a small object where none has its name; says whether it is these bytes that are there then.
     ///
     /// Stores that cannot look and put in one step look first: then two that put at the same time may both be told that they did.
     ///
     /// # Errors
     /// A store that refuses or does not answer.
     pub async fn put_new(&self, name: &str, bytes: Vec<u8>) -> Result<bool, RemoteError> {
+        let payload = PutPayload::from(bytes.clone());
+        if again(async || self.put_new_once(name, payload.clone()).await).await? {
+            return Ok(true);
+        }
+        // One that was heard and not answered is there when it is sent again.
+        match self.read(name, bytes.len() as u64).await {
+            Err(RemoteError { fault: Fault::TooLarge { .. }, .. }) => Ok(false),
+            found => Ok(found?.as_ref() == Some(&bytes)),
+        }
+    }
+
+    async fn put_new_once(&self, name: &str, payload: PutPayload) -> Result<bool, RemoteError> {
         use object_store::Error;
 
         let location = self.location(name)?;
-        let payload = PutPayload::from(bytes);
         let refused = |error| self.refused(&location, "put", &error);
         match self.store.put_opts(&location, payload.clone(), PutMode::Create.into()).await {
             Ok(_) => Ok(true),

@@ -26,6 +26,8 @@ pub struct Remote {
 const AGAIN: usize = 5;
 /// After this long nothing is tried again. One request takes 30 s at most, connecting 5 s, unless the environment says otherwise.
 const LONGEST: Duration = Duration::from_secs(180);
+/// Tries of what breaks off in the middle of an answer, the first among them.
+const BROKEN_OFF: usize = 3;
 /// A list of more would fill the memory.
 const MOST: usize = 1_000_000;
 
@@ -74,6 +76,10 @@ impl Remote {
     /// # Errors
     /// What is [listed nowhere](Address::can_list); a store that refuses or does not answer.
     pub async fn list(&self) -> Result<Vec<Object>, RemoteError> {
+        again(async || self.list_once().await).await
+    }
+
+    async fn list_once(&self) -> Result<Vec<Object>, RemoteError> {
         let folder = self.location("")?;
         if !self.address.can_list() {
             return Err(self.failed(&folder, "listed", Fault::CannotList));
@@ -122,6 +128,10 @@ impl Remote {
     /// # Errors
     /// More than `most` bytes; a store that refuses or does not answer.
     pub async fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, RemoteError> {
+        again(async || self.read_once(name, most).await).await
+    }
+
+    async fn read_once(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, RemoteError> {
         let location = self.location(name)?;
         let answer = match self.store.get(&location).await {
             Ok(answer) => answer,
@@ -158,6 +168,17 @@ impl Remote {
     pub(super) fn refused(&self, at: &Path, act: &'static str, error: &object_store::Error) -> RemoteError {
         self.failed(at, act, Fault::of(self.address.kind(), error))
     }
+}
+
+/// Does again what broke off in the middle.
+pub(super) async fn again<T>(work: impl AsyncFn() -> Result<T, RemoteError>) -> Result<T, RemoteError> {
+    for _ in 1..BROKEN_OFF {
+        match work().await {
+            Err(error) if error.fault.is_worth_another() => {}
+            done => return done,
+        }
+    }
+    work().await
 }
 
 fn boxed(store: impl ObjectStore) -> Box<dyn ObjectStore> {

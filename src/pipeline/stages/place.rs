@@ -8,10 +8,10 @@ use super::prepare::scratch_key;
 use crate::config::{Plan, Target};
 use crate::manifest::{self, Destination, Draft, Sealed};
 use crate::pipeline::engine::{Engine, Watch};
+use crate::pipeline::figures::figures_in;
 use crate::pipeline::scratch::{self, Scratch};
 use crate::pipeline::upload::{Upload, UploadError};
-use crate::remote::{Remote, RemoteError};
-use crate::report::{self, REPORT, REPORT_BYTES, Summary, Unit};
+use crate::report::{self, Summary, Unit};
 
 /// What stands where the output goes, and may become of it.
 ///
@@ -39,11 +39,7 @@ pub fn shown_output(plan: &Plan) -> PathBuf {
 pub fn figures_there(plan: &Plan, engine: &Engine) -> Option<Summary> {
     let figures = match &plan.target {
         Target::Folder(path) => report::read(path).ok()?,
-        Target::Store(address) => {
-            let read = async { Remote::open(address)?.read(REPORT, REPORT_BYTES).await };
-            let text = engine.wait::<_, RemoteError>(read).ok()??;
-            report::parse(&text, address.join(REPORT).to_string().into()).ok()?
-        }
+        Target::Store(address) => figures_in(address, engine).ok()?,
     };
     Some(Summary { output: shown_output(plan), ..figures })
 }

@@ -137,14 +137,7 @@ impl Upload {
         }
         let path = folder.join(MANIFEST);
         let manifest = std::fs::read(&path).map_err(|source| UploadError::Read { path, source })?;
-        if self.remote.put_new(MANIFEST, manifest.clone()).await? {
-            return Ok(());
-        }
-        // A request that was sent again may have been heard the first time.
-        match self.remote.read(MANIFEST, manifest.len() as u64).await? {
-            Some(found) if found == manifest => Ok(()),
-            _ => Err(self.overtaken()),
-        }
+        if self.remote.put_new(MANIFEST, manifest).await? { Ok(()) } else { Err(self.overtaken()) }
     }
 
     /// Whether a file is there as it was sent.
