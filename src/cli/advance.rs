@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use indicatif::{HumanBytes, HumanDuration};
 use triplet_miner::report::Unit;
+use triplet_miner::words::{counted, thousands};
 
 /// Count, share, units a second and time left, as far as they are known. The alternate form (`{:#}`) is the shorter one, beside a bar.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +37,11 @@ impl fmt::Display for Advance {
         }
         match total {
             Some(total) => {
-                let percent = done as f64 / total.max(done) as f64 * 100.0;
+                // Rounded down, as all shares are: 100 % is all.
+                let percent = u128::from(done) * 100 / u128::from(total.max(done));
                 match f.alternate() {
-                    true => write!(f, "{percent:.0} % of {}", Amount(total, unit))?,
-                    false => write!(f, "{} of {}, {percent:.0} %", Amount(done, unit).bare(), Amount(total, unit))?,
+                    true => write!(f, "{percent} % of {}", Amount(total, unit))?,
+                    false => write!(f, "{} of {}, {percent} %", Amount(done, unit).bare(), Amount(total, unit))?,
                 }
             }
             None => write!(f, "{}", Amount(done, unit))?,
@@ -62,7 +64,7 @@ impl Amount {
     fn bare(&self) -> String {
         match self.1 {
             Unit::Bytes => HumanBytes(self.0).to_string(),
-            Unit::Rows | Unit::Anchors | Unit::Triplets => HumanCount(self.0).to_string(),
+            Unit::Rows | Unit::Anchors | Unit::Triplets => thousands(self.0),
         }
     }
 }
@@ -72,7 +74,9 @@ impl fmt::Display for Amount {
         match self.1 {
             // A number of bytes says so itself.
             Unit::Bytes => f.write_str(&self.bare()),
-            unit => write!(f, "{} {}", self.bare(), name(unit)),
+            Unit::Rows => f.write_str(&counted(self.0, "row")),
+            Unit::Anchors => f.write_str(&counted(self.0, "anchor")),
+            Unit::Triplets => f.write_str(&counted(self.0, "triplet")),
         }
     }
 }
@@ -101,6 +105,8 @@ mod tests {
         assert_eq!(told(1 << 20, 4 << 20, Unit::Bytes, 1_048_576.0), "1.00 MiB of 4.00 MiB, 25 %, 1.00 MiB/s, 3s left");
         assert_eq!(told(0, 70_000, Unit::Rows, 0.0), "70,000 rows to do");
         assert_eq!(told(0, None, Unit::Rows, 0.0), "");
+        assert_eq!(told(0, 1, Unit::Anchors, 0.0), "1 anchor to do");
+        assert_eq!(told(999, 1_000, Unit::Rows, 0.0), "999 of 1,000 rows, 99 %");
         let beside_a_bar = Advance { done: 12_000, total: Some(70_000), unit: Unit::Anchors, rate: 1_000.0 };
         assert_eq!(format!("{beside_a_bar:#}"), "17 % of 70,000 anchors, 1,000/s, 58s left");
     }

@@ -5,7 +5,7 @@ use triplet_miner::mine::{AtMargin, Calibration, Fullness, WithGuard};
 use triplet_miner::pipeline::{self, Control, Explanation};
 use triplet_miner::report::Silent;
 use triplet_miner::store::ScoredPairs;
-use triplet_miner::words::thousands;
+use triplet_miner::words::{counted, percent_of, thousands};
 
 use super::output::{self, table};
 use super::pipeline_file::{PipelineFile, RunFlags};
@@ -52,7 +52,7 @@ struct Calibrated<'a> {
 
 fn tables(calibration: &Calibration) -> String {
     let Calibration { anchors, pairs, scored, margins, guards } = calibration;
-    let share = |fullness: &Fullness| format!("{:.1} %", 100.0 * fullness.filled);
+    let share = |fullness: &Fullness| percent_of(fullness.filled);
     let mut bands = table(&["margin", "hard", "median", "semi-hard", "median", "easy", "median"]);
     for AtMargin { margin, bands: of } in margins {
         let cells = of.iter().flat_map(|(_, fullness)| [share(fullness), thousands(fullness.median)]);
@@ -62,13 +62,12 @@ fn tables(calibration: &Calibration) -> String {
     for WithGuard { guard, value, fullness } in guards {
         behind.add_row([guard.name().to_owned(), short(*value), share(fullness), thousands(fullness.median)]);
     }
-    let [anchors, pairs] = [anchors, pairs].map(|count| thousands(*count as u64));
-    let sample = format!(
-        "On a sample of {anchors} anchors and {pairs} pairs: slots that would be filled, and candidates of the median pair"
-    );
+    let (anchors, pairs) = (counted(*anchors as u64, "anchor"), counted(*pairs as u64, "pair"));
+    let sample =
+        format!("On a sample of {anchors} and {pairs}: slots that would be filled, and candidates of the median pair");
     let scored = match scored {
         Some(ScoredPairs { pairs, scored }) => {
-            format!("\nthe positives of {scored} of these {pairs} pairs have a score")
+            format!("\nthere is a score for the positives of {scored} of {}", counted(*pairs, "pair"))
         }
         None => String::new(),
     };

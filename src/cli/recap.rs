@@ -4,8 +4,8 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 use console::{measure_text_width, style};
-use triplet_miner::report::{BandLine, PAGE, RecallLine, Summary, percent};
-use triplet_miner::words::{roughly, thousands, visible};
+use triplet_miner::report::{BandLine, PAGE, RecallLine, Summary};
+use triplet_miner::words::{counted, percent, roughly, thousands, visible};
 
 /// Columns before a value.
 const INDENT: usize = 14;
@@ -70,7 +70,7 @@ impl Recap {
         match summary.suspects {
             0 => self.line("suspects", "none", false),
             some => {
-                let text = format!("{} near-duplicates of different classes, in suspects.parquet", thousands(some));
+                let text = format!("{} of different classes, in suspects.parquet", counted(some, "near-duplicate"));
                 self.line("suspects", &text, true);
             }
         }

@@ -4,8 +4,10 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use triplet_miner::config::ConfigError;
-use triplet_miner::manifest::{DiffError, EarlierError, LoadError};
-use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, Veiled};
+use triplet_miner::manifest::{
+    ColumnsError, DestinationError, DiffError, EarlierError, LoadError, Obstacle, SealError,
+};
+use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled};
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 use triplet_miner::words::{visible, without_credentials};
@@ -44,15 +46,24 @@ impl Status {
             c if c.is::<ConfigError>() || c.is::<SeveralLabels>() => Some(Self::Wrong),
             c if c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
-            c if c.is::<LoadError>() => match c.downcast_ref::<LoadError>()? {
-                LoadError::Malformed { .. } | LoadError::Unknown { .. } | LoadError::Newer { .. } => {
+            c if c.is::<ColumnsError>() => Some(Self::Wrong),
+            c if c.is::<DestinationError>() => c.downcast_ref().map(of_destination),
+            c if c.is::<SealError>() => match c.downcast_ref()? {
+                SealError::Destination(error) => Some(of_destination(error)),
+                _ => Some(Self::Failed),
+            },
+            c if c.is::<UploadError>() => match c.downcast_ref()? {
+                UploadError::Destination(error) => Some(of_destination(error)),
+                _ => None,
+            },
+            c if c.is::<Refusal>() => c.downcast_ref().map(|refusal: &Refusal| refusal.status),
+            c if c.is::<LoadError>() => c.downcast_ref().map(of_manifest),
+            c if c.is::<ReportError>() => match c.downcast_ref()? {
+                ReportError::Absent(_) | ReportError::Malformed { .. } | ReportError::NotAReport { .. } => {
                     Some(Self::Refused)
                 }
-                LoadError::Absent(_) | LoadError::Io { .. } => None,
+                ReportError::Io { .. } | ReportError::Figure(_) => Some(Self::Failed),
             },
-            c if matches!(c.downcast_ref(), Some(ReportError::Malformed { .. } | ReportError::NotAReport { .. })) => {
-                Some(Self::Refused)
-            }
             c if c.is::<EarlierError>() => c.downcast_ref().map(of_earlier),
             c if c.is::<DiffError>() => match c.downcast_ref()? {
                 DiffError::Earlier(error) => Some(of_earlier(error)),
@@ -76,9 +87,43 @@ impl Status {
 /// An output that was to be read.
 fn of_earlier(error: &EarlierError) -> Status {
     match error {
-        EarlierError::Load(LoadError::Io { .. }) => Status::Failed,
+        EarlierError::Load(error) => of_manifest(error),
         _ => Status::Refused,
     }
+}
+
+/// The manifest of an output that was to be read.
+fn of_manifest(error: &LoadError) -> Status {
+    match error {
+        LoadError::Io { .. } => Status::Failed,
+        _ => Status::Refused,
+    }
+}
+
+/// The place of an output that was to be written: another one, or leave to replace what is there, is for a person to give.
+fn of_destination(DestinationError { obstacle, .. }: &DestinationError) -> Status {
+    match obstacle {
+        Obstacle::Io(_) => Status::Failed,
+        Obstacle::Occupied(_) | Obstacle::Foreign(_) | Obstacle::NotAFolder(_) => Status::Wrong,
+    }
+}
+
+/// What a command finds wrong itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    status: Status,
+    message: String,
+}
+
+/// The command line is wrong.
+pub fn wrong(message: impl Into<String>) -> anyhow::Error {
+    Refusal { status: Status::Wrong, message: message.into() }.into()
+}
+
+/// The data cannot serve.
+pub fn refused(message: impl Into<String>) -> anyhow::Error {
+    Refusal { status: Status::Refused, message: message.into() }.into()
 }
 
 impl From<Status> for ExitCode {
@@ -156,6 +201,16 @@ mod tests {
         assert_eq!(wrapped(unreadable().into()), Status::Wrong);
         assert_eq!(wrapped(Interrupted.into()), Status::Interrupted);
         assert_eq!(wrapped(io::Error::other("disk full").into()), Status::Failed);
+        assert_eq!([wrapped(wrong("x")), wrapped(refused("x"))], [Status::Wrong, Status::Refused]);
+        let in_the_way = |obstacle| DestinationError { path: PathBuf::from("out"), obstacle };
+        let another = || in_the_way(Obstacle::Occupied("another output".to_owned()));
+        assert_eq!(wrapped(another().into()), Status::Wrong);
+        assert_eq!(wrapped(SealError::from(another()).into()), Status::Wrong);
+        assert_eq!(wrapped(in_the_way(Obstacle::Io(io::Error::other("disk full"))).into()), Status::Failed);
+        for output in [LoadError::Absent(PathBuf::from("out")).into(), ReportError::Absent(PathBuf::from("out")).into()]
+        {
+            assert_eq!(wrapped(output), Status::Refused);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::sealed::{Listed, LoadError, MANIFEST, Sealed};
 use super::sides::{SUSPECTS, UNMINED};
 use super::transform::TRANSFORM;
 use crate::disk::untrusted::Refused;
-use crate::words::{thousands, visible};
+use crate::words::{counted, visible};
 
 /// Whatever a run may leave in its output; anything else there is somebody's, and is never deleted.
 const OWN: [&str; 9] =
@@ -30,17 +30,27 @@ pub enum Destination {
     Replaceable,
 }
 
-/// Why the output cannot go where it should.
+/// The output cannot go where it should.
 #[derive(Debug, Error)]
-pub enum DestinationError {
-    #[error("output.path: {}: {found}; to replace it, give --overwrite or output.overwrite = true", path.display())]
-    Occupied { path: PathBuf, found: String },
-    #[error("output.path: {}: not an output of miner: it holds '{foreign}'; such a folder is never replaced: choose another path, or empty it", path.display())]
-    Foreign { path: PathBuf, foreign: String },
-    #[error("output.path: {}: {found}; expected a folder, or nothing yet", path.display())]
-    NotAFolder { path: PathBuf, found: &'static str },
-    #[error("output.path: {}: cannot look into it: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+#[error("output.path: {}: {obstacle}", path.display())]
+pub struct DestinationError {
+    pub path: PathBuf,
+    pub obstacle: Obstacle,
+}
+
+/// What is in the way of an output.
+#[derive(Debug, Error)]
+pub enum Obstacle {
+    #[error("{0}; to replace it, give --overwrite or output.overwrite = true")]
+    Occupied(String),
+    #[error(
+        "not an output of miner: it holds '{0}'; such a folder is never replaced: choose another path, or empty it"
+    )]
+    Foreign(String),
+    #[error("{0}; expected a folder, or nothing yet")]
+    NotAFolder(&'static str),
+    #[error("cannot look into it: {0}")]
+    Io(io::Error),
 }
 
 /// How long a listed file is, or why nobody can tell.
@@ -68,9 +78,9 @@ impl Standing<'_> {
         if self.names.is_empty() {
             return Ok(Destination::Vacant);
         }
-        let path = place.to_path_buf();
+        let refuse = |obstacle| Err(DestinationError { path: place.to_path_buf(), obstacle });
         if let Some(foreign) = self.names.iter().filter(|name| is_foreign(name)).min() {
-            return Err(DestinationError::Foreign { path, foreign: foreign.clone() });
+            return refuse(Obstacle::Foreign(foreign.clone()));
         }
         if overwrite {
             return Ok(Destination::Replaceable);
@@ -78,8 +88,8 @@ impl Standing<'_> {
         let found = match (self.manifest, damage.flatten()) {
             (_, Some(damage)) => format!("this pipeline's own output, damaged: {damage}"),
             (Ok(sealed), None) => {
-                let triplets = thousands(sealed.rows.triplets);
-                format!("an output with {triplets} triplets, which another pipeline, input or version wrote")
+                let triplets = counted(sealed.rows.triplets, "triplet");
+                format!("an output with {triplets}, which another pipeline, input or version wrote")
             }
             (Err(LoadError::Absent(_)), _) => {
                 "an output without its manifest, so nobody can tell what wrote it".to_owned()
@@ -89,14 +99,14 @@ impl Standing<'_> {
             }
             (Err(_), _) => "an output whose manifest cannot be read, so nobody can tell what wrote it".to_owned(),
         };
-        Err(DestinationError::Occupied { path, found })
+        refuse(Obstacle::Occupied(found))
     }
 
     /// The first listed file that is not there, or not at its full length.
     fn damage(&self, sealed: &Sealed) -> Option<String> {
         sealed.listed().find_map(|listed| match (self.length)(listed) {
             Ok(length) if length == listed.bytes => None,
-            Ok(length) => Some(format!("{} has {length} of {} bytes", listed.path, listed.bytes)),
+            Ok(length) => Some(format!("{} has {length} of {}", listed.path, counted(listed.bytes, "byte"))),
             Err(Refused::Absent) => Some(format!("{} is missing", listed.path)),
             Err(refused) => Some(format!("{} is {refused}", listed.path)),
         })
@@ -116,8 +126,9 @@ fn is_foreign(name: &str) -> bool {
 /// # Errors
 /// Those of [`Standing::judge`]; what is no folder, or cannot be looked into.
 pub fn check_destination(path: &Path, fingerprint: &str, overwrite: bool) -> Result<Destination, DestinationError> {
-    let io = |source| DestinationError::Io { path: path.to_path_buf(), source };
-    let not_a_folder = |found| DestinationError::NotAFolder { path: path.to_path_buf(), found };
+    let refused = |obstacle| DestinationError { path: path.to_path_buf(), obstacle };
+    let io = |error| refused(Obstacle::Io(error));
+    let not_a_folder = |found| refused(Obstacle::NotAFolder(found));
     match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Destination::Vacant),
         Err(error) => return Err(io(error)),

@@ -31,7 +31,7 @@ mod write;
 #[cfg(test)]
 mod fixture;
 
-pub use destination::{Destination, DestinationError, Standing, check_destination};
+pub use destination::{Destination, DestinationError, Obstacle, Standing, check_destination};
 pub use diff::{
     Change, Changes, Class, Classes, Diff, DiffError, Drift, Fate, Hub, Hubs, Judge, Negatives, Overlap, Quantiles,
     Transition, diff,

@@ -160,6 +160,7 @@ pub fn restore(scratch: &Path, output: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::destination::Obstacle;
     use crate::manifest::{Format, Formulas, Order, fixture};
 
     fn tree(path: &Path) -> Vec<(String, Vec<u8>)> {
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(check("a").unwrap(), Destination::Vacant);
         fixture::draft(folder.path(), &store, &output, "a", 1).seal(&out, false).unwrap();
         assert_eq!(check("a").unwrap(), Destination::Current);
-        assert!(matches!(check("b"), Err(DestinationError::Occupied { .. })));
+        assert!(matches!(check("b").unwrap_err().obstacle, Obstacle::Occupied(_)));
         fs::remove_file(out.join("triplets/part-00001.csv")).unwrap();
         let refusal = check("a").unwrap_err().to_string();
         assert!(
@@ -247,7 +248,7 @@ mod tests {
         assert!(refusal.contains("triplets/notes.txt"), "{refusal}");
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(matches!(check_destination(&file, "other", true), Err(DestinationError::NotAFolder { .. })));
+        assert!(matches!(check_destination(&file, "other", true).unwrap_err().obstacle, Obstacle::NotAFolder(_)));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! there. It is asked to stop first, and does so where the next partition or the next rows would begin. Where that takes too
 //! long (eigenvectors of thousands of dimensions, a graph, a sort), the process may end; but not while an output takes its place.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
@@ -24,6 +24,7 @@ pub struct Brake {
     /// Who was first: the output taking its place, or the process about to end.
     state: AtomicU8,
     folders: Mutex<Vec<PathBuf>>,
+    locks: Mutex<Vec<PathBuf>>,
 }
 
 const RUNNING: u8 = 0;
@@ -32,7 +33,12 @@ const ENDING: u8 = 2;
 
 impl Brake {
     pub const fn new() -> Self {
-        Self { asked: AtomicBool::new(false), state: AtomicU8::new(RUNNING), folders: Mutex::new(Vec::new()) }
+        Self {
+            asked: AtomicBool::new(false),
+            state: AtomicU8::new(RUNNING),
+            folders: Mutex::new(Vec::new()),
+            locks: Mutex::new(Vec::new()),
+        }
     }
 
     /// # Errors
@@ -41,13 +47,18 @@ impl Brake {
         if self.asked.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }
 
-    /// Whether the process may end now, whatever a run is doing; the temporary folders of the run are gone then. Not once its
-    /// output takes its place.
+    /// Whether the process may end now, whatever a run is doing; the temporary folders of the run are gone then, and its locks name
+    /// nobody. Not once its output takes its place.
     pub fn may_end(&self) -> bool {
         let first = self.state.compare_exchange(RUNNING, ENDING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if first && let Ok(folders) = self.folders.lock() {
             // What cannot be removed lies in the system's folder for such things.
             folders.iter().for_each(|folder| drop(fs::remove_dir_all(folder)));
+        }
+        if first && let Ok(locks) = self.locks.lock() {
+            // The system keeps them until the process has ended.
+            let empty = |lock: &PathBuf| File::options().write(true).open(lock).and_then(|file| file.set_len(0));
+            locks.iter().for_each(|lock| drop(empty(lock)));
         }
         first
     }
@@ -57,6 +68,13 @@ impl Brake {
         self.go_on()?;
         let running = self.state.compare_exchange(RUNNING, SEALING, Ordering::SeqCst, Ordering::SeqCst);
         running.map(|_| ()).map_err(|_| Interrupted)
+    }
+
+    /// The run's lock ends with the process as if it had been let go of: whoever comes next need not wonder.
+    pub(super) fn lets_go_of(&self, lock: &Path) {
+        if let Ok(mut locks) = self.locks.lock() {
+            locks.push(lock.to_owned());
+        }
     }
 
     /// A folder that goes when it is dropped, or with the process.
@@ -78,8 +96,12 @@ mod tests {
         let brake = Brake::new();
         let folder = brake.folder().unwrap();
         fs::write(folder.path().join("rows"), "1").unwrap();
+        let lock = tempfile::NamedTempFile::new().unwrap();
+        fs::write(lock.path(), "process 7").unwrap();
+        brake.lets_go_of(lock.path());
         assert!(brake.go_on().is_ok() && brake.may_end());
         assert!(!folder.path().exists());
+        assert_eq!(fs::read(lock.path()).unwrap(), b"", "it names nobody");
         assert!(brake.seal().is_err(), "the process is about to end");
 
         let brake = Brake::new();

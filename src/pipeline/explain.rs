@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::engine::{Control, Engine};
 use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
+use super::scratch::Scratch;
 use super::veiled::veil;
 use super::{budget, program, scratch, stages};
 use crate::config::{Machines, Plan, QUERY_VECTORS, VECTORS};
@@ -19,7 +20,7 @@ use crate::mine;
 use crate::report::Estimates;
 use crate::search::Index;
 use crate::store::{ArraySource, Arrays, Census, IdPairs, LinkCensus, ScoredPairs};
-use crate::words::{thousands, visible};
+use crate::words::{counted, thousands, visible};
 
 /// What `miner plan` says.
 #[derive(Debug, Serialize)]
@@ -46,12 +47,19 @@ pub struct Explanation {
     pub census: Census,
     /// Rows that ask: those with a positive, but for what `anchors_per_class` leaves out.
     pub anchors: u64,
-    /// Of `output.path`: nothing there, already current, or to be replaced.
+    /// Whether rows that cannot be used are left out. That shows when vectors are read: all counts of rows are upper ends.
+    pub skips: bool,
+    /// Of `output.path`: nothing there, already current, to be replaced, or in the way.
     pub output: String,
     pub destination: &'static str,
     /// Where an output is put together that goes to a store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scratch: Option<String>,
+    /// An interrupted run of the same left something that a run goes on from.
+    pub resumes: bool,
+    /// What a run will refuse to replace, and the cure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     pub index: Index,
     pub reason: String,
     pub partitions: usize,
@@ -114,7 +122,7 @@ impl ClusterLine {
 /// Checks a pipeline against its data and says what `run` would do.
 ///
 /// # Errors
-/// Those that `run` would meet before it reads vectors.
+/// Those that `run` would meet before it reads vectors, but for what stands at `output.path`, which is told.
 pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
     let engine = Engine::new(plan.run.threads, control)?;
     let shown = |path: &Path| plan.environment.hide(&path.display().to_string()).into_owned();
@@ -126,11 +134,13 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
         let inputs = stages::inputs(plan, &survey);
         let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, &environment, program::VERSION);
-        let destination = match stages::destination(plan, &fingerprint, &engine)? {
-            Destination::Vacant => "new",
-            Destination::Current => "already there and current: a run has nothing to do",
-            Destination::Replaceable => "replaces an older output",
+        let (destination, refused) = match stages::destination(plan, &fingerprint, &engine) {
+            Ok(Destination::Vacant) => ("new", None),
+            Ok(Destination::Current) => ("already there and current: a run has nothing to do", None),
+            Ok(Destination::Replaceable) => ("replaces an older output", None),
+            Err(error) => ("a run will refuse", Some(stages::in_the_way(error)?.obstacle.to_string())),
         };
+        let resumes = Scratch::is_left(plan, &stages::scratch_key(&fingerprint));
         Ok(Explanation {
             name: plan.name.clone(),
             store: shown(&plan.store.path),
@@ -149,12 +159,15 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             output: shown(&plan.target.path()),
             destination,
             scratch: plan.target.folder().is_none().then(|| shown(&scratch::roots(plan).0)),
+            resumes,
+            refused,
             index: choice.index,
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
             partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
             cluster: ClusterLine::of(plan),
             threads: engine.threads(),
             anchors: job.anchors,
+            skips: job.skips,
             census,
             estimates: estimate(plan, &job),
             memory: budget::given(plan),
@@ -178,7 +191,8 @@ fn array_lines(role: &'static str, arrays: &Arrays, shown: &dyn Fn(&Path) -> Str
 
 fn prepare(plan: &Plan, job: &Job) -> Option<String> {
     let fitting = &plan.store.fitting;
-    fitting.is_set().then(|| format!("{}: {} → {} dimensions", fitting.name(), job.read_dims, job.dims))
+    let dims = counted(job.dims as u64, "dimension");
+    fitting.is_set().then(|| format!("{}: {} → {dims}", fitting.name(), job.read_dims))
 }
 
 impl fmt::Display for Explanation {
@@ -186,7 +200,10 @@ impl fmt::Display for Explanation {
         let Self { census, estimates, .. } = self;
         let mut line = |key: &str, value: String| writeln!(f, "  {key:<11} {}", visible(value));
         line("pipeline", self.name.clone())?;
-        let files = if self.files == 1 { String::new() } else { format!(" ({} files)", self.files) };
+        let files = match self.files {
+            1 => String::new(),
+            files => format!(" ({})", counted(files as u64, "file")),
+        };
         line("store", format!("{}{files}", self.store))?;
         let vectors = |of: &'static str| {
             let lines = self.vectors.iter().filter(move |line| line.role == of);
@@ -197,7 +214,12 @@ impl fmt::Display for Explanation {
         vectors(VECTORS).try_for_each(|text| line("vectors", text))?;
         line(
             "rows",
-            format!("{} of {} kept, {} dimensions", thousands(census.kept), thousands(census.rows), self.dimensions),
+            format!(
+                "{} of {} kept, {}",
+                thousands(census.kept),
+                thousands(census.rows),
+                counted(self.dimensions as u64, "dimension")
+            ),
         )?;
         if let (Some(path), Some(queries)) = (&self.queries, &census.queries) {
             line("queries", format!("{path}: {} of {} kept", thousands(queries.kept), thousands(queries.rows)))?;
@@ -205,27 +227,24 @@ impl fmt::Display for Explanation {
         }
         match (&self.pairs, &census.pairs) {
             (Some(path), Some(pairs)) => {
-                let [rows, queries, most] = [pairs.rows, pairs.anchors, pairs.most].map(thousands);
-                line("pairs", format!("{path}: {rows} of {queries} queries, the most of one {most}"))?;
+                let (queries, most) = (counted(pairs.anchors, "query"), thousands(pairs.most));
+                line("pairs", format!("{path}: {} of {queries}, the most of one {most}", thousands(pairs.rows)))?;
             }
             _ => {
                 let Census { classes, largest_class, singletons, unlabelled, .. } = census;
-                let [classes, largest, alone, without] =
-                    [classes, largest_class, singletons, unlabelled].map(|count| thousands(*count));
+                let (largest, without) = (counted(*largest_class, "row"), counted(*unlabelled, "row"));
                 match &census.sets {
                     None => {
-                        let rest = format!("{alone} rows alone in theirs, {without} without a label");
-                        line("classes", format!("{classes}, the largest {largest} rows; {rest}"))?;
+                        let (classes, alone) = (thousands(*classes), counted(*singletons, "row"));
+                        let rest = format!("{alone} alone in a class, {without} without a label");
+                        line("classes", format!("{classes}, the largest {largest}; {rest}"))?;
                     }
                     Some(sets) => {
-                        let rest = format!("{alone} labels of one row, {without} rows without any");
-                        let most = thousands(sets.most);
-                        line(
-                            "labels",
-                            format!(
-                                "{classes}, the most of a row {most}; {largest} rows with the most frequent, {rest}"
-                            ),
-                        )?;
+                        let (classes, most) = (thousands(*classes), thousands(sets.most));
+                        let rest = format!("{} of one row, {without} without any", counted(*singletons, "label"));
+                        let labels =
+                            format!("{classes}, the most of a row {most}; {largest} with the most frequent, {rest}");
+                        line("labels", labels)?;
                     }
                 }
             }
@@ -235,14 +254,14 @@ impl fmt::Display for Explanation {
         }
         if let (Some(path), Some(scores)) = (&self.scores, &census.scores) {
             let LinkCensus { rows, anchors, most } = *scores;
-            let [rows, anchors, most] = [rows, anchors, most].map(thousands);
-            line("scores", format!("{path}: {rows} of {anchors} anchors, the most of one {most}"))?;
+            let (rows, anchors, most) = (thousands(rows), counted(anchors, "anchor"), thousands(most));
+            line("scores", format!("{path}: {rows} of {anchors}, the most of one {most}"))?;
         }
         if let Some(ScoredPairs { pairs, scored }) = census.scored_pairs {
-            line("", format!("{} of {} pairs have one", thousands(scored), thousands(pairs)))?;
+            line("", format!("there is one for {} of {}", thousands(scored), counted(pairs, "pair")))?;
         }
         for EarlierOutput { path, rows } in &self.exclude {
-            line("exclude", format!("{path}: the negatives of {} rows are not taken again", thousands(*rows)))?;
+            line("exclude", format!("{path}: the negatives of {} are not taken again", counted(*rows, "row")))?;
         }
         if let Some(prepare) = &self.prepare {
             line("prepare", prepare.clone())?;
@@ -251,18 +270,22 @@ impl fmt::Display for Explanation {
             all if all == self.anchors => String::new(),
             all => format!(" of {}, by balance.anchors_per_class", thousands(all)),
         };
-        line("anchors", format!("{}{of}", thousands(self.anchors)))?;
+        let (least, fewer) = match self.skips {
+            true => ("at most ", ": rows that cannot be used are left out when vectors are read"),
+            false => ("", ""),
+        };
+        line("anchors", format!("{least}{}{of}{fewer}", thousands(self.anchors)))?;
         line("index", format!("{}: {}", self.index.name(), self.reason))?;
-        let partitions = thousands(self.partitions as u64);
+        let (partitions, threads) = (thousands(self.partitions as u64), counted(self.threads as u64, "thread"));
         match &self.cluster {
-            None => line("partitions", format!("{partitions} on {} threads", self.threads))?,
+            None => line("partitions", format!("{partitions} on {threads}"))?,
             Some(ClusterLine { scheduler, answers }) => {
                 let now = if *answers { "it answers" } else { "it does not answer now" };
                 line(
                     "partitions",
                     format!("{partitions} on the executors of {scheduler} ({now}), on one thread each"),
                 )?;
-                line("", format!("all else here, on {} threads", self.threads))?;
+                line("", format!("all else here, on {threads}"))?;
             }
         }
         line("triplets", format!("at most {}", thousands(estimates.triplets_at_most)))?;
@@ -274,6 +297,11 @@ impl fmt::Display for Explanation {
         if let Some(scratch) = &self.scratch {
             line("scratch", format!("{scratch}: holds the output, too, until it is sent"))?;
         }
-        write!(f, "  {:<11} {} ({})", "output", visible(&self.output), self.destination)
+        let more = match &self.refused {
+            Some(refused) => format!(": {refused}"),
+            None if self.resumes => "; goes on from what an interrupted run left".to_owned(),
+            None => String::new(),
+        };
+        write!(f, "  {:<11} {} ({}{})", "output", visible(&self.output), self.destination, visible(more))
     }
 }

@@ -92,6 +92,12 @@ impl Scratch {
         }
     }
 
+    /// Whether an interrupted run left something to go on from.
+    pub fn is_left(plan: &Plan, key: &str) -> bool {
+        let (beside, away) = roots(plan);
+        [Some(beside), away].into_iter().flatten().any(|root| root.join(run_name(key)).exists())
+    }
+
     fn places(&self) -> impl Iterator<Item = &Place> {
         self.away.iter().chain([&self.beside])
     }
@@ -104,6 +110,11 @@ impl Scratch {
     /// The run before this one, where it was killed.
     pub fn left(&self) -> Option<&Holder> {
         self.beside.lock.left()
+    }
+
+    /// The files that name this run to others.
+    pub fn locks(&self) -> impl Iterator<Item = &Path> {
+        self.places().map(|place| place.lock.path())
     }
 
     /// Where the prepared store goes.
@@ -289,6 +300,7 @@ mod tests {
             let left = opened("aaaa", Leftovers::Own).partitions().join("x");
             let leave = || fs::write(&left, "1").unwrap();
             leave();
+            assert!(Scratch::is_left(&plan, "aaaa") && !Scratch::is_left(&plan, "bbbb"));
             for (key, leftovers, stays) in [
                 ("aaaa", Leftovers::Own, true),
                 ("bbbb", Leftovers::All, true),

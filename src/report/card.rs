@@ -6,24 +6,23 @@ use bytesize::ByteSize;
 
 use super::page::PAGE;
 use super::summary::{BandLine, RecallLine, Summary};
-use super::told::{duration, percent};
 use crate::mine::{Audit, Balanced, Band, Batched, Guard, Interval, NearestAccuracy, Spread, Unscored};
 use crate::store::{Excluded, ScoredPairs};
-use crate::words::{thousands, visible};
+use crate::words::{counted, duration, percent, thousands, visible};
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} → {}", visible(&self.name), visible(self.output.display()))?;
-        let (rows, anchors) = (thousands(self.rows), thousands(self.anchors));
-        line(f, "rows", format_args!("{rows} read, {anchors} anchors"))?;
+        let (rows, anchors) = (thousands(self.rows), counted(self.anchors, "anchor"));
+        line(f, "rows", format_args!("{rows} read, {anchors}"))?;
         if let Some(prepare) = &self.prepare {
             line(f, "prepare", prepare)?;
             if let Some(NearestAccuracy { queries, rows, apart, held_out, before, after }) = &prepare.nearest {
-                let (queries, rows) = (thousands(*queries), thousands(*rows));
+                let (of, rows) = (thousands(*queries), counted(*rows, "row"));
                 let sample = match (apart, held_out) {
-                    (true, _) => format!("{queries} queries in {rows} rows of the store"),
-                    (false, true) => format!("{queries} of {rows} rows, held out when it was learned once more"),
-                    (false, false) => format!("{queries} of {rows} rows, each left out"),
+                    (true, _) => format!("{} in {rows} of the store", counted(*queries, "query")),
+                    (false, true) => format!("{of} of {rows}, held out when it was learned once more"),
+                    (false, false) => format!("{of} of {rows}, each left out"),
                 };
                 line(f, "", format_args!("1-NN accuracy {before:.3} → {after:.3} ({sample})"))?;
             }
@@ -44,11 +43,11 @@ impl fmt::Display for Summary {
             line(f, "left out", format_args!("{} more, of pairs with too few", thousands(self.left_out)))?;
         }
         if let Some(rows) = self.rows_written.filter(|_| self.layout != "triplet") {
-            line(f, "written as", format_args!("{}: {} rows", self.layout, thousands(rows)))?;
+            line(f, "written as", format_args!("{}: {}", self.layout, counted(rows, "row")))?;
         }
         if self.escaped > 0 {
-            let escaped = thousands(self.escaped);
-            line(f, "escaped", format_args!("{escaped} cells that begin like a formula have an apostrophe in front"))?;
+            let cells = counted(self.escaped, "cell");
+            line(f, "escaped", format_args!("an apostrophe stands before {cells} that would begin like a formula"))?;
         }
         if let Some(text) = self.left_empty() {
             line(f, "left empty", text)?;
@@ -57,25 +56,24 @@ impl fmt::Display for Summary {
             line(f, "guards", guards_text(audit))?;
         }
         if let Some(ScoredPairs { pairs, scored }) = self.scores {
-            let (pairs, scored) = (thousands(pairs), thousands(scored));
             let rest = if scored == pairs { "" } else { "; the others admit nothing" };
-            line(f, "scores", format_args!("the positives of {scored} of {pairs} pairs have one{rest}"))?;
+            let (pairs, scored) = (counted(pairs, "pair"), thousands(scored));
+            line(f, "scores", format_args!("there is one for the positives of {scored} of {pairs}{rest}"))?;
         }
         if let Some(Excluded { pairs, gone }) = self.excluded {
-            let gone = if gone == 0 { String::new() } else { format!("; {} name rows that are gone", thousands(gone)) };
-            line(f, "excluded", format_args!("{} negatives of earlier outputs{gone}", thousands(pairs)))?;
+            let gone = if gone == 0 { String::new() } else { format!("; rows that are gone: {}", thousands(gone)) };
+            line(f, "excluded", format_args!("{} of earlier outputs{gone}", counted(pairs, "negative")))?;
         }
         if let Some(balanced) = &self.balance {
             balance(f, balanced, &self.layout)?;
         }
         if let Some(Batched { kind, batches, entries, remainder }) = &self.batches {
-            let [batches, entries, remainder] = [*batches, *entries, *remainder].map(thousands);
-            let what = if kind == "pk" { ("rows", "anchors") } else { ("triplets", "triplets") };
-            let (what, left) = what;
-            line(f, "batches", format_args!("{batches} of {entries} {what}; {remainder} {left} in none"))?;
+            let (what, left) = if kind == "pk" { ("row", "anchor") } else { ("triplet", "triplet") };
+            let (entries, left) = (counted(*entries, what), counted(*remainder, left));
+            line(f, "batches", format_args!("{} of {entries}; {left} in none", thousands(*batches)))?;
         }
         line(f, "unmined", self.unmined_text())?;
-        line(f, "suspects", format_args!("{} near-duplicates across classes", thousands(self.suspects)))?;
+        line(f, "suspects", format_args!("{} across classes", counted(self.suspects, "near-duplicate")))?;
         if let Some(alike) = &self.look_alikes {
             line(f, "look-alikes", alike)?;
         }
@@ -85,12 +83,9 @@ impl fmt::Display for Summary {
         }
         if let Some(RecallLine { target, sample, estimate, low, high, bands }) = &self.recall {
             let verdict = if estimate < target { "BELOW the target" } else { "target" };
-            let sample = thousands(*sample);
-            line(
-                f,
-                "recall",
-                format_args!("{estimate:.3} ({low:.3} … {high:.3}) of {sample} anchors, {verdict} {target}"),
-            )?;
+            let sample = counted(*sample, "anchor");
+            let estimated = format_args!("{estimate:.3} ({low:.3} … {high:.3}) of {sample}, {verdict} {target}");
+            line(f, "recall", estimated)?;
             let band = |(band, Interval { estimate, low, high }): (&Band, &Interval)| {
                 format!("{} {estimate:.3} ({low:.3} … {high:.3})", band.name())
             };
@@ -126,7 +121,7 @@ impl Summary {
         ];
         let mut causes = causes.iter().filter(|(count, _)| *count > 0);
         let (count, cause) = causes.next()?;
-        let first = format!("{} slots: {cause}", thousands(*count));
+        let first = format!("{}: {cause}", counted(*count, "slot"));
         Some(causes.fold(first, |text, (count, cause)| format!("{text}; {}: {cause}", thousands(*count))))
     }
 
@@ -145,7 +140,7 @@ fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced, layout: &str) -> fmt
     let Balanced { anchors_before, anchors_after, lines, left_out, added_pairs, refilled, emptied, cut } = *balanced;
     let spread = |Spread { classes, total, largest }: Spread| match largest {
         0 => "none".to_owned(),
-        _ => format!("{} of {} classes", percent(largest, total), thousands(classes)),
+        _ => format!("{} of {}", percent(largest, total), counted(classes, "class")),
     };
     let rows = if ["", "triplet"].contains(&layout) { "triplets" } else { "rows" };
     // Where pairs say what is a positive, there are no classes.
@@ -154,16 +149,16 @@ fn balance(f: &mut fmt::Formatter<'_>, balanced: &Balanced, layout: &str) -> fmt
         format!("largest class: anchors {before} before, {after} after; {rows} {lines}")
     });
     let causes = [
-        (left_out, "rows beyond anchors_per_class"),
-        (added_pairs, "pairs added by oversample_to"),
-        (refilled, "slots refilled"),
-        (emptied, "slots emptied by max_uses"),
-        (cut, if rows == "rows" { "rows cut" } else { "triplets cut" }),
+        (left_out, "row", "beyond anchors_per_class"),
+        (added_pairs, "pair", "added by oversample_to"),
+        (refilled, "slot", "refilled"),
+        (emptied, "slot", "emptied by max_uses"),
+        (cut, if rows == "rows" { "row" } else { "triplet" }, "cut"),
     ];
     let causes: Vec<String> = causes
         .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|&(count, what)| format!("{} {what}", thousands(count)))
+        .filter(|(count, ..)| *count > 0)
+        .map(|&(count, noun, what)| format!("{} {what}", counted(count, noun)))
         .collect();
     let causes = match causes.is_empty() {
         true if classes.is_some() => None,
@@ -186,7 +181,7 @@ fn share(part: u64, whole: u64) -> String {
 
 /// Of the candidates in the bands asked for, what each guard refuses and what is left.
 fn guards_text(audit: &Audit) -> String {
-    let share = |count: u64| format!("{:.1} %", 100.0 * count as f64 / audit.candidates.max(1) as f64);
+    let share = |count: u64| percent(count, audit.candidates);
     let untold = match audit.unscored {
         Some(Unscored { candidates, .. }) => format!(" ({} for want of a score)", share(candidates)),
         None => String::new(),
@@ -196,6 +191,6 @@ fn guards_text(audit: &Audit) -> String {
         format!("{} {}{why}", guard.name(), share(*count))
     });
     let refused: Vec<String> = refused.collect();
-    let (refused, kept, anchors) = (refused.join(", "), share(audit.kept), thousands(audit.anchors));
-    format!("of the candidates of {anchors} anchors refuse {refused}; {kept} kept")
+    let (refused, kept, anchors) = (refused.join(", "), share(audit.kept), counted(audit.anchors, "anchor"));
+    format!("of the candidates of {anchors} refuse {refused}; {kept} kept")
 }

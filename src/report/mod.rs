@@ -6,7 +6,6 @@ mod memory;
 mod page;
 mod progress;
 mod summary;
-mod told;
 
 pub use estimate::Estimates;
 pub use memory::Watermark;
@@ -15,4 +14,3 @@ pub use progress::{Progress, Silent, Stage, Unit};
 pub use summary::{
     BandLine, PrepareLine, REPORT, REPORT_BYTES, RecallLine, ReportError, StageTime, Summary, band_lines, parse, read,
 };
-pub use told::percent;

@@ -193,11 +193,11 @@ pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
     Band::ALL.into_iter().zip(tally.bands).map(line).collect()
 }
 
-/// Reads the figures of a finished output.
+/// Reads the figures of a finished output, which is where it lies now: it may have moved since it was mined.
 pub fn read(output: &Path) -> Result<Summary, ReportError> {
     let path = output.join(REPORT);
     match untrusted::read_inside(output, REPORT, REPORT_BYTES) {
-        Ok(text) => parse(&text, path),
+        Ok(text) => Ok(Summary { output: output.to_path_buf(), ..parse(&text, path)? }),
         Err(Refused::Absent) => Err(ReportError::Absent(output.to_path_buf())),
         Err(Refused::Io(source)) => Err(ReportError::Io { path, action: "read", source }),
         Err(found) => Err(ReportError::NotAReport { path, found }),

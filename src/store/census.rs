@@ -19,7 +19,7 @@ use super::prepare::PrepareError;
 use super::scan::{Scan, Stretch};
 use super::selection::Selection;
 use super::survey::{Survey, Surveys};
-use super::usable::{self, Labels};
+use super::usable::{self, Labels, LeftOut};
 use super::{Code, Params, Sources};
 
 /// What anchors and their positives there are. Rows that preparing will reject are counted with the rest.
@@ -165,7 +165,9 @@ pub async fn census(sources: impl Into<Sources<'_>>, surveys: &Surveys) -> Resul
         matched = Some(anchors);
     }
     census.sets = count.sets();
-    usable::check_labels(&sources, &Labels { rows: kept, labelled, distinct, held, matched })?;
+    // Whether rows can be used is not known yet.
+    let rejected = LeftOut::default();
+    usable::check_labels(&sources, Labels { rows: kept, labelled, distinct, held, matched, rejected })?;
     if let (Some(params), Some(survey)) = (sources.pairs, &surveys.pairs) {
         let pairs = count_links(survey, &unfit(&params.path)).await?;
         let asking = census.queries.as_ref().map_or(kept, |queries| queries.kept);

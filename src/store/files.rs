@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 use walkdir::WalkDir;
 
 use crate::disk::{self, untrusted};
+use crate::words::counted;
 
 /// One file, with the `key=value` folders on its way. A hive null is `None`.
 pub(super) struct Listed {
@@ -121,9 +122,8 @@ fn walk(folder: &Path) -> Result<Vec<PathBuf>, ListError> {
     if files.is_empty() {
         let example = others.iter().min().and_then(|path| path.file_name());
         let found = example.map_or_else(String::new, |name| {
-            let (others, them) =
-                if others.len() == 1 { ("1 other".into(), "it") } else { (format!("{} others", others.len()), "them") };
-            format!(", but {others}, as {}; write {them} as Parquet", name.display())
+            let (count, them) = (counted(others.len() as u64, "other"), if others.len() == 1 { "it" } else { "them" });
+            format!(", but {count}, as {}; write {them} as Parquet", name.display())
         });
         return Err(ListError::Empty { path: folder.to_owned(), found });
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::types::is_text;
+use crate::words::counted;
 
 /// Distinct labels that differ only by blanks at their ends or by how Unicode composes their letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +25,8 @@ pub struct LookAlikes {
 impl fmt::Display for LookAlikes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b] = self.example.each_ref().map(|label| label.escape_default());
-        write!(f, "{} labels differ from another only by blanks or Unicode form, as \"{a}\" and \"{b}\"", self.labels)
+        let (labels, differ) = (counted(self.labels, "label"), if self.labels == 1 { "differs" } else { "differ" });
+        write!(f, "{labels} {differ} from another only by blanks or Unicode form, as \"{a}\" and \"{b}\"")
     }
 }
 

@@ -84,7 +84,7 @@ pub use selection::SelectionError;
 pub use session::{Means, session};
 pub use spill::Spill;
 pub use survey::{DimensionsDiffer, InputFile, Survey, SurveyError, Surveys, identify, survey};
-pub use usable::Useless;
+pub use usable::{LeftOut, Useless};
 pub use vet::Unsound;
 
 use std::fs::File;

@@ -270,7 +270,9 @@ impl<'a> Preparation<'a> {
             None => (side, None, labels.as_ref().map_or(0, LabelCoder::labels)),
         };
         let matched = queries.is_some().then_some(matched);
-        usable::check_labels(&sources, &Labels { rows: store.rows, labelled, distinct, held, matched })?;
+        let rejected =
+            Rejects::left_out([Some(&store), queries.as_ref()].into_iter().flatten().map(|side| &side.rejects));
+        usable::check_labels(&sources, Labels { rows: store.rows, labelled, distinct, held, matched, rejected })?;
         let count = |section| links.iter().find(|(of, ..)| *of == section).map(|(_, count, _)| *count);
         let unfit = |source| PrepareError::Column { path: store.params.path.clone(), source };
         let classes = labels.as_ref().map_or(0, LabelCoder::classes);

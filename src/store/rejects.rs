@@ -15,8 +15,9 @@ use arrow::util::display::array_value_to_string;
 
 use super::flaw::Flaw;
 use super::scan::Stretch;
+use super::usable::LeftOut;
 use super::{BadRows, Section};
-use crate::words::visible;
+use crate::words::{counted, thousands, visible};
 
 /// The first rows that cannot be used, and how many there are.
 #[derive(Debug)]
@@ -58,7 +59,8 @@ impl fmt::Display for BadRow {
 impl fmt::Display for BadRowsFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds: Vec<String> = self.kinds.iter().map(|(kind, count)| format!("{kind}: {count}")).collect();
-        write!(f, "{} of {} rows cannot be used ({}), rows counted from 0", self.bad, self.rows, kinds.join(", "))?;
+        let (rows, kinds) = (counted(self.rows, "row"), kinds.join(", "));
+        write!(f, "{} of {rows} cannot be used ({kinds}), rows counted from 0", thousands(self.bad))?;
         for row in &self.first {
             write!(f, "\n  {row}")?;
         }
@@ -146,6 +148,13 @@ impl Rejects {
             self.ids.push(ids);
         }
         Ok(())
+    }
+
+    /// By kind of flaw, of several tables together.
+    pub fn left_out<'r>(tables: impl Iterator<Item = &'r Self>) -> LeftOut {
+        let mut all = LeftOut::default();
+        tables.flat_map(|table| &table.kinds).for_each(|(kind, count)| *all.0.entry(kind).or_default() += count);
+        all
     }
 
     pub fn len(&self) -> u64 {

@@ -1,49 +1,76 @@
 //! Whether tables can give triplets at all: counts that preparing and the census both know.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::{Params, Sources};
+use crate::words::{counted, thousands};
 
 /// Why no triplet can come of the tables.
 #[derive(Debug, thiserror::Error)]
 pub enum Useless {
-    #[error("{}: no row is left of {read}: {}", .path.display(), left_out(*read, *kept, *rejected))]
+    #[error("{}: no row is left of {}: {}", .path.display(), thousands(*.read), left_out(*read, *kept, *rejected))]
     NothingLeft { path: PathBuf, read: u64, kept: u64, rejected: u64 },
-    #[error("{}: label = {label:?} is null in all {rows} rows; without labels there are no classes", .path.display())]
-    NoLabels { path: PathBuf, label: String, rows: u64 },
+    #[error("{}: label = {label:?} is null in {}{rejected}; without labels there are no classes", .path.display(), all(*.rows))]
+    NoLabels { path: PathBuf, label: String, rows: u64, rejected: LeftOut },
     #[error(
-        "{}: label = {label:?} gives {rows} rows {classes} classes, one row each; a positive is a second row of the same \
-         class, so choose a label whose values repeat",
-        .path.display()
+        "{}: label = {label:?} gives {} {}, one row each{rejected}; a positive is a second row of the same class, so choose \
+         a label whose values repeat",
+        .path.display(), counted(*.rows, "row"), counted(*.rows, "class")
     )]
-    NoPairs { path: PathBuf, label: String, classes: usize, rows: u64 },
+    NoPairs { path: PathBuf, label: String, rows: u64, rejected: LeftOut },
     #[error(
-        "{}: label = {label:?} gives all {rows} rows the same class; a negative is a row of another class, so choose a label that \
+        "{}: label = {label:?} gives {} the same class{rejected}; a negative is a row of another class, so choose a label that \
          tells them apart",
-        .path.display()
+        .path.display(), all(*.rows)
     )]
-    OneClass { path: PathBuf, label: String, rows: u64 },
+    OneClass { path: PathBuf, label: String, rows: u64, rejected: LeftOut },
     #[error(
-        "{}: label = {label:?} gives {rows} rows {labels} labels, no two rows the same; a positive is a row that shares a \
-         label, so choose lists whose values repeat",
-        .path.display()
+        "{}: label = {label:?} gives {} {}, no two rows the same{rejected}; a positive is a row that shares a label, so \
+         choose lists whose values repeat",
+        .path.display(), counted(*.rows, "row"), counted(*.labels, "label")
     )]
-    NoSharedLabel { path: PathBuf, label: String, labels: usize, rows: u64 },
+    NoSharedLabel { path: PathBuf, label: String, labels: u64, rows: u64, rejected: LeftOut },
     #[error(
-        "{}: label = {label:?}: no query has a label that a row of the store, {}, has; a positive is a row of the store with \
-         the query's label",
+        "{}: label = {label:?}: no query has a label that a row of the store, {}, has{rejected}; a positive is a row of the store \
+         with the query's label",
         .path.display(), .store.display()
     )]
-    NoCommonLabel { path: PathBuf, label: String, store: PathBuf },
-    #[error("{}: none of {rows} rows names a row both as {} and as {}", .path.display(), .roles[0], .roles[1])]
+    NoCommonLabel { path: PathBuf, label: String, store: PathBuf, rejected: LeftOut },
+    #[error("{}: none of {} names a row both as {} and as {}", .path.display(), counted(*.rows, "row"), .roles[0], .roles[1])]
     NoLinks { path: PathBuf, roles: [&'static str; 2], rows: u64 },
+}
+
+/// `all 7 rows`, `the only row`.
+fn all(rows: u64) -> String {
+    if rows == 1 { "the only row".to_owned() } else { format!("all {}", counted(rows, "row")) }
+}
+
+/// Rows that are left out before labels are looked at, by kind of flaw; nothing in words where there are none.
+#[derive(Debug, Clone, Default)]
+pub struct LeftOut(pub BTreeMap<&'static str, u64>);
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let kinds: Vec<String> = self.0.iter().map(|(kind, count)| format!("{kind}: {}", thousands(*count))).collect();
+        match kinds.is_empty() {
+            true => Ok(()),
+            false => {
+                let rows = counted(self.0.values().sum(), "row");
+                write!(f, ", when {rows} that cannot be used ({}) are left out", kinds.join(", "))
+            }
+        }
+    }
 }
 
 fn left_out(read: u64, kept: u64, rejected: u64) -> String {
     match (read - kept, rejected) {
-        (0, rejected) => format!("{rejected} cannot be used"),
-        (dropped, 0) => format!("`where` drops {dropped}"),
-        (dropped, rejected) => format!("`where` drops {dropped}, and {rejected} cannot be used"),
+        (0, rejected) => format!("{} cannot be used", thousands(rejected)),
+        (dropped, 0) => format!("`where` drops {}", thousands(dropped)),
+        (dropped, rejected) => {
+            format!("`where` drops {}, and {} cannot be used", thousands(dropped), thousands(rejected))
+        }
     }
 }
 
@@ -65,28 +92,33 @@ pub(super) struct Labels {
     pub held: u64,
     /// With queries: those whose label is one of these.
     pub matched: Option<u64>,
+    /// Of all tables, rows that are left out.
+    pub rejected: LeftOut,
 }
 
 /// Whether labels make any pair, where they are to.
-pub(super) fn check_labels(sources: &Sources, labels: &Labels) -> Result<(), Useless> {
-    let &Labels { rows, labelled, distinct, held, matched } = labels;
+pub(super) fn check_labels(sources: &Sources, labels: Labels) -> Result<(), Useless> {
+    let Labels { rows, labelled, distinct, held, matched, rejected } = labels;
+    let distinct = distinct as u64;
     let Some(label) = sources.store.label.clone() else { return Ok(()) };
     let path = sources.store.path.clone();
     if labelled == 0 {
-        return Err(Useless::NoLabels { path, label, rows });
+        return Err(Useless::NoLabels { path, label, rows, rejected });
     }
     match (matched, sources.queries) {
         (Some(0), Some(queries)) => {
             let label = queries.label.clone().unwrap_or_default();
-            Err(Useless::NoCommonLabel { path: queries.path.clone(), label, store: path })
+            Err(Useless::NoCommonLabel { path: queries.path.clone(), label, store: path, rejected })
         }
-        (None, _) if distinct == 1 && labelled == rows && rows > 1 => Err(Useless::OneClass { path, label, rows }),
+        (None, _) if distinct == 1 && labelled == rows && rows > 1 => {
+            Err(Useless::OneClass { path, label, rows, rejected })
+        }
         // As many labels as rows have: one row each.
-        (None, _) if distinct as u64 == held && held == labelled => {
-            Err(Useless::NoPairs { path, label, classes: distinct, rows: labelled })
+        (None, _) if distinct == held && held == labelled => {
+            Err(Useless::NoPairs { path, label, rows: labelled, rejected })
         }
-        (None, _) if distinct as u64 == held => {
-            Err(Useless::NoSharedLabel { path, label, labels: distinct, rows: labelled })
+        (None, _) if distinct == held => {
+            Err(Useless::NoSharedLabel { path, label, labels: distinct, rows: labelled, rejected })
         }
         _ => Ok(()),
     }

@@ -43,8 +43,15 @@ fn another_pipeline_never_replaces_an_output_unasked() {
     room.miner(&["run", "p.toml", "--quiet"]).exits(0);
     let before = tree(&room.path("out"));
     let changed = ["run", "p.toml", "--quiet", "--set", "mine.margin=0.3"];
-    let refused = room.miner(&changed).exits(1);
+    let refused = room.miner(&changed).exits(2);
     assert!(refused.stderr.contains("--overwrite"), "{}", refused.stderr);
+    let plan = ["plan", "p.toml", "--set", "mine.margin=0.3"];
+    let told = room.miner(&plan).exits(0).stdout;
+    let expected = "out (a run will refuse: an output with 3,588 triplets, which another pipeline, input or version wrote; to replace \
+        it, give --overwrite or output.overwrite = true)\n";
+    assert!(told.ends_with(expected) && told.contains("  triplets "), "{told}");
+    let json: Value = serde_json::from_str(&room.miner(&[&plan[..], &["--json"]].concat()).exits(0).stdout).unwrap();
+    assert!(json["refused"].as_str().unwrap().starts_with("an output with"), "{json}");
     assert_eq!(tree(&room.path("out")), before);
     room.miner(&[&changed[..], &["--overwrite"]].concat()).exits(0);
     assert_ne!(tree(&room.path("out")), before);
@@ -55,7 +62,7 @@ fn another_pipeline_never_replaces_an_output_unasked() {
 fn a_folder_that_is_no_output_is_never_touched() {
     let room = room();
     room.write("out/thesis.tex", "years of work");
-    let refused = room.miner(&["run", "p.toml", "--quiet", "--overwrite"]).exits(1);
+    let refused = room.miner(&["run", "p.toml", "--quiet", "--overwrite"]).exits(2);
     assert!(refused.stderr.contains("thesis.tex"), "{}", refused.stderr);
     assert_eq!(fs::read_to_string(room.path("out/thesis.tex")).unwrap(), "years of work");
 }
@@ -124,7 +131,12 @@ fn an_error_shows_the_line_with_a_caret() {
 fn refused_data_has_status_3_and_leaves_nothing() {
     let room = room();
     let refused = room.miner(&["run", "p.toml", "--set", "store.where=1 > 2"]).exits(3);
-    assert!(refused.stderr.contains("digits.parquet: no row is left of 1797"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("digits.parquet: no row is left of 1,797"), "{}", refused.stderr);
+    let repeated = "store={ path = 'PATH', id = 'label', embedding = 'embedding', label = 'label', bad_rows = 'skip' }";
+    let repeated = repeated.replace("PATH", &sample("digits.parquet"));
+    let refused = room.miner(&["run", "p.toml", "--quiet", "--set", &repeated]).exits(3).stderr;
+    let why = "gives 10 rows 10 classes, one row each, when 1,787 rows that cannot be used (repeated id: 1,787) are left out; a positive";
+    assert!(refused.contains(why), "{refused}");
     assert!(!room.path("out").exists());
 }
 
@@ -199,7 +211,9 @@ fn plan_tells_and_writes_nothing() {
         assert!(told.stdout.contains(word), "`{word}` is not in\n{}", told.stdout);
     }
     let json: Value = serde_json::from_str(&room.miner(&["plan", "p.toml", "--json"]).exits(0).stdout).unwrap();
-    assert_eq!(json["index"], "exact");
+    assert_eq!((&json["index"], &json["skips"]), (&"exact".into(), &false.into()));
+    let told = room.miner(&["plan", "p.toml", "--set", "store.bad_rows=skip"]).exits(0).stdout;
+    assert!(told.contains("anchors     at most 1,797: rows that cannot be used are left out"), "{told}");
     assert_eq!(names(), 1, "only the pipeline is there");
 }
 
@@ -209,10 +223,10 @@ fn inspect_suggests_a_pipeline_that_runs() {
         let room = Room::new();
         let told = room.miner(&["inspect", &sample(store)]).exits(0);
         assert!(told.stdout.contains("embedding") && told.stdout.contains("label"), "{}", told.stdout);
-        room.miner(&["inspect", &sample(store), "--write", "mine/suggested.toml"]).exits(1);
+        room.miner(&["inspect", &sample(store), "--write", "mine/suggested.toml"]).exits(2);
         room.miner(&["inspect", &sample(store), "--write", "suggested.toml"]).exits(0);
         let written = fs::read_to_string(room.path("suggested.toml")).unwrap();
-        let refused = room.miner(&["inspect", &sample(store), "--write", "suggested.toml"]).exits(1);
+        let refused = room.miner(&["inspect", &sample(store), "--write", "suggested.toml"]).exits(2);
         assert!(refused.stderr.contains("suggested.toml"), "{}", refused.stderr);
         assert_eq!(fs::read_to_string(room.path("suggested.toml")).unwrap(), written);
         let ran = room.miner(&["run", "suggested.toml", "--quiet", "--json"]).exits(0);
@@ -296,9 +310,9 @@ fn a_begun_pipeline_says_why() {
     let begun = fs::read_to_string(room.path("x/mine.toml")).unwrap();
     for why in [
         "Begun by `miner inspect` for 60 rows of 4 dimensions",
-        "1 rows have no label",
+        "Without a label: 1 row.",
         "unlabelled = \"ignore\"",
-        "equal an earlier one",
+        "The same as an earlier one: 1 vector.",
         "duplicate_distance = 0.0001",
         "Here exact",
         "find a semi-hard negative: ",
@@ -319,7 +333,7 @@ fn without_a_label_inspect_says_what_is_missing() {
     let room = Room::new();
     let rows = Rows { vectors: vec![vec![1.0, 0.0]; 4], labels: vec![Some("one".into()); 4], teams: vec![None; 4] };
     rows.write(&room.path("store.parquet"));
-    let told = room.miner(&["inspect", "store.parquet", "--write", "mine.toml"]).exits(1).stderr;
+    let told = room.miner(&["inspect", "store.parquet", "--write", "mine.toml"]).exits(3).stderr;
     for words in ["`label` has the same value in every row", "`team` is null in every row", "[pairs]"] {
         assert!(told.contains(words), "no `{words}` in\n{told}");
     }
@@ -347,8 +361,12 @@ fn manual_pages_tell_of_every_command() {
     room.miner(&["man", "pages"]).exits(0);
     for name in ["miner", "miner-run", "miner-plan", "miner-inspect", "miner-verify", "miner-report", "miner-man"] {
         let page = fs::read_to_string(room.path(&format!("pages/{name}.1"))).unwrap();
-        assert!(page.contains("Example"), "{name}");
+        let (_, examples) = page.split_once("\n.SH EXAMPLE").unwrap_or_else(|| panic!("{name}: {page}"));
+        // In lines of their own: none is filled.
+        assert!(examples.contains("\n.nf\nminer "), "{name}: {page}");
     }
+    assert!(!page.contains("miner\\-help") && page.contains("\n.SH \"EXIT STATUS\"\n"), "{page}");
+    assert!(!room.path("pages/miner-help.1").exists());
     let help = room.miner(&["help", "run"]).exits(0).stdout;
     assert_eq!(help, room.miner(&["run", "--help"]).exits(0).stdout);
 }
@@ -360,7 +378,7 @@ fn report_repeats_what_the_run_told() {
     assert_eq!(room.miner(&["report", "out"]).exits(0).stdout, told);
     let json: Value = serde_json::from_str(&room.miner(&["report", "out", "--json"]).exits(0).stdout).unwrap();
     assert_eq!(json["rows"], 1_797);
-    room.miner(&["report", "nowhere"]).exits(1);
+    room.miner(&["report", "nowhere"]).exits(3);
 }
 
 #[test]
@@ -378,7 +396,7 @@ fn verify_reads_a_moved_output_and_a_moved_store() {
     let lost = room.miner(&["verify", "out", "--store", "nowhere.parquet"]).exits(3);
     assert!(!lost.stderr.contains("--store"), "{}", lost.stderr);
     room.miner(&["verify", "out", "--store", "moved.parquet"]).exits(0);
-    room.miner(&["verify", "nowhere"]).exits(1);
+    room.miner(&["verify", "nowhere"]).exits(3);
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn a_newer_output_is_refused_with_the_cure_and_not_replaced_unasked() {
     for part in ["manifest.json: version 2 of the format, written by miner 9.1.0", "use miner 9.1.0 or a newer one"] {
         assert!(refused.contains(part), "{refused}");
     }
-    let occupied = miner(&room, &["run", "--quiet", out.with_extension("toml").to_str().unwrap()]).exits(1).stderr;
+    let occupied = miner(&room, &["run", "--quiet", out.with_extension("toml").to_str().unwrap()]).exits(2).stderr;
     assert!(occupied.contains("an output that a newer miner wrote (9.1.0)"), "{occupied}");
     assert_eq!(fs::read_to_string(out.join("manifest.json")).unwrap(), newer);
 }

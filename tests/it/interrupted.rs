@@ -59,6 +59,8 @@ fn a_killed_or_interrupted_run_is_continued_to_the_same_bytes() {
     killed.kill().unwrap();
     assert!(!killed.wait().unwrap().success(), "the store is too small: the run ended before it could be killed");
     assert!(!room.path("out").exists(), "what is not finished is not there");
+    let told = room.miner(&["plan", "p.toml"]).exits(0).stdout;
+    assert!(told.ends_with("out (new; goes on from what an interrupted run left)\n"), "{told}");
     let before = committed(&room.path(".out.miner"));
     assert!(before > 0, "what was finished is kept");
 
@@ -197,6 +199,8 @@ fn a_run_stops_soon_in_every_stage() {
         // A second of grace, and what a busy machine adds.
         assert!(took < Duration::from_secs(3), "{stage}: {took:?}\n{asked}");
         assert!(!room.path("out").exists(), "{stage}: what is not finished is not there");
+        let lock = fs::read_to_string(room.path(".out.miner/lock")).unwrap_or_default();
+        assert_eq!(lock, "", "{stage}: a run that was asked to end ends by itself");
         if stage == "prepare" {
             interrupt(&room, &["plan", "p.toml", "--calibrate"], "");
             let left = fs::read_dir(room.path("temporary")).unwrap().count();

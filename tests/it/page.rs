@@ -196,7 +196,7 @@ fn it_is_made_again_to_the_byte_and_figures_do_not_depend_on_threads() {
     assert_eq!(told.trim(), "out/report.html");
     assert!(fs::read(&path).unwrap() == page);
     room.miner(&["report", "out", "--html", "--json"]).exits(2);
-    room.miner(&["report", "nowhere", "--html"]).exits(1);
+    room.miner(&["report", "nowhere", "--html"]).exits(3);
     room.miner(&["run", "--quiet", "p.toml", "--threads", "2", "--set", "output.path=two"]).exits(0);
     assert_eq!(report(&room.path("two"))["figures"], figures);
     let shuffled = ["--set", "output.path=three", "--set", "output.order=random"];

@@ -170,7 +170,7 @@ fn another_value_is_another_run() {
     let graph = || fs::read_to_string(room.path(".out.miner/graphs/shard-00000.json")).unwrap();
     let (blue, graph_of_blue) = (manifest(&room.path("out")), graph());
     assert!(run("blue", &[]).exits(0).stdout.contains("nothing was done"));
-    assert!(run("green", &[]).exits(1).stderr.contains("--overwrite"));
+    assert!(run("green", &[]).exits(2).stderr.contains("--overwrite"));
     run("green", &["--overwrite"]).exits(0);
     let green = manifest(&room.path("out"));
     assert_eq!(blue["pipeline"], green["pipeline"]);

@@ -172,7 +172,7 @@ fn what_stands_in_the_way_is_told_and_stays() {
     let room = Room::new();
     small(&room, "p.toml", "output.path = 'out'\n");
     room.write("out", "mine");
-    let told = room.miner(&["run", "p.toml", "--quiet", "--overwrite"]).exits(1).stderr;
+    let told = room.miner(&["run", "p.toml", "--quiet", "--overwrite"]).exits(2).stderr;
     assert!(told.contains("output.path") && told.contains("a file; expected a folder"), "{told}");
     assert_eq!(fs::read_to_string(room.path("out")).unwrap(), "mine");
     let told = room.miner(&["run", "p.toml", "--quiet", "--set", "output.path=out/below"]).exits(1).stderr;

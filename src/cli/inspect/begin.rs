@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use triplet_miner::config;
 use triplet_miner::mine::{AtMargin, Band, Calibration};
 use triplet_miner::pipeline::{self, Control, Explanation, Interrupted};
-use triplet_miner::report::{Silent, percent};
+use triplet_miner::report::Silent;
 use triplet_miner::search::Index;
 use triplet_miner::store::{ColumnFacts, EmbeddingFacts, Inspection, ValueFacts, can_be_label};
-use triplet_miner::words::{thousands, visible};
+use triplet_miner::words::{counted, percent_of, thousands, visible};
 
 use super::Beside;
 use super::page::{Page, folder_of, quoted, relative};
@@ -29,7 +29,7 @@ pub(super) fn pipeline(
     array: Option<&Beside>,
 ) -> anyhow::Result<()> {
     if file.exists() {
-        bail!("{}: is there already; give another name, or remove it", file.display());
+        return Err(status::wrong(format!("{}: is there already; give another name, or remove it", file.display())));
     }
     let suggestion = Suggestion::new(file, store, inspection, array)?;
     let trial = suggestion.trial(file)?;
@@ -81,11 +81,13 @@ impl<'a> Suggestion<'a> {
         let (place, vectors) = match (array, column) {
             (Some(Beside { path, facts }), _) => (("vectors", quoted(&relative(path, file)?)), &facts.vectors),
             (None, Some((column, vectors))) => (("embedding", quoted(&column.name)), vectors),
-            (None, None) => bail!(
-                "{}: no column holds vectors (lists of f16, f32 or f64), so there is nothing to mine; where an array holds them, name \
-                 it with --vectors",
-                store.display()
-            ),
+            (None, None) => {
+                return Err(status::refused(format!(
+                    "{}: no column holds vectors (lists of f16, f32 or f64), so there is nothing to mine; where an array holds \
+                     them, name it with --vectors",
+                    store.display()
+                )));
+            }
         };
         let Some(label) = guess.label.as_ref().and_then(facts) else { return Err(no_label(store, inspection)) };
         let stem = file.file_stem().unwrap_or_default();
@@ -110,7 +112,8 @@ impl<'a> Suggestion<'a> {
         let small = self.inspection.rows.saturating_mul(self.dims() * size_of::<f32>() as u64) <= CALIBRATED_BYTES;
         let tried = pipeline::explain(&plan, &control).and_then(|explanation| {
             let calibration = small.then(|| pipeline::calibrate(&plan, &control)).transpose()?;
-            Ok(Trial { explanation: Some(explanation), calibration, refused: None })
+            let refused = explanation.refused.as_ref().map(|why| format!("{}: {why}", explanation.output));
+            Ok(Trial { explanation: Some(explanation), calibration, refused })
         });
         match tried {
             Err(error) if error.is::<Interrupted>() => Err(error),
@@ -139,8 +142,8 @@ impl<'a> Suggestion<'a> {
     }
 
     fn head(&self, page: &mut Page, file: &Path, trial: &Trial) {
-        let (rows, dims, name) = (thousands(self.inspection.rows), self.dims(), visible(file.display()));
-        page.why(&format!("Begun by `miner inspect` for {rows} rows of {dims} dimensions."));
+        let (rows, name) = (counted(self.inspection.rows, "row"), visible(file.display()));
+        page.why(&format!("Begun by `miner inspect` for {rows} of {}.", counted(self.dims(), "dimension")));
         match &trial.refused {
             None => page.why("It runs as it is. Lines like `# key = value` are offers: take the # away."),
             Some(refused) => page.why(&format!("A run would refuse it as it is: {refused}")),
@@ -160,7 +163,8 @@ impl<'a> Suggestion<'a> {
             None => page.why("No column is unique and without nulls, so there is no id: rows go by their number."),
         }
         let [least, median, largest] = self.vectors.norms.unwrap_or_default();
-        page.why(&format!("{} dimensions; lengths from {least:.3} to {largest:.3}, median {median:.3}.", self.dims()));
+        let dims = counted(self.dims(), "dimension");
+        page.why(&format!("{dims}; lengths from {least:.3} to {largest:.3}, median {median:.3}."));
         let (key, place) = &self.place;
         let holds_vectors = |column: &&ColumnFacts| column.embedding.is_some();
         let columns = self.inspection.columns.iter().filter(holds_vectors).map(|column| column.name.as_str());
@@ -171,9 +175,9 @@ impl<'a> Suggestion<'a> {
         page.others("It could also be", &guess.other_labels.iter().map(String::as_str).collect::<Vec<_>>());
         page.key("label", &quoted(&self.label.name));
         if self.label.nulls > 0 {
-            let nulls = thousands(self.label.nulls);
+            let nulls = counted(self.label.nulls, "row");
             page.why(&format!(
-                "{nulls} rows have no label. \"negative\" lets them be negatives; each may secretly be a positive."
+                "Without a label: {nulls}. \"negative\" lets such rows be negatives; each may secretly be a positive."
             ));
             page.key("unlabelled", "\"ignore\"");
         }
@@ -194,10 +198,10 @@ impl<'a> Suggestion<'a> {
         let bad = self.vectors.zero + self.vectors.unusable.values().sum::<u64>();
         if bad > 0 {
             page.why(&format!(
-                "{} of {} vectors cannot be used (null, ragged, NaN, or of length 0); skipped rows are listed in unmined.parquet, \
+                "Cannot be used: {} of {} (null, ragged, NaN, or of length 0); skipped rows are listed in unmined.parquet, \
                  and \"error\" refuses the store.",
                 thousands(bad),
-                thousands(*rows)
+                counted(*rows, "vector")
             ));
             page.key("bad_rows", "\"skip\"");
         }
@@ -210,16 +214,17 @@ impl<'a> Suggestion<'a> {
     /// What the values of the label are as classes.
     fn classes(&self) -> String {
         let Some(ValueFacts::Counted { distinct, single, largest }) = self.label.values else { return String::new() };
-        let [classes, single, largest] = [distinct, single, largest].map(thousands);
+        let (single, largest) = (thousands(single), counted(largest, "row"));
         let small = match single.as_str() {
             "0" => "none has one row alone".to_owned(),
             single => format!("{single} of one row alone, which can be a negative and no anchor"),
         };
         match self.label.several {
-            None => format!("{classes} classes, the largest of {largest} rows; {small}."),
+            None => format!("{}, the largest of {largest}; {small}.", counted(distinct, "class")),
             Some(several) => format!(
-                "{classes} labels, several labels a row ({several:.1} on average): sharing one makes a positive, a negative shares \
-                 none. The most frequent has {largest} rows; {small}."
+                "{}, several labels a row ({several:.1} on average): sharing one makes a positive, a negative shares \
+                 none. The most frequent has {largest}; {small}.",
+                counted(distinct, "label")
             ),
         }
     }
@@ -270,9 +275,9 @@ impl<'a> Suggestion<'a> {
             ),
             _ => {
                 page.why(&format!(
-                    "{} vectors equal an earlier one. A copy under another label is a wrong label, and no negative: it is listed in \
+                    "The same as an earlier one: {}. A copy under another label is a wrong label, and no negative: it is listed in \
                      suspects.parquet.",
-                    thousands(repeated)
+                    counted(repeated, "vector")
                 ));
                 page.key("duplicate_distance", COPIES);
             }
@@ -290,8 +295,8 @@ impl<'a> Suggestion<'a> {
         if largest >= BIG * average {
             page.section("[balance]");
             page.why(&format!(
-                "A class has {} rows on average, and the largest {}.",
-                thousands(average),
+                "A class has {} on average, and the largest {}.",
+                counted(average, "row"),
                 thousands(largest)
             ));
             page.offer("anchors_per_class", &average.to_string(), "draws so many of each class");
@@ -312,11 +317,11 @@ fn margin(calibration: Option<&Calibration>) -> (f64, String) {
     };
     let fullest = margins.iter().max_by(|a, b| filled(a).total_cmp(&filled(b)));
     let chosen = margins.iter().find(|at| filled(at) >= FILLED).or(fullest).map_or(MARGIN, |at| at.margin);
-    let share = |at: &AtMargin| percent((filled(at) * 1000.0) as u64, 1_000);
-    let shares: Vec<String> = margins.iter().map(|at| format!("{} at {}", share(at), short(at.margin))).collect();
-    let anchors = thousands(*anchors as u64);
+    let told = |at: &AtMargin| format!("{} at {}", percent_of(filled(at)), short(at.margin));
+    let shares: Vec<String> = margins.iter().map(told).collect();
+    let anchors = counted(*anchors as u64, "anchor");
     let why = format!(
-        "Of the pairs of {anchors} anchors so many find a semi-hard negative: {}. A wider margin fills more, with easier ones.",
+        "Of the pairs of {anchors} so many find a semi-hard negative: {}. A wider margin fills more, with easier ones.",
         shares.join(", ")
     );
     (chosen, why)
@@ -341,5 +346,5 @@ fn no_label(store: &Path, inspection: &Inspection) -> anyhow::Error {
     }
     text += "; expected strings, integers or booleans that repeat, or lists of them: add such a column, write a pipeline whose \
              store.label is an SQL expression, as in split_part(path, '/', 1), or one with [pairs] of ids";
-    anyhow::anyhow!(text)
+    status::refused(text)
 }

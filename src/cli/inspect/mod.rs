@@ -5,15 +5,15 @@ mod page;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytesize::ByteSize;
 use clap::ValueHint;
 use comfy_table::Table;
 use triplet_miner::store::{self, ArrayFacts, ColumnFacts, EmbeddingFacts, Guess, Inspection, ValueFacts};
-use triplet_miner::words::{thousands, visible};
+use triplet_miner::words::{counted, thousands, visible};
 
 use super::output::{self, table};
-use super::status::Status;
+use super::status::{self, Status};
 
 /// Look at a store: columns, dimensions, labels, what is bad; suggest a pipeline
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,8 @@ fn look(args: &Args) -> anyhow::Result<String> {
     let path = absolute(&args.path)?;
     if store::names_array(&path) {
         if args.write.is_some() || args.vectors.is_some() {
-            bail!("{}: an array has no labels; name the table first, and this as --vectors", args.path.display());
+            let message = "an array has no labels; name the table first, and this as --vectors";
+            return Err(status::wrong(format!("{}: {message}", args.path.display())));
         }
         let array = Beside { facts: store::inspect_arrays(&path)?, path };
         return Ok(array.describe() + &array.in_a_pipeline());
@@ -74,8 +75,9 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 
 fn describe(path: &Path, inspection: &Inspection) -> String {
     let Inspection { files, bytes, rows, columns, uneven, guess } = inspection;
-    let files = if *files == 1 { String::new() } else { format!(" in {files} files") };
-    let mut text = format!("{}: {rows} rows{files}, {}\n", visible(path.display()), ByteSize(*bytes));
+    let files = if *files == 1 { String::new() } else { format!(" in {}", counted(*files as u64, "file")) };
+    let rows = counted(*rows, "row");
+    let mut text = format!("{}: {rows}{files}, {}\n", visible(path.display()), ByteSize(*bytes));
 
     let mut all = table(&["column", "type", "nulls", "distinct", "serves as"]);
     for column in columns {
@@ -155,15 +157,16 @@ impl Beside {
         let path = absolute(path)?;
         let facts = store::inspect_arrays(&path)?;
         if facts.rows != table.rows {
-            let [vectors, rows] = [facts.rows, table.rows].map(thousands);
-            bail!("{}: {vectors} vectors, but the table has {rows} rows; expected one for each", path.display());
+            let (vectors, rows) = (counted(facts.rows, "vector"), counted(table.rows, "row"));
+            let message = format!("{vectors}, but the table has {rows}; expected one for each");
+            return Err(status::refused(format!("{}: {message}", path.display())));
         }
         Ok(Self { path, facts })
     }
 
     fn describe(&self) -> String {
         let ArrayFacts { files, bytes, rows, dims, scalar, vectors } = &self.facts;
-        let files = if *files == 1 { String::new() } else { format!(" in {files} files") };
+        let files = if *files == 1 { String::new() } else { format!(" in {}", counted(*files as u64, "file")) };
         let (shown, rows) = (visible(self.path.display()), thousands(*rows));
         let mut text = format!("{shown}: {rows} × {dims} {}{files}, {}\n", scalar.name(), ByteSize(*bytes));
         let mut told = table(&VECTORS);
@@ -173,9 +176,9 @@ impl Beside {
     }
 
     fn in_a_pipeline(&self) -> String {
-        let (name, rows) = (page::quoted(&self.path.to_string_lossy()), thousands(self.facts.rows));
+        let (name, rows) = (page::quoted(&self.path.to_string_lossy()), counted(self.facts.rows, "row"));
         format!(
-            "\nIn a pipeline, beside a table of {rows} rows in the same order:\n\n[store]\npath = \"table.parquet\"\nvectors = {name}\n"
+            "\nIn a pipeline, beside a table of {rows} in the same order:\n\n[store]\npath = \"table.parquet\"\nvectors = {name}\n"
         )
     }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Context;
 use triplet_miner::words::{is_hidden, visible};
+
+use crate::cli::status;
 
 /// A pipeline file while it is written. What comes from the store is made visible, so that comments stay comments.
 #[derive(Default)]
@@ -72,7 +73,7 @@ pub(super) fn folder_of(file: &Path) -> anyhow::Result<PathBuf> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    folder.canonicalize().with_context(|| format!("{}: no such folder", folder.display()))
+    folder.canonicalize().map_err(|error| status::wrong(format!("{}: no such folder: {error}", folder.display())))
 }
 
 /// The way from the folder of `file` to the store.
@@ -84,7 +85,7 @@ pub(super) fn relative(store: &Path, file: &Path) -> anyhow::Result<String> {
     let up = folder.components().skip(shared).map(|_| Component::ParentDir);
     let way: PathBuf = up.chain(store.components().skip(shared)).collect();
     let way = way.into_os_string().into_string();
-    let way = way.map_err(|way| anyhow::anyhow!("{}: not valid UTF-8, which TOML needs", way.display()))?;
+    let way = way.map_err(|way| status::wrong(format!("{}: not valid UTF-8, which TOML needs", way.display())))?;
     // The folder itself.
     Ok(if way.is_empty() { ".".to_owned() } else { way })
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Change, Compared, Diff, Drift, Fate, Negatives, Overlap, Quantiles};
 use crate::mine::Band;
-use crate::words::{thousands, visible};
+use crate::words::{counted, percent_of, thousands, visible};
 
 /// Width of a line's name.
 const NAME: usize = 11;
@@ -58,7 +58,7 @@ impl Display for Diff {
 fn told_negatives(f: &mut Formatter, negatives: &Negatives, of: &str) -> fmt::Result {
     let Negatives { kept, replaced, gone, new, lost_with_pairs, gained_with_pairs, churn } = *negatives;
     let [kept, replaced, gone, new] = [kept, replaced, gone, new].map(thousands);
-    let churn = churn.map_or(String::new(), |churn| format!("; churn {:.1} %", 100.0 * churn));
+    let churn = churn.map_or(String::new(), |churn| format!("; churn {}", percent_of(churn)));
     line(f, "negatives", format!("of {of} in both: {kept} kept, {replaced} replaced, {gone} gone, {new} new{churn}"))?;
     if lost_with_pairs + gained_with_pairs > 0 {
         let [lost, gained] = [lost_with_pairs, gained_with_pairs].map(thousands);
@@ -84,8 +84,8 @@ impl Diff {
 
     fn told_classes(&self, f: &mut Formatter) -> fmt::Result {
         let Some(classes) = &self.classes else { return Ok(()) };
-        let (count, shift) = (thousands(classes.classes), 100.0 * classes.shift);
-        line(f, "classes", format!("{count}; {shift:.2} % of the triplets have moved to other classes"))?;
+        let (count, shift) = (thousands(classes.classes), percent_of(classes.shift));
+        line(f, "classes", format!("{count}; {shift} of the triplets have moved to other classes"))?;
         told_some(f, &classes.moved, |class| {
             format!("{}: {} → {}", visible(&class.label), thousands(class.a), thousands(class.b))
         })
@@ -96,7 +96,7 @@ impl Diff {
         line(f, "hubs", format!("of the ten most used negatives {} are the same", hubs.stayed.len()))?;
         for (what, hubs) in [("went", &hubs.went), ("came", &hubs.came)] {
             told_some(f, hubs, |hub| {
-                format!("{what}: {}, {} → {} uses", visible(&hub.id), thousands(hub.a), thousands(hub.b))
+                format!("{what}: {}, {} → {}", visible(&hub.id), thousands(hub.a), counted(hub.b, "use"))
             })?;
         }
         Ok(())
@@ -121,7 +121,7 @@ impl Display for Overlap {
 
 impl Display for Drift {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        write!(f, "of {} triplets in both", thousands(self.triplets))?;
+        write!(f, "of {} in both", counted(self.triplets, "triplet"))?;
         let (Some(mean), Some(quantiles)) = (self.mean, self.quantiles) else { return Ok(()) };
         let Quantiles { p5, p25, p50, p75, p95 } = quantiles;
         write!(f, ": mean {mean:+.4}; 5 % {p5:+.4}, 25 % {p25:+.4}, 50 % {p50:+.4}, 75 % {p75:+.4}, 95 % {p95:+.4}")

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::words::{thousands, visible};
+use crate::words::{counted, thousands, visible};
 
 /// More than this many are counted, not kept: one forged column is found in every row.
 const KEPT: usize = 20;
@@ -174,8 +174,7 @@ impl fmt::Display for Verdict {
         if self.is_sound() {
             f.write_str("sound")?;
         } else {
-            let s = if self.total == 1 { "" } else { "s" };
-            write!(f, "NOT SOUND: {} finding{s}", thousands(self.total))?;
+            write!(f, "NOT SOUND: {}", counted(self.total, "finding"))?;
             for finding in &self.findings {
                 write!(f, "\n  {finding}")?;
             }

@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 
 use super::prepare::scratch_key;
 use crate::config::{Plan, Target};
-use crate::manifest::{self, Destination, Draft, Sealed};
+use crate::manifest::{self, Destination, DestinationError, Draft, Sealed};
 use crate::pipeline::engine::{Engine, Watch};
 use crate::pipeline::figures::figures_in;
 use crate::pipeline::scratch::{self, Scratch};
@@ -27,6 +27,21 @@ pub fn destination(plan: &Plan, fingerprint: &str, engine: &Engine) -> anyhow::R
             let upload = Upload::new(address, notes, plan.overwrite)?;
             engine.wait(upload.destination(fingerprint))
         }
+    }
+}
+
+/// What is in the way, where it is that for which an output may not go to its place.
+///
+/// # Errors
+/// Any other.
+pub fn in_the_way(error: anyhow::Error) -> anyhow::Result<DestinationError> {
+    let error = match error.downcast::<DestinationError>() {
+        Ok(in_the_way) => return Ok(in_the_way),
+        Err(error) => error,
+    };
+    match error.downcast::<UploadError>()? {
+        UploadError::Destination(in_the_way) => Ok(in_the_way),
+        other => Err(other.into()),
     }
 }
 

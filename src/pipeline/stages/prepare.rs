@@ -11,7 +11,7 @@ use crate::pipeline::program;
 use crate::pipeline::scratch::{Leftovers, Scratch, ScratchError};
 use crate::report::{PrepareLine, Unit};
 use crate::store::{self, Prepared, Surveys};
-use crate::words::thousands;
+use crate::words::counted;
 
 /// What names a run's scratch: that an interrupted one is gone on from by the very same program alone, see
 /// [`program::build`].
@@ -23,6 +23,7 @@ pub fn scratch_key(fingerprint: &str) -> String {
 pub fn scratch(plan: &Plan, fingerprint: &str, engine: &Engine) -> Result<Scratch, ScratchError> {
     let leftovers = if plan.run.fresh { Leftovers::None } else { Leftovers::Own };
     let scratch = Scratch::open(plan, &scratch_key(fingerprint), leftovers)?;
+    scratch.locks().for_each(|lock| engine.brake().lets_go_of(lock));
     if let Some(left) = scratch.left() {
         engine.progress().note(&format!("the run before this one ({left}) did not end by itself"));
     }
@@ -49,15 +50,14 @@ pub fn prepare(
         engine.go_on()?;
         manifest::check_columns(&store, &plan.mine, &plan.output)?;
         let (rows, dims, labels) = (store.corpus().len(), store.dims(), store.distinct_labels());
-        let mut summary = format!("{} rows × {dims} dimensions", thousands(rows as u64));
-        let labels = thousands(labels as u64);
+        let mut summary = format!("{} × {}", counted(rows as u64, "row"), counted(dims as u64, "dimension"));
         summary += &match store.has_several_labels() {
             _ if store.has_pairs() => String::new(),
-            true => format!(", {labels} labels, several a row"),
-            false => format!(", {labels} classes"),
+            true => format!(", {}, several a row", counted(labels as u64, "label")),
+            false => format!(", {}", counted(labels as u64, "class")),
         };
         summary += &if store.has_queries() {
-            format!(", {} queries", thousands(store.anchors().len() as u64))
+            format!(", {}", counted(store.anchors().len() as u64, "query"))
         } else {
             String::new()
         };

@@ -19,6 +19,7 @@ use crate::pipeline::scratch::Scratch;
 use crate::report::{self, Estimates, RecallLine, Summary, Unit};
 use crate::search::{Choice, Hnsw, Index};
 use crate::store::{self, Excluded, LookAlikes, Prepared, ScoredPairs};
+use crate::words::counted;
 
 /// What a run is made of, beside the pipeline, and its name.
 pub struct Origin {
@@ -80,7 +81,7 @@ pub fn write(
         let advance = |rows| stage.advance(rows);
         let draft = engine.wait(manifest::write(&scratch.output(), &scratch.parts(), material, facts, &advance))?;
         engine.go_on()?;
-        let summary = format!("{} files", draft.manifest().parts.len());
+        let summary = counted(draft.manifest().parts.len() as u64, "file");
         Ok((draft, summary))
     })
 }

@@ -7,14 +7,14 @@ use super::plot::{self, Bar, Failed, Ink};
 use super::text::visible;
 use crate::mine::{Guard, Reason};
 use crate::report::Summary;
-use crate::report::told::percent;
-use crate::words::thousands;
+use crate::store::Excluded;
+use crate::words::{counted, percent, thousands};
 
 pub(super) fn section(summary: &Summary) -> Result<Markup, Failed> {
     let content = html! {
         div.pair {
             (slots(summary)?)
-            div { (bands(summary)) }
+            div { (bands(summary)) (excluded(summary)) }
             (guards(summary)?)
             div { (unmined(summary)) }
         }
@@ -42,7 +42,7 @@ fn slots(summary: &Summary) -> Result<Markup, Failed> {
         bar("search-missed", missed, Ink::Other),
     ];
     let plot = plot::bars("Bars: slots by what became of them", &bars)?;
-    let caption = format!("What became of the {} slots that were asked for.", thousands(asked));
+    let caption = format!("What became of {} that were asked for.", counted(asked, "slot"));
     Ok(part::figure(plot, &caption, &[]))
 }
 
@@ -68,11 +68,19 @@ fn guards(summary: &Summary) -> Result<Markup, Failed> {
         _ => String::new(),
     };
     let caption = format!(
-        "What each guard refuses, whatever the others do: of {} negatives in the bands asked for, seen from {} sampled anchors.{unscored}",
-        thousands(audit.candidates),
-        thousands(audit.anchors)
+        "What each guard refuses, whatever the others do: of {} in the bands asked for, seen from {} of a sample.{unscored}",
+        counted(audit.candidates, "negative"),
+        counted(audit.anchors, "anchor")
     );
     Ok(part::figure(plot, &caption, &[]))
+}
+
+/// What earlier outputs took away.
+fn excluded(summary: &Summary) -> Markup {
+    let Some(Excluded { pairs, gone }) = summary.excluded else { return html! {} };
+    let gone =
+        if gone == 0 { String::new() } else { format!("; {} of theirs name rows that are gone", thousands(gone)) };
+    html! { p.note { (counted(pairs, "negative")) " of earlier outputs, kept away by mine.negatives.exclude" (gone) "." } }
 }
 
 fn bands(summary: &Summary) -> Markup {

@@ -6,8 +6,7 @@ use super::part;
 use super::plot::{self, Axis, Failed, Ink};
 use super::text::Data;
 use crate::mine::{ClassShare, Classes, Evenness};
-use crate::report::told::percent;
-use crate::words::thousands;
+use crate::words::{counted, percent, thousands};
 
 pub(super) fn section(classes: &Classes) -> Result<Markup, Failed> {
     let content = html! {
@@ -59,8 +58,8 @@ fn evenness(classes: &Classes) -> Markup {
         row("triplets", &classes.triplets),
     ];
     let caption = format!(
-        "Evenness over {} classes. Gini: 0 where all have the same, near 1 where one has everything",
-        thousands(classes.before.classes)
+        "Evenness over {}. Gini: 0 where all have the same, near 1 where one has everything",
+        counted(classes.before.classes, "class")
     );
     part::table(&caption, &["", "in all", "largest class", "classes without", "Gini"], &rows, false)
 }

@@ -5,9 +5,8 @@ use maud::{Markup, html};
 use super::part;
 use super::text::{Data, class, number};
 use crate::mine::{Confusion, Example, Figures};
-use crate::report::told::percent;
 use crate::store::Exhibit;
-use crate::words::thousands;
+use crate::words::{percent, thousands};
 
 /// Shades of a cell, the last for the fullest one.
 const SHADES: u64 = 6;

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::text::Data;
 use crate::report::Summary;
-use crate::report::told::{duration, percent};
-use crate::words::thousands;
+use crate::words::{counted, duration, percent, thousands};
 
 pub(super) fn head(summary: &Summary) -> Markup {
     html! {
@@ -50,7 +49,7 @@ fn tiles(summary: &Summary) -> Vec<Markup> {
             percent(filled, summary.asked),
             text(format!("{} of {} asked for", thousands(filled), thousands(summary.asked))),
         ),
-        tile("anchors", thousands(summary.anchors), text(format!("of {} rows read", thousands(summary.rows)))),
+        tile("anchors", thousands(summary.anchors), text(format!("of {} read", counted(summary.rows, "row")))),
         tile("without a triplet", thousands(unmined), text("rows, each listed with its reason".to_owned())),
         recall,
         tile(

@@ -7,8 +7,7 @@ use super::part;
 use super::plot::{self, Axis, Failed, Ink};
 use super::text::number;
 use crate::mine::{Hub, Hubs, SuspectPair};
-use crate::report::told::percent;
-use crate::words::thousands;
+use crate::words::{counted, percent, percent_of, thousands};
 
 /// More doublings than this no count has.
 const MOST: usize = 64;
@@ -64,7 +63,7 @@ fn facts(hubs: &Hubs) -> Markup {
         row("uses of a row, on average", number(hubs.mean)),
         row("uses of the most used row", thousands(hubs.most)),
         row("skewness of the k-occurrence", format!("{:.2}", hubs.skewness)),
-        row("uses that the top 1 % of rows have", format!("{:.1} %", 100.0 * hubs.top_share)),
+        row("uses that the top 1 % of rows have", percent_of(hubs.top_share)),
     ];
     part::table("How evenly negatives are used", &["", ""], &rows, false)
 }
@@ -85,7 +84,7 @@ pub(super) fn suspects(count: u64, nearest: &[SuspectPair]) -> Markup {
             p { "None were found: no two vectors are the same across classes, nor nearer than duplicate_distance where that is set." }
         } @else {
             (part::table(
-                &format!("The nearest of {} pairs, all in suspects.parquet", thousands(count)),
+                &format!("The nearest of {}, all in suspects.parquet", counted(count, "pair")),
                 &["one row", "the other", "distance"],
                 &rows,
                 true,

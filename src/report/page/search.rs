@@ -7,9 +7,8 @@ use super::part;
 use super::plot::{self, Axis, Bar, Failed, Ink};
 use super::text::{Data, visible};
 use crate::mine::Interval;
-use crate::report::told::duration;
 use crate::report::{RecallLine, Summary};
-use crate::words::thousands;
+use crate::words::{counted, duration, thousands};
 
 pub(super) fn search(summary: &Summary) -> Result<Markup, Failed> {
     let reason = summary.reason.as_deref();
@@ -53,7 +52,7 @@ fn intervals(recall: &RecallLine) -> Result<Markup, Failed> {
             .to_vec()
     };
     let rows: Vec<Vec<Markup>> = lines.iter().map(row).collect();
-    let caption = format!("Measured on {} anchors", thousands(recall.sample));
+    let caption = format!("Measured on {}", counted(recall.sample, "anchor"));
     let legend = format!("asked for: {}", recall.target);
     Ok(html! {
         div.pair {

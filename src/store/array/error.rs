@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::ListError;
+use crate::words::counted;
 
 /// Why array files cannot hold a table's vectors.
 #[derive(Debug, thiserror::Error)]
@@ -18,8 +19,9 @@ pub enum ArrayError {
     #[error("{first} holds {expected}, but {place} {found}; bring all arrays into one width and type")]
     Differ { first: String, expected: String, place: String, found: String },
     #[error(
-        "{place}: {found} vectors{}, but {} has {expected} rows (before `where`); expected one for each, in the same order",
-        if *.files > 1 { format!(" in {files} files") } else { String::new() }, .table.display()
+        "{place}: {}{}, but {} has {} (before `where`); expected one for each, in the same order",
+        counted(*.found, "vector"),
+        if *.files > 1 { format!(" in {files} files") } else { String::new() }, .table.display(), counted(*.expected, "row")
     )]
     Rows { place: String, files: usize, found: u64, table: PathBuf, expected: u64 },
 }
