@@ -43,7 +43,7 @@ use super::layout::Sheet;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
 use crate::mine::{self, Quotas};
 use crate::store::Prepared;
-use crate::words::thousands;
+use crate::words::{counted, thousands};
 
 /// What an output is held against: everything here is made anew from the inputs and the manifest's pipeline.
 #[derive(Clone, Copy)]
@@ -64,52 +64,60 @@ pub struct Asked<'a> {
 
 /// Checks the output in folder `out`, whose manifest is `sealed`.
 pub fn verify(out: &Path, sealed: &Sealed, asked: &Asked<'_>) -> Verdict {
-    let (mut findings, mut checked, mut told) = (Findings::default(), Checked::default(), Told::default());
-    origin::check(sealed, asked.inputs, &mut findings, &mut told);
+    let mut course = Course::default();
+    check(out, sealed, asked, &mut course);
+    course.findings.into_verdict(course.checked, course.told)
+}
+
+/// What a check has come to so far.
+#[derive(Default)]
+struct Course {
+    findings: Findings,
+    checked: Checked,
+    told: Told,
+}
+
+fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, course: &mut Course) {
+    let Course { findings, checked, told } = course;
+    origin::check(sealed, asked.inputs, findings, told);
     if sealed.program != asked.program {
         let other = format_args!("that version {} gives these very rows: this is {}", sealed.program, asked.program);
         told.unchecked(other);
     }
-    search::check(sealed, asked, &mut findings, &mut told);
+    search::check(sealed, asked, findings, told);
     let before = findings.total();
-    let intact = files::check(out, sealed, asked, &mut findings, &mut checked);
-    let [files, bytes] = [checked.files, checked.bytes].map(thousands);
-    told.proved(&findings, before, format_args!("{files} files, {bytes} bytes: whole, and as they were sealed"));
+    let intact = files::check(out, sealed, asked, findings, checked);
+    let (files, bytes) = (counted(checked.files, "file"), counted(checked.bytes, "byte"));
+    told.proved(findings, before, format_args!("{files}, {bytes}: whole, and as they were sealed"));
 
     let sheet = match Sheet::new(asked.store, asked.mine, asked.output) {
         Ok(sheet) => sheet,
-        Err(error) => {
-            findings.key("pipeline", error, "columns with different names");
-            return findings.into_verdict(checked, told);
-        }
+        Err(error) => return findings.key("pipeline", error, "columns with different names"),
     };
     let columns = Column::of(sheet.schema());
     if sealed.columns != columns {
         findings.key("columns", listed(&sealed.columns), listed(&columns));
     }
-    if triplets::claims_are_possible(sealed, asked, &mut findings) {
-        check_rows(out, sealed, asked, &sheet, &intact, &mut findings, &mut checked, &mut told);
+    if triplets::claims_are_possible(sealed, asked, findings) {
+        check_rows(out, sealed, asked, &sheet, &intact, course);
     }
+    let Course { findings, told, .. } = course;
     if asked.store.fitted().is_some() {
         let before = findings.total();
-        transform::check(out, sealed, asked, &intact, &mut findings);
-        told.proved(&findings, before, "the transform of the vectors: learned again, the same");
+        transform::check(out, sealed, asked, &intact, findings);
+        told.proved(findings, before, "the transform of the vectors: learned again, the same");
     }
     told.unchecked("report.json: times and memory are those of one run");
-    findings.into_verdict(checked, told)
 }
 
 /// Checks the rows of all parts, and what is told of them and of what is not among them.
-#[expect(clippy::too_many_arguments, reason = "what is checked, against what, and three lists of what comes of it")]
 fn check_rows(
     out: &Path,
     sealed: &Sealed,
     asked: &Asked<'_>,
     sheet: &Sheet,
     intact: &Intact,
-    findings: &mut Findings,
-    checked: &mut Checked,
-    told: &mut Told,
+    Course { findings, checked, told }: &mut Course,
 ) {
     let again = Again::mine(asked, sheet, sealed, findings, checked);
     let again = again.as_ref();
@@ -117,8 +125,8 @@ fn check_rows(
     let before = findings.total();
     let near = again.map_or(&[][..], |again| &again.suspects);
     sides::check_suspects(out, sealed, asked, near, intact, findings, checked);
-    let suspects = thousands(checked.suspects);
-    told.proved(findings, before, format_args!("{suspects} suspects: such pairs, and every copy is among them"));
+    let suspects = counted(checked.suspects, "suspect");
+    told.proved(findings, before, format_args!("{suspects}: such pairs, and every copy is among them"));
     let before = findings.total();
     let found = if sheet.names_rows() {
         let found = triplets::check(out, sealed, asked, sheet, intact, findings, checked);
@@ -144,25 +152,21 @@ fn check_rows(
     checked.triplets = run.triplets().unwrap_or(0);
     balance::check(sealed, &run, findings, told);
     run.check_groups(findings);
-    let [rows, distances] = [checked.rows, checked.distances].map(thousands);
+    let (rows, distances) = (counted(checked.rows, "row"), thousands(checked.distances));
     if sheet.names_rows() {
         let made = "distances, bands, classes, guards and order, made anew from the store";
-        told.proved(findings, before, format_args!("{rows} rows: {distances} {made}"));
+        told.proved(findings, before, format_args!("{rows}: {distances} {made}"));
     } else if sure.is_some() {
-        told.proved(
-            findings,
-            before,
-            format_args!("{rows} rows: those of anchors that were mined again, in their order"),
-        );
+        told.proved(findings, before, format_args!("{rows}: those of anchors that were mined again, in their order"));
     }
     let before = findings.total();
     let listed = sides::check_unmined(out, sealed, &run, intact, findings, checked);
     run.check_counts(sealed, listed.as_deref(), findings, told);
-    let unmined = thousands(checked.unmined);
+    let unmined = counted(checked.unmined, "unmined row");
     let counts = if run.triplets().is_some() { "all counts, and " } else { "" };
     match listed {
         Some(_) => {
-            let each = format_args!("{counts}{unmined} unmined rows, each with a reason that it can have");
+            let each = format_args!("{counts}{unmined}, each with a reason that it can have");
             told.proved(findings, before, each);
         }
         None => told.unchecked("rows without a triplet, and their reasons: unmined.parquet is not what was sealed"),
@@ -173,10 +177,11 @@ fn check_rows(
             again.compare(&run, sheet, findings);
         }
         again.compare_unmined(&run, listed, findings);
-        let [again, all] = [checked.mined_again, asked.store.anchors().len() as u64].map(thousands);
+        let all = counted(asked.store.anchors().len() as u64, "anchor");
+        let again = thousands(checked.mined_again);
         let name = asked.completeness.again.map_or("", |again| again.name);
         let same = if sure.is_some() { "the same yield" } else { "no more and no less than balance can leave of it" };
-        told.proved(findings, before, format_args!("{again} of {all} anchors mined again {name}: {same}"));
+        told.proved(findings, before, format_args!("{again} of {all} mined again {name}: {same}"));
     }
     recall::check(sealed, &run, sheet, listed.as_deref(), findings, told);
     if let Some(unmined) = &listed {
@@ -184,12 +189,9 @@ fn check_rows(
         let subject = batches::Subject { asked, entries: &entries, unmined };
         batches::check(out, sealed, &subject, intact, findings, checked);
         if asked.mine.batches.is_some() {
-            let batches = thousands(checked.batches);
-            told.proved(
-                findings,
-                before,
-                format_args!("{batches} batches: full, without false negatives, nothing left out"),
-            );
+            let batches = counted(checked.batches, "batch");
+            let full = format_args!("{batches}: full, without false negatives, nothing left out");
+            told.proved(findings, before, full);
         }
     }
 }
