@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// Names of a folder that are compared, at most.
 const COMPARED: usize = 10_000;
 
-/// The path there is that is nearest to one that is not, where one is near: in the last folder there is, a name that differs in
-/// its extension alone, or not in its extension and in a fifth of its letters at most.
+/// The path there is that is nearest to one that is not, where one is near: in the last folder there is, a name that differs by a
+/// [slip](slips) or two, whatever its extension.
 pub fn meant(path: &Path) -> Option<PathBuf> {
     let folder = path.ancestors().skip(1).find(|folder| in_place(folder).is_dir())?;
     let mut rest = path.strip_prefix(folder).ok()?.components();
@@ -15,17 +15,17 @@ pub fn meant(path: &Path) -> Option<PathBuf> {
     let after = rest.as_path();
     let names =
         fs::read_dir(in_place(folder)).ok()?.take(COMPARED).flatten().map(|entry| PathBuf::from(entry.file_name()));
-    let most = stem(&written).chars().count() / 5;
+    let most = slips(stem(&written).chars().count());
     // Of what is equally near, the first by name: a folder has its names in any order.
     let near = names.filter_map(|name| {
         let distance = strsim::osa_distance(&stem(&written), &stem(&name));
+        let in_extension = strsim::osa_distance(&extension(&written), &extension(&name));
         let found = folder.join(&name).join(after);
         // Without its last slash, which an empty rest has left.
         let found: PathBuf = found.components().collect();
-        let near = distance == 0 || distance <= most && name.extension() == written.extension();
-        (near && in_place(&found).exists()).then_some((distance, found))
+        (distance <= most && in_place(&found).exists()).then_some((distance, in_extension, found))
     });
-    near.min().map(|(_, found)| found)
+    near.min().map(|(.., found)| found)
 }
 
 /// `; did you mean X?`, or nothing.
@@ -33,9 +33,18 @@ pub fn hint(path: &Path) -> String {
     meant(path).map_or_else(String::new, |found| format!("; did you mean {}?", found.display()))
 }
 
+/// Letters that may be wrong of so many. Of two names of one or two letters nobody knows whether one was meant by the other.
+fn slips(letters: usize) -> usize {
+    (letters / 5).max(usize::from(letters > 2))
+}
+
 /// Without its extension, and whether letters are large or small.
 fn stem(name: &Path) -> String {
     name.file_stem().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+fn extension(name: &Path) -> String {
+    name.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 /// The parent of a bare name is empty: the current folder.
@@ -52,17 +61,20 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let at = |name: &str| room.path().join(name);
         fs::create_dir(at("shards")).unwrap();
-        for name in ["digits.parquet", "Glosses.parquet", "shards/part-0.parquet"] {
+        for name in ["digits.parquet", "digits.npy", "Glosses.parquet", "emb.npz", "q.toml", "shards/part-0.parquet"] {
             fs::write(at(name), "").unwrap();
         }
         for (written, found) in [
             ("digit.parquet", Some("digits.parquet")),
-            ("digits.pq", Some("digits.parquet")),
+            ("digits.pq", Some("digits.npy")),
+            ("digits.parqet", Some("digits.parquet")),
+            ("digit.parq", Some("digits.parquet")),
+            ("emd.npy", Some("emb.npz")),
             ("glosses.parquet", Some("Glosses.parquet")),
             ("shard/part-0.parquet", Some("shards/part-0.parquet")),
             ("shards/part-1.parquet", Some("shards/part-0.parquet")),
             ("shard/gone", None),
-            ("digit.pq", None),
+            ("p.toml", None),
             ("embeddings.parquet", None),
             ("x", None),
         ] {
