@@ -31,11 +31,11 @@ pub(super) fn excerpt(text: &str, key: &str, part: &Part) -> Option<String> {
     Some(Renderer::plain().term_width(WIDTH).render(&[group]))
 }
 
-/// Line and column of a key that is there, from 1; of a list's element, those of the list.
-pub(super) fn place(text: &str, key: &str) -> Option<(usize, usize)> {
+/// Line and column of the caret under a key that is there, from 1.
+pub(super) fn place(text: &str, key: &str, part: &Part) -> Option<(usize, usize)> {
     let root = DeTable::parse(text).ok()?;
     let found = find(root.get_ref(), key).filter(|found| found.value.is_some())?;
-    let before = &text[..found.key.start];
+    let before = &text[..found.span(text, part).start];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
     Some((line, column))
@@ -105,7 +105,7 @@ fallback = ['easy', 'hrd']
 pick = \"al\\u006c\"
 ";
 
-    /// The line and what the caret is under.
+    /// The line and what the caret is under, which is where the error is said to be.
     #[track_caller]
     fn marked(key: &str, part: Part) -> (usize, String) {
         let shown = excerpt(TEXT, key, &part).unwrap();
@@ -113,6 +113,10 @@ pick = \"al\\u006c\"
         let (number, line) = line.split_once(" | ").unwrap();
         let (_, carets) = carets.split_once(" | ").unwrap();
         let begin = carets.find('^').unwrap();
+        if let Some(place) = place(TEXT, key, &part) {
+            let column = line[..begin].chars().count() + 1;
+            assert_eq!(place, (number.trim().parse().unwrap(), column), "{key} {part:?}");
+        }
         let marked = line.get(begin..carets.trim_end().len().min(line.len())).unwrap_or_default();
         (number.trim().parse().unwrap(), marked.to_owned())
     }

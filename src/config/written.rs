@@ -26,7 +26,7 @@ impl Written {
         let Complaint { key, message, part } = complaint;
         let error = KeyError {
             file: self.file.clone(),
-            place: self.place(&key),
+            place: self.place(&key, &part),
             found: self.found(&key),
             excerpt: self.excerpt(&key, &part),
             message: without_credentials(&environment.hide(&message)).into_owned(),
@@ -68,11 +68,12 @@ impl Written {
         // What [queries] and [pairs] do not say, [store] says.
         let inherited = format!("store.{key}");
         let said = if lookup(&self.table, &own).is_some() { &own } else { &inherited };
+        let part = bytes.map_or(Part::Value, Part::Within);
         let error = KeyError {
             file: self.file.clone(),
-            place: self.place(said),
+            place: self.place(said, &part),
             found: self.found(said).or_else(|| Some(format!("{text:?}"))),
-            excerpt: self.excerpt(said, &bytes.map_or(Part::Value, Part::Within)),
+            excerpt: self.excerpt(said, &part),
             key: own,
             message,
         };
@@ -87,8 +88,8 @@ impl Written {
         }
     }
 
-    fn place(&self, key: &str) -> Place {
-        Place(if overriding(&self.set, key).is_some() { None } else { excerpt::place(&self.text, key) })
+    fn place(&self, key: &str, part: &Part) -> Place {
+        Place(if overriding(&self.set, key).is_some() { None } else { excerpt::place(&self.text, key, part) })
     }
 }
 
