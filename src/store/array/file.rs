@@ -145,6 +145,10 @@ fn look(path: &Path, member: Option<&str>) -> Result<ArrayFile, Fault> {
 /// The bytes of the header, the shape and the type of a numpy array of `bytes` bytes in all.
 fn numpy(source: &mut impl Read, bytes: u64) -> Result<(u64, [usize; 2], Scalar), Fault> {
     let header = NpyHeader::read(source).map_err(|error| match error {
+        // What a decoder finds, or a checksum.
+        HeaderError::Io(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+            Fault::unfit(format!("an array that does not unpack: {error}"), EXPECTED, DAMAGED)
+        }
         HeaderError::Io(error) => Fault::Io(error),
         error => Fault::unfit(error.to_string(), EXPECTED, DAMAGED),
     })?;
