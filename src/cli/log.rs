@@ -173,6 +173,14 @@ impl Progress for Lines {
 }
 
 impl Line {
+    /// A stage that is over has done all, whether it counted on the way or found it done.
+    fn end(&self, summary: &str, elapsed: Duration) -> Record<'static> {
+        let message = format!("{summary} ({:.1} s)", elapsed.as_secs_f64());
+        let record = self.record(self.done.load(Ordering::Relaxed), elapsed);
+        let done = record.done.max(self.total);
+        Record { event: Event::End, message, done, eta_s: None, ..record }
+    }
+
     /// Whether a line is due now. Of all threads that ask, one is told so.
     fn is_due(&self, elapsed: Duration) -> bool {
         let (now, due) = (elapsed.as_millis() as u64, self.due.load(Ordering::Relaxed));
@@ -189,7 +197,8 @@ impl Line {
         let message = advance.to_string();
         Record {
             stage,
-            done: Some(done),
+            // Of a stage that counts nothing, 0 would say that nothing was done.
+            done: Some(done).filter(|&done| done > 0 || self.total.is_some()),
             total: self.total,
             unit,
             rate,
@@ -211,10 +220,7 @@ impl Stage for Line {
     }
 
     fn finish(&self, summary: &str) {
-        let elapsed = self.start.elapsed();
-        let message = format!("{summary} ({:.1} s)", elapsed.as_secs_f64());
-        let record = self.record(self.done.load(Ordering::Relaxed), elapsed);
-        Record { event: Event::End, message, eta_s: None, ..record }.write();
+        self.end(summary, self.start.elapsed()).write();
     }
 }
 
@@ -240,6 +246,16 @@ mod tests {
         let line = line();
         let due: Vec<u64> = (0..100).filter(|&second| line.is_due(Duration::from_secs(second))).collect();
         assert_eq!(due, [30, 60, 90]);
+    }
+
+    #[test]
+    fn a_stage_that_is_over_has_done_all() {
+        let elapsed = Duration::from_secs(1);
+        let uncounted = Line { total: None, ..line() };
+        let [counted, found] = [uncounted.end("", elapsed), line().end("", elapsed)].map(|record| record.done);
+        assert_eq!((counted, found), (None, Some(70_000)));
+        uncounted.advance(7);
+        assert_eq!(uncounted.end("", elapsed).done, Some(7));
     }
 
     #[test]
