@@ -39,6 +39,8 @@ mod secrets;
 mod servers;
 mod support;
 mod tamper;
+#[cfg(unix)]
+mod terminal;
 mod trouble;
 mod twin;
 mod upload;
