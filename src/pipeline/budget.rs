@@ -84,6 +84,8 @@ const STAMPED: u64 = 4 + 4;
 const REJECTED: u64 = 160;
 /// Of outputs being read: a row group on its way, batches of it in the types of both, and counts of gaps.
 const COMPARING: u64 = 72 << 20;
+/// Of a byte of an output's files, while these are read.
+const UNPACKED: u64 = 8;
 /// Of a row of a store that is looked up by its id, as an anchor and as a row of the corpus.
 const LOOKED_UP: u64 = 4 + 4;
 /// Where neither the user nor the system says how much memory there is.
@@ -125,7 +127,7 @@ impl Budget {
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
         let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside() * job.beside_bytes);
         Self {
-            reading: small + job.reading_bytes + earlier(job) + job.rows * SEEN_ROW + (job.links + job.excluded) * LINK,
+            reading: small + reading(job),
             fitting: if job.fitting_bytes == 0 {
                 0
             } else {
@@ -188,7 +190,7 @@ impl Budget {
     /// What checking an output holds: reading the inputs, then all rows of the output as lines, made anew and compared.
     fn of_check(job: &Job, output: &Output) -> u64 {
         let small = BASE + coders(job) + rejected(job);
-        let reading = job.reading_bytes + earlier(job) + job.rows * SEEN_ROW + (job.links + job.excluded) * LINK;
+        let reading = reading(job);
         let line = LINE + output.members * MEMBER;
         let again = output.again.saturating_mul(TRIPLETS);
         let lines = output.rows.saturating_mul(line).saturating_add(again);
@@ -289,9 +291,10 @@ fn rejected(job: &Job) -> u64 {
     if job.skips { ((job.rows + job.links) * REJECTED).min(LARGEST_LIST) } else { 0 }
 }
 
-/// Earlier outputs while they are read, a part after the other.
-fn earlier(job: &Job) -> u64 {
-    if job.excluded > 0 { COMPARING } else { 0 }
+/// Reading the inputs: the tables, then earlier outputs, a part after the other.
+fn reading(job: &Job) -> u64 {
+    let earlier = COMPARING.min(job.excluded_bytes.saturating_mul(UNPACKED));
+    job.reading_bytes.max(earlier) + job.rows * SEEN_ROW + (job.links + job.excluded) * LINK
 }
 
 /// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,

@@ -11,6 +11,7 @@ fn job() -> Job {
         links: 0,
         compared: 0,
         excluded: 0,
+        excluded_bytes: 0,
         scored: 0,
         dims: 32,
         read_dims: 32,
@@ -75,11 +76,12 @@ fn too_little_is_refused_with_the_least_that_would_do() {
 #[test]
 fn more_of_anything_never_needs_less() {
     let base = Budget::of(&job()).least();
-    let larger: [fn(&mut Job); 17] = [
+    let larger: [fn(&mut Job); 18] = [
         |job| job.links = 50_000_000,
         |job| job.compared = 50_000_000,
         |job| job.scored = 100_000,
         |job| job.excluded = 10_000_000,
+        |job| job.excluded_bytes = 10_000_000,
         |job| job.rows *= 8,
         |job| job.dims *= 64,
         |job| job.pairs *= 64,

@@ -23,8 +23,9 @@ pub struct Job {
     /// Pairs of ids, and scores; and where there are both, the pairs that are looked up among the scores.
     pub links: u64,
     pub compared: u64,
-    /// Of all anchors, negatives of earlier outputs that are not taken again, at most.
+    /// Of all anchors, negatives of earlier outputs that are not taken again, at most; and bytes of these outputs.
     pub excluded: u64,
+    pub excluded_bytes: u64,
     /// Of an anchor, rows that have a score, at most.
     pub scored: u64,
     /// Of the vectors that are compared, and of those that are read.
@@ -129,6 +130,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         links: [&census.pairs, &census.scores].into_iter().flatten().map(|links| links.rows).sum(),
         compared: census.scored_pairs.map_or(0, |pairs| pairs.pairs),
         excluded: survey.excluded.iter().map(|pairs| pairs.most()).sum(),
+        excluded_bytes: survey.excluded.iter().map(|pairs| pairs.size().0).sum(),
         scored: census.scores.as_ref().map_or(0, |scores| scores.most.min(census.kept)),
         dims,
         read_dims,

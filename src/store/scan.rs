@@ -29,6 +29,7 @@ use super::files::ListError;
 use super::session::{Means, batch_rows, session};
 use super::shield::shielded_future;
 use super::survey::InputFile;
+use crate::words::counted;
 
 /// A stretch of rows of one file.
 pub(super) struct Stretch<'a> {
@@ -70,7 +71,7 @@ pub enum ScanError {
     Engine(DataFusionError),
     #[error("{}: the file has changed since it was first looked at; run again when it rests", .path.display())]
     Changed { path: PathBuf },
-    #[error("{}: {before} files were here at first, now there are {now}, or others; run again when they rest", .path.display())]
+    #[error("{}: {} at first, {now} now, or others; run again when they rest", .path.display(), counted(*.before as u64, "file"))]
     OtherFiles { path: PathBuf, before: usize, now: usize },
     #[error("{}: the files that were here at first are gone: {source}", .path.display())]
     Gone { path: PathBuf, source: ListError },

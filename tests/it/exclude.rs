@@ -118,8 +118,11 @@ fn no_negative_comes_again_in_three_rounds_though_rows_move() {
     assert_eq!(report["excluded"], json!({ "pairs": there + 240, "gone": 270 - there }));
     assert_eq!(report["guards"]["refused"][0][0], "exclude");
     let text = room.miner(&["report", "three"]).exits(0).stdout;
-    let line = format!("{} negatives of earlier outputs; {} name rows that are gone", there + 240, 270 - there);
-    assert!(text.contains(&line), "{text}");
+    let line =
+        |why: &str| format!("{} negatives of earlier outputs{why}; rows that are gone: {}", there + 240, 270 - there);
+    assert!(text.contains(&line("")), "{text}");
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains(&line(", kept away by mine.negatives.exclude")), "{page}");
     let told = room.miner(&["plan", "three.toml"]).exits(0).stdout;
     assert!(told.contains("two: the negatives of 240 rows are not taken again"), "{told}");
     let inputs = manifest(&out)["inputs"].clone();

@@ -84,7 +84,7 @@ fn only_scored_rows_far_enough_below_the_positive_are_negatives() {
         room.miner(&["verify", &name, "--full"]).exits(0);
     }
     let report = room.miner(&["report", "gap0.5"]).exits(0).stdout;
-    assert!(report.contains("  scores      the positives of 1 of 6 pairs have one"), "{report}");
+    assert!(report.contains("  scores      there is one for the positives of 1 of 6 pairs"), "{report}");
     let report: Value = serde_json::from_str(&room.miner(&["report", "gap0.5", "--json"]).exits(0).stdout).unwrap();
     assert_eq!(report["scores"], json!({ "pairs": 6, "scored": 1 }));
     // Of 24 candidates, four have a score, and one of those belongs to a pair without.
@@ -117,7 +117,7 @@ fn a_plan_tells_which_pairs_have_a_score() {
     room.write("p.toml", &asked(score));
     let told = room.miner(&["plan", "p.toml", "--calibrate"]).exits(0).stdout;
     for part in
-        ["scores.parquet: 5 of 2 anchors, the most of one 4", "the positives of 1 of these 6 pairs have a score"]
+        ["scores.parquet: 5 of 2 anchors, the most of one 4", "there is a score for the positives of 1 of 6 pairs"]
     {
         assert!(told.contains(part), "{part} is not in\n{told}");
     }
@@ -127,7 +127,7 @@ fn a_plan_tells_which_pairs_have_a_score() {
     write_table(&room.path("pairs.parquet"), pairs);
     room.write("p.toml", &(asked(score).replace("store.label = 'label'\n", "") + "pairs.path = 'pairs.parquet'\n"));
     let told = room.miner(&["plan", "p.toml"]).exits(0).stdout;
-    assert!(told.contains("2 of 3 pairs have one"), "{told}");
+    assert!(told.contains("there is one for 2 of 3 pairs"), "{told}");
     let told: Value = serde_json::from_str(&room.miner(&["plan", "p.toml", "--json"]).exits(0).stdout).unwrap();
     assert_eq!(told["census"]["scores"], json!({ "rows": 5, "anchors": 2, "most": 4 }));
     assert_eq!(told["census"]["scored_pairs"], json!({ "pairs": 3, "scored": 2 }));

@@ -2,6 +2,7 @@
 
     MINER=target/release/miner python trainers/refresh/refresh.py
 """
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ digits = Sample("digits")
 WORK = MINED / "refresh"
 TRAIN = {"validation": "label < 5", "test": "label >= 5"}
 ROUNDS, MARGIN = 5, 0.1
+MINER = os.environ.get("MINER", "miner")
 
 
 def write_store(embedded):
@@ -30,11 +32,16 @@ def write_store(embedded):
     pq.write_table(table, WORK / "store.parquet")
 
 
+def of_round(number):
+    """Where a round's triplets are."""
+    return WORK / f"round-{number}"
+
+
 def mine(number):
     """Mines the store, and returns the triplets as rows: n × 3."""
-    out = WORK / f"round-{number}"
+    out = of_round(number)
     settings = ["--set", f"store.where={TRAIN[split()]}", "--set", f"output.path={out}"]
-    command = [os.environ.get("MINER", "miner"), "run", HERE / "round.toml", *settings, "--overwrite", "--quiet"]
+    command = [MINER, "run", HERE / "round.toml", *settings, "--overwrite", "--quiet"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     table = pq.read_table(out / "triplets", columns=["anchor_row", "positive_row", "negative_row"])
     return np.stack([column.to_numpy().astype(np.int64) for column in table.columns], axis=1)
@@ -52,10 +59,10 @@ def train(head, rows):
         optimizer.step()
 
 
-def churn(before, after):
-    """The share of the pairs of anchor and negative that the round before did not have."""
-    before, after = ({(anchor, negative) for anchor, _, negative in rows.tolist()} for rows in (before, after))
-    return len(after - before) / len(after)
+def churn(number):
+    """Of the negatives of the round before, where both rounds have the pair, the share that this round has no more."""
+    command = [MINER, "diff", of_round(number - 1), of_round(number), "--json"]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["negatives"]["churn"]
 
 
 def easy(rows, embedded):
@@ -70,18 +77,18 @@ def rounds(seed):
     torch.manual_seed(seed)  # the head, and the order of the triplets
     head = torch.nn.Linear(64, 8, bias=False)
     embed = lambda: head(torch.as_tensor(digits.vectors)).detach().numpy()
-    recalls, churns, easies, before = [], [np.nan], [np.nan], None
+    recalls, churns, easies = [], [np.nan, np.nan], [np.nan]
     for number in range(1, ROUNDS + 1):
         write_store(embed())
         rows = mine(number)
-        if before is None:
+        if number == 1:
             held_out = digits.held_out(rows)
             recalls.append(digits.recall_at_1(embed(), held_out))
-        churns.append(np.nan if before is None else churn(before, rows))
+        else:
+            churns.append(churn(number))
         train(head, rows)
         easies.append(easy(rows, embed()))
         recalls.append(digits.recall_at_1(embed(), held_out))
-        before = rows
     return recalls, churns, easies
 
 
@@ -99,7 +106,7 @@ def main():
         line(str(seed), results[-1][0], ".3f")
     recalls, churns, easies = np.mean(results, axis=0)
     line("mean", recalls, ".3f")
-    line("new negatives", churns, ".0%")
+    line("negatives replaced", churns, ".0%")
     line("easy once trained on", easies, ".0%")
     if not recalls[0] < recalls[1] < recalls[-1]:
         sys.exit("rounds of mining did not raise recall@1 on the mean")

@@ -78,8 +78,7 @@ fn guards(summary: &Summary) -> Result<Markup, Failed> {
 /// What earlier outputs took away.
 fn excluded(summary: &Summary) -> Markup {
     let Some(Excluded { pairs, gone }) = summary.excluded else { return html! {} };
-    let gone =
-        if gone == 0 { String::new() } else { format!("; {} of theirs name rows that are gone", thousands(gone)) };
+    let gone = if gone == 0 { String::new() } else { format!("; rows that are gone: {}", thousands(gone)) };
     html! { p.note { (counted(pairs, "negative")) " of earlier outputs, kept away by mine.negatives.exclude" (gone) "." } }
 }
 
