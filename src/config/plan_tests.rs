@@ -353,7 +353,7 @@ fn a_mistake_in_the_file_names_its_line() {
     let text = format!("{GOOD}[mine]\n  margin = \"much\"\n");
     assert_eq!(
         plan(&text, &[]).unwrap_err(),
-        "p.toml:10:3: mine.margin = \"much\": invalid type: string \"much\", expected a number"
+        "p.toml:10:12: mine.margin = \"much\": invalid type: string \"much\", expected a number"
     );
     assert!(plan("[store\n", &[]).unwrap_err().starts_with("p.toml: not TOML: TOML parse error at line 1, column 7"));
     assert_eq!(
@@ -381,12 +381,12 @@ fn environment_variables_are_put_in_and_missing_ones_are_named() {
 fn an_override_is_not_blamed_on_the_file() {
     let text = format!("{GOOD}[mine]\nmargin = -0.1\nfallback = ['easy', 'hrd']\n");
     let wrong = "a margin must be greater than 0, in the metric's own units";
-    assert_eq!(plan(&text, &["mine.fallback=[]"]).unwrap_err(), format!("p.toml:10:1: mine.margin = -0.1: {wrong}"));
+    assert_eq!(plan(&text, &["mine.fallback=[]"]).unwrap_err(), format!("p.toml:10:10: mine.margin = -0.1: {wrong}"));
     assert_eq!(
         plan(&text, &["mine.fallback=[]", "mine.margin=-0.2"]).unwrap_err(),
         format!("p.toml: mine.margin = -0.2: {wrong}")
     );
-    assert!(plan(&text, &[]).unwrap_err().starts_with("p.toml:11:1: mine.fallback[1] = \"hrd\": unknown variant"));
+    assert!(plan(&text, &[]).unwrap_err().starts_with("p.toml:11:21: mine.fallback[1] = \"hrd\": unknown variant"));
 }
 
 /// What is said of an output, where there is a store at `data/a.parquet`.
@@ -589,7 +589,7 @@ fn transforms_that_make_no_sense_are_refused() {
     }
     assert_eq!(
         refusal(&["prepare.transform=out/m.npy"]),
-        "p.toml:8:1: output.path = \"out\": would replace the transform, out/m.npy; choose a folder of its own"
+        "p.toml:8:8: output.path = \"out\": would replace the transform, out/m.npy; choose a folder of its own"
     );
     let plan = plan(GOOD, &["prepare.transform=data/m.npy"]).unwrap();
     assert_eq!(plan.from_output.matrix.as_deref(), Some("../data/m.npy"));

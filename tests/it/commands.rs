@@ -123,7 +123,12 @@ fn an_error_shows_the_line_with_a_caret() {
         let margin = " ".repeat(number.to_string().len());
         let carets = " ".repeat(begin) + &"^".repeat(length);
         let expected = format!("\n{margin} |\n{number} | {line}\n{margin} | {carets}\n");
-        assert!(told.starts_with("error: p.toml:") && told.ends_with(&expected), "{extra}{label}: {told}");
+        // Of what is missing there is no place.
+        let place = if extra == "[scores]\n" { String::new() } else { format!("{number}:{}:", begin + 1) };
+        assert!(
+            told.starts_with(&format!("error: p.toml:{place} ")) && told.ends_with(&expected),
+            "{extra}{label}: {told}"
+        );
     }
 }
 
@@ -145,15 +150,15 @@ fn what_a_key_says_of_columns_is_the_pipeline_s_fault_with_its_place() {
     let room = Room::new();
     let text = pipeline();
     let line = 1 + text.lines().position(|line| line.contains("label")).unwrap();
-    for (from, to, told) in [
-        ("'label'", "'lable'", "= \"lable\": "),
-        ("'label'", "'lower(lable)'", "= \"lower(lable)\": "),
-        ("'label'", "'label ||'", "not a valid SQL expression"),
+    for (from, to, column, told) in [
+        ("'label'", "'lable'", 10, "= \"lable\": "),
+        ("'label'", "'lower(lable)'", 16, "= \"lower(lable)\": "),
+        ("'label'", "'label ||'", 18, "not a valid SQL expression"),
     ] {
         room.write("p.toml", &text.replace(from, to));
         for command in ["run", "plan"] {
             let wrong = room.miner(&[command, "p.toml"]).exits(2).stderr;
-            let place = format!("error: p.toml:{line}:1: store.label = ");
+            let place = format!("error: p.toml:{line}:{column}: store.label = ");
             assert!(wrong.starts_with(&place) && wrong.contains(told), "{wrong}");
             assert!(wrong.contains("digits.parquet: "), "{wrong}");
             assert!(!to.contains("lable") || wrong.contains("nearest: `label`"), "{wrong}");
