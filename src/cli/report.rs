@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::ValueHint;
 use triplet_miner::pipeline::{self, Control};
 use triplet_miner::remote::Address;
-use triplet_miner::report::Silent;
+use triplet_miner::report::{Silent, Summary};
 
-use super::status::Status;
+use super::status::{self, Status};
 use super::{output, signals};
 
 /// Print the figures of a finished run
@@ -28,18 +28,19 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {
-    if let Some(address) = Address::at(&args.out).filter(|_| args.html) {
-        let message =
-            format!("{address}: --html writes into a folder, and this is none; the output's own page lies there");
-        output::complain(&message, None, Status::Wrong);
-        return Ok(Status::Wrong);
+    let address = Address::at(&args.out);
+    if let (Some(address), true) = (&address, args.html) {
+        let message = "--html writes into a folder, and this is none; the output's own page lies there";
+        return Err(status::wrong(format!("{address}: {message}")));
     }
     let control = Control { progress: &Silent, brake: signals::watch()? };
     let figures = pipeline::figures(&args.out, &control)?;
     if args.html {
         output::text(&figures.write_page(&args.out)?.display())?;
     } else {
-        output::either(&figures, args.json)?;
+        // Where it lies now: it may have moved since it was mined.
+        let output = address.map_or_else(|| args.out.clone(), |address| address.to_string().into());
+        output::either(&Summary { output, ..figures }, args.json)?;
     }
     Ok(Status::Done)
 }

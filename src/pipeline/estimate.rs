@@ -20,6 +20,9 @@ const INSERT_SECONDS: f64 = 740e-6;
 const INSERT_DIMENSION_SECONDS: f64 = 3.2e-6;
 const ASK_SECONDS: f64 = 300e-6;
 const ASK_DIMENSION_SECONDS: f64 = 0.6e-6;
+/// Seconds that a window of an anchor, beside its first, takes for each row that the anchor meets: windows of several pairs together
+/// hold many rows, and each of them is offered to each window. So it is for random picks, and up to three times less for nearest ones.
+const WINDOW_SECONDS: f64 = 0.7e-9;
 /// Seconds that a row of an anchor's class takes to be measured as its positive.
 const POSITIVE_SECONDS: f64 = 1e-8;
 /// Triplets written in a second, and bytes of what is carried along.
@@ -83,7 +86,11 @@ fn fit(plan: &Plan, job: &Job) -> (f64, f64) {
 pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
     let candidates = job.negatives as f64;
-    let scan = |share: f64| anchors * candidates * share * machine::pair_seconds(job.dims);
+    let windows = job.pairs_of(job.anchors).min(job.relatives).saturating_mul(job.windows) as f64;
+    let scan = |share: f64| {
+        let once = anchors * machine::pair_seconds(job.dims);
+        (once + (windows - anchors).max(0.0) * WINDOW_SECONDS) * candidates * share
+    };
     let (search, graphs) = match job.index {
         Index::Exact | Index::Auto => (scan(1.0), 0.0),
         Index::Cells => (cells(job) + scan(share_visited(plan, candidates)), candidates * 4.0 * d),

@@ -45,6 +45,8 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
 const MEASURED: f64 = 0.05;
 /// Long enough for a figure that repeats, short enough to go unnoticed.
 const LISTEN: Duration = Duration::from_millis(4);
+/// On a busy machine the first goes may last that long alone, most of it spent waiting for others.
+const GOES: usize = 32;
 
 /// Seconds that one thread takes to look at a pair of `d` dimensions: its share of a quantised tile, and of measuring what
 /// the tile lets through. Measured here and now.
@@ -69,8 +71,9 @@ pub fn pair_seconds(d: usize) -> f64 {
 
 /// The quickest of many goes: what others do at the same time only adds to the rest.
 fn seconds(mut work: impl FnMut()) -> f64 {
-    let (begin, mut quickest) = (Instant::now(), Duration::MAX);
-    while begin.elapsed() < LISTEN {
+    let (begin, mut quickest, mut goes) = (Instant::now(), Duration::MAX, 0);
+    while goes < GOES || begin.elapsed() < LISTEN {
+        goes += 1;
         let start = Instant::now();
         work();
         quickest = quickest.min(start.elapsed());

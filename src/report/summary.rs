@@ -193,11 +193,11 @@ pub fn band_lines(ask: &Ask, tally: &Tally) -> Vec<BandLine> {
     Band::ALL.into_iter().zip(tally.bands).map(line).collect()
 }
 
-/// Reads the figures of a finished output, which is where it lies now: it may have moved since it was mined.
+/// Reads the figures of a finished output. They say where it was mined, which is not where it lies if it has moved.
 pub fn read(output: &Path) -> Result<Summary, ReportError> {
     let path = output.join(REPORT);
     match untrusted::read_inside(output, REPORT, REPORT_BYTES) {
-        Ok(text) => Ok(Summary { output: output.to_path_buf(), ..parse(&text, path)? }),
+        Ok(text) => parse(&text, path),
         Err(Refused::Absent) => Err(ReportError::Absent(output.to_path_buf())),
         Err(Refused::Io(source)) => Err(ReportError::Io { path, action: "read", source }),
         Err(found) => Err(ReportError::NotAReport { path, found }),

@@ -385,7 +385,8 @@ fn what_is_no_array_of_vectors_is_refused_in_words() {
             "['good.npy', 'double.npy']",
             "good.npy holds vectors of 7 f32, but double.npy vectors of 7 f64; bring all arrays into one width and type",
         ),
-        plain("'gone.npy'", "gone.npy: no such file or folder"),
+        plain("'vanished.npy'", "vanished.npy: no such file or folder"),
+        plain("'gone.npy'", "gone.npy: no such file or folder; did you mean one.npy?"),
         plain("'gone-*.npy'", "gone-*.npy: no file matches this pattern"),
         plain("'folder'", "folder: a folder; vectors are in an array file, or those of a pattern, as in shards/*.npy"),
         plain(

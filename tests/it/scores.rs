@@ -247,7 +247,7 @@ fn scores_that_cannot_be_used_are_refused_or_listed() {
     write_scores(&room, &[(Some("nobody"), Some("d2"), Some(0.5))]);
     let told =
         room.miner(&["run", "p.toml", "--quiet", "--overwrite", "--set", "scores.bad_rows=skip"]).exits(3).stderr;
-    assert!(told.contains("scores.parquet: none of 1 rows names a row both as anchor and as candidate"), "{told}");
+    assert!(told.contains("scores.parquet: none of 1 row names a row both as anchor and as candidate"), "{told}");
 }
 
 #[test]

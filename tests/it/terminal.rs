@@ -77,7 +77,7 @@ impl Screen {
 /// A store that takes some tenths of a second to mine on one thread: a bar is drawn ten times a second.
 fn room() -> Room {
     let (room, mut draw) = (Room::new(), Draw(12));
-    let n = 6_000;
+    let n = 3_000;
     let rows = Rows {
         vectors: (0..n).map(|_| (0..128).map(|_| draw.unit()).collect()).collect(),
         labels: (0..n).map(|row| Some(format!("c{}", row % 40))).collect(),
@@ -111,7 +111,7 @@ fn bars_come_and_go_and_the_figures_stay() {
     let room = room();
     for (columns, bar) in [(120, true), (80, true), (40, false)] {
         let written = written(&room, columns, &[]);
-        let frames = written.matches("% of 6,000 anchors").count();
+        let frames = written.matches("% of 3,000 anchors").count();
         assert!(frames > 1, "{columns}: {frames} frames in\n{written:?}");
         assert!(!bar || written.contains('░'), "{columns}: {written:?}");
         let screen = Screen::shows(&written, columns);
@@ -124,7 +124,7 @@ fn bars_come_and_go_and_the_figures_stay() {
         }
         assert!(!stages.iter().any(|line| line.contains("% of")), "{columns}: a bar is left: {lines:#?}");
         assert!(card.iter().any(|line| line.trim_start().starts_with("took ")), "{columns}: {lines:#?}");
-        assert!(card.iter().any(|line| line.contains("miner verify out")), "{columns}: {lines:#?}");
+        assert!(card.iter().any(|line| line.contains("miner verify ./out")), "{columns}: {lines:#?}");
         assert!(!screen.hides_cursor, "{columns}: the cursor stays hidden");
         assert!(written.contains("\u{1b}[36m"), "{columns}: without colours");
     }
@@ -134,7 +134,7 @@ fn bars_come_and_go_and_the_figures_stay() {
 fn no_color_leaves_the_bars_and_takes_the_colours() {
     let room = room();
     let written = written(&room, 120, &[("NO_COLOR", "1")]);
-    assert!(written.contains('░') && written.contains("% of 6,000 anchors"), "{written:?}");
+    assert!(written.contains('░') && written.contains("% of 3,000 anchors"), "{written:?}");
     let colours = written.split("\u{1b}[").skip(1).filter(|rest| {
         let end = rest.find(|c: char| c.is_ascii_alphabetic()).unwrap();
         rest[end..].starts_with('m')
@@ -145,5 +145,5 @@ fn no_color_leaves_the_bars_and_takes_the_colours() {
 #[test]
 fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
     let written = written(&room(), 120, &[("TERM", "dumb")]);
-    assert!(!written.contains('\u{1b}') && written.contains(" mine: begins, 6,000 anchors\r\n"), "{written:?}");
+    assert!(!written.contains('\u{1b}') && written.contains(" mine: begins, 3,000 anchors\r\n"), "{written:?}");
 }
