@@ -297,7 +297,7 @@ packed = open("packed.npz", "rb").read()
 open("cut.npz", "wb").write(packed[:-30])
 flipped = bytearray(packed); flipped[2000] ^= 16
 open("flipped.npz", "wb").write(flipped)
-headless = bytearray(packed); name = headless.index(b"a.npy") + 5; headless[name:name + 8] = b"\xff" * 8
+headless = bytearray(packed); start = 30 + 5 + int.from_bytes(packed[28:30], "little"); headless[start:start + 8] = b"\xff" * 8
 open("headless.npz", "wb").write(headless)
 fvecs = np.hstack([np.full((len(f4), 1), f4.shape[1], "<i4").view("f4"), f4])
 fvecs.tofile("good.fvecs")
