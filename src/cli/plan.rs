@@ -32,6 +32,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let mut plan = args.pipeline.load()?;
     args.run.apply(&mut plan.run);
     let control = Control { progress: &Silent, brake: signals::watch()? };
+    let (plan, _copies) = pipeline::over_copies(&plan, &control)?;
     let explanation = pipeline::explain(&plan, &control)?;
     let calibration = args.calibrate.then(|| pipeline::calibrate(&plan, &control)).transpose()?;
     match (args.json, &calibration) {

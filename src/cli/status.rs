@@ -7,7 +7,10 @@ use triplet_miner::config::ConfigError;
 use triplet_miner::manifest::{
     ColumnsError, DestinationError, DiffError, EarlierError, LoadError, Obstacle, SealError,
 };
-use triplet_miner::pipeline::{Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled};
+use triplet_miner::pipeline::{
+    CopyError, Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled,
+};
+use triplet_miner::remote::Fault;
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 use triplet_miner::words::{visible, without_credentials};
@@ -63,6 +66,11 @@ impl Status {
                     Some(Self::Refused)
                 }
                 ReportError::Io { .. } | ReportError::Figure(_) => Some(Self::Failed),
+            },
+            c if c.is::<CopyError>() => match c.downcast_ref::<CopyError>()? {
+                CopyError::Remote(error) if !matches!(error.fault, Fault::Missing | Fault::Changed) => None,
+                CopyError::Io { .. } | CopyError::NoRoom { .. } | CopyError::Folder { .. } => None,
+                _ => Some(Self::Refused),
             },
             c if c.is::<EarlierError>() => c.downcast_ref().map(of_earlier),
             c if c.is::<DiffError>() => match c.downcast_ref()? {

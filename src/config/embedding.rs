@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Complaint;
-use super::paths::path;
+use super::paths::input;
 use super::spec::Paths;
 use crate::store::{Embedding, Section};
 
@@ -24,9 +24,9 @@ pub(super) fn embedding(
         (None, Some(arrays)) if arrays.all().is_empty() => {
             Err(Complaint::new(of_arrays, "is empty; expected an array file, or several"))
         }
-        (None, Some(Paths::One(one))) => Ok(Embedding::Arrays(vec![path(base, &of_arrays, one)?])),
+        (None, Some(Paths::One(one))) => Ok(Embedding::Arrays(vec![input(base, &of_arrays, one)?])),
         (None, Some(Paths::Several(several))) => {
-            let element = |(index, written): (usize, &String)| path(base, &format!("{of_arrays}[{index}]"), written);
+            let element = |(index, written): (usize, &String)| input(base, &format!("{of_arrays}[{index}]"), written);
             Ok(Embedding::Arrays(several.iter().enumerate().map(element).collect::<Result<_, _>>()?))
         }
         (Some(_), Some(_)) => {

@@ -21,6 +21,8 @@ use super::veil;
 #[derive(Clone, Default)]
 pub struct Environment {
     values: BTreeMap<String, String>,
+    /// Folders of this machine that are shown as what they are copies of, and how.
+    copies: Vec<(String, String)>,
     /// What a manifest tells of values, where the pipeline is one of the past.
     recorded: Option<Recorded>,
 }
@@ -45,7 +47,11 @@ const CONTEXT: &str = "triplet_miner 2026-11 environment variable of a pipeline"
 impl Environment {
     /// The environment of a run of the past, as its manifest tells; `store` is the fingerprint of that run's store.
     pub(super) fn recorded(proofs: &BTreeMap<String, String>, store: &str) -> Self {
-        Self { values: BTreeMap::new(), recorded: Some(Recorded { proofs: proofs.clone(), store: store.to_owned() }) }
+        Self {
+            values: BTreeMap::new(),
+            copies: Vec::new(),
+            recorded: Some(Recorded { proofs: proofs.clone(), store: store.to_owned() }),
+        }
     }
 
     /// A hash of the value of each variable that `texts` name: equal where the values are equal, so that another value makes
@@ -151,17 +157,25 @@ impl Environment {
         }
     }
 
+    /// Shows a folder, and what is in it, under another name from here on.
+    pub fn call(&mut self, folder: &Path, name: &str) {
+        let (folder, name) = (folder.display().to_string(), self.hide(name).into_owned());
+        // Patterns give the files in it without the `./`.
+        let bare = folder.strip_prefix("./").map(str::to_owned);
+        self.copies.extend([Some(folder), bare].into_iter().flatten().map(|folder| (folder, name.clone())));
+    }
+
     /// A text as it may be shown: each value in it, as written or in another's quotes, gives way to `${NAME}`.
     ///
     /// Values of less than four characters stay. They would be found where they are not meant, and who wants to guess one needs no
     /// help.
     pub fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        veil::hide(text, &veil::values(&self.values))
+        veil::hide(text, &veil::values(&self.values, &self.copies))
     }
 
     /// The same of what is said about an expression with values in it, of which parsers quote single words: those, too, give way.
     pub fn hide_words<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        veil::hide(text, &veil::values_and_words(&self.values))
+        veil::hide(text, &veil::values_and_words(&self.values, &self.copies))
     }
 
     /// A path as it may be shown.
@@ -290,7 +304,7 @@ mod tests {
     use super::*;
 
     fn environment(value: &str) -> Environment {
-        Environment { values: BTreeMap::from([("TOKEN".to_owned(), value.to_owned())]), recorded: None }
+        Environment { values: BTreeMap::from([("TOKEN".to_owned(), value.to_owned())]), ..Environment::default() }
     }
 
     #[test]

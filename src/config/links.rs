@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use super::error::Complaint;
-use super::paths::{path, resolved};
+use super::paths::{input, resolved};
 use super::spec::{NegativesSpec, PairsSpec, Paths, ScoresSpec};
+use crate::remote::Address;
 use crate::store::{LinkParams, Section};
 
 pub(super) fn pairs(spec: &PairsSpec, base: &Path) -> Result<LinkParams, Complaint> {
     expressed([("pairs.query", &spec.query, "ids"), ("pairs.positive", &spec.positive, "ids")])?;
     Ok(LinkParams {
         section: Section::Pairs,
-        path: path(base, "pairs.path", &spec.path)?,
+        path: input(base, "pairs.path", &spec.path)?,
         left: ("query", spec.query.clone()),
         right: ("positive", spec.positive.clone()),
         value: None,
@@ -27,7 +28,7 @@ pub(super) fn scores(spec: &ScoresSpec, base: &Path) -> Result<LinkParams, Compl
     ])?;
     Ok(LinkParams {
         section: Section::Scores,
-        path: path(base, "scores.path", &spec.path)?,
+        path: input(base, "scores.path", &spec.path)?,
         left: ("anchor", spec.anchor.clone()),
         right: ("candidate", spec.candidate.clone()),
         value: Some(("score", spec.score.clone())),
@@ -38,7 +39,7 @@ pub(super) fn scores(spec: &ScoresSpec, base: &Path) -> Result<LinkParams, Compl
 /// The folders of earlier outputs.
 pub(super) fn exclude(spec: &NegativesSpec, base: &Path) -> Result<Vec<PathBuf>, Complaint> {
     let folders = spec.exclude.as_ref().map_or(&[][..], Paths::all);
-    let paths: Vec<PathBuf> = folders.iter().map(|folder| path(base, EXCLUDE, folder)).collect::<Result<_, _>>()?;
+    let paths: Vec<PathBuf> = folders.iter().map(|folder| earlier(base, folder)).collect::<Result<_, _>>()?;
     if spec.exclude.is_some() && paths.is_empty() {
         return Err(Complaint::new(EXCLUDE, "names no earlier output; leave it out, or name one"));
     }
@@ -48,6 +49,14 @@ pub(super) fn exclude(spec: &NegativesSpec, base: &Path) -> Result<Vec<PathBuf>,
         }
     }
     Ok(paths)
+}
+
+fn earlier(base: &Path, folder: &str) -> Result<PathBuf, Complaint> {
+    if Address::parse(folder).is_some_and(|address| address.is_ok_and(|address| !address.can_list())) {
+        let message = "a web server does not list, and an output is a folder; copy it to a store that does, or here";
+        return Err(Complaint::new(EXCLUDE, message));
+    }
+    input(base, EXCLUDE, folder)
 }
 
 pub(super) const EXCLUDE: &str = "mine.negatives.exclude";

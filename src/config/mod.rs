@@ -30,7 +30,7 @@ pub use error::{ConfigError, KeyError, Place};
 pub use load::load;
 pub use machines::{Machines, Scheduler};
 pub(crate) use paths::resolved;
-pub use places::{Places, QUERY_VECTORS, TRANSFORM, VECTORS};
+pub use places::{Places, QUERY_VECTORS, Reads, TRANSFORM, VECTORS};
 pub use plan::{Plan, Run};
 pub use restore::{Moved, RestoreError, restore};
 pub use schema::json_schema;

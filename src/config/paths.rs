@@ -12,12 +12,8 @@ pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Com
     if written.trim().is_empty() {
         return Err(Complaint::new(key, "is empty; expected a path"));
     }
-    let scheme = written.split_once("://").map(|(scheme, _)| scheme);
-    if scheme.is_some_and(|scheme| scheme.chars().all(|c| c.is_ascii_alphanumeric())) {
-        return Err(Complaint::new(
-            key,
-            "this version reads and writes local files only; copy the data to a local path",
-        ));
+    if Address::parse(written).is_some() {
+        return Err(Complaint::new(key, "is a URL; expected a path of this machine"));
     }
     let joined = base.join(written);
     if written.starts_with("~/") && !joined.exists() {
@@ -29,6 +25,21 @@ pub(super) fn path(base: &Path, key: &str, written: &str) -> Result<PathBuf, Com
     // A bare name has the empty path for its folder, which no system call takes.
     let bare = path.parent().is_some_and(|folder| folder.as_os_str().is_empty());
     Ok(if bare { Path::new(".").join(path) } else { path })
+}
+
+/// The path of an input. One that lies in a store stays the URL that it is, until its copy takes its place.
+pub(super) fn input(base: &Path, key: &str, written: &str) -> Result<PathBuf, Complaint> {
+    match Address::parse(written) {
+        None => path(base, key, written),
+        Some(Err(error)) => Err(Complaint::new(key, error.to_string())),
+        Some(Ok(address)) if !address.can_list() && (address.is_folder() || address.is_pattern()) => {
+            Err(Complaint::new(
+                key,
+                "a web server does not list; name a single file, or copy the folder to a store that does",
+            ))
+        }
+        Some(Ok(_)) => Ok(PathBuf::from(written)),
+    }
 }
 
 /// An output must never replace what was read, nor lie where the next run would read it.
@@ -136,5 +147,23 @@ mod tests {
         ] {
             assert_eq!(path(Path::new(base), "output.path", written), Ok(PathBuf::from(expected)), "{base} {written}");
         }
+    }
+
+    #[test]
+    fn an_input_may_lie_in_a_store_that_has_it() {
+        let of = |written: &str| input(Path::new("p"), "store.path", written);
+        for url in ["s3://b/a/", "gs://b/k=*/a?.parquet", "https://host/a.parquet?sig=9"] {
+            assert_eq!(of(url), Ok(PathBuf::from(url)));
+        }
+        assert_eq!(of("../a.parquet"), Ok(PathBuf::from("./a.parquet")));
+        for (written, expected) in [
+            ("hdfs://host/x", "no store is reached by `hdfs://`"),
+            ("https://host/folder/", "a web server does not list; name a single file"),
+            ("https://host/*.parquet", "a web server does not list; name a single file"),
+        ] {
+            let complaint = of(written).unwrap_err();
+            assert!(complaint.message.contains(expected), "{written}: {}", complaint.message);
+        }
+        assert!(path(Path::new("p"), "run.work", "s3://b/x").unwrap_err().message.contains("a path of this machine"));
     }
 }

@@ -8,6 +8,7 @@ use super::embedding::arrays;
 use super::paths::name;
 use super::prepare::matrix_file;
 use super::spec::{Paths, Spec};
+use crate::remote::Address;
 use crate::store::{LinkParams, Params, Section};
 
 /// The role of a matrix that `prepare.transform` names, among the inputs of a manifest.
@@ -33,7 +34,42 @@ pub struct Places<P = PathBuf> {
     pub query_vectors: Vec<P>,
 }
 
+/// What an input is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reads {
+    Table,
+    /// One array, or those of a pattern.
+    Arrays,
+    Matrix,
+    /// An earlier output.
+    Output,
+}
+
 impl<P> Places<P> {
+    /// All of them, in the order in which a manifest lists them, and what they are read as.
+    pub fn all(&self) -> impl Iterator<Item = (Reads, &P)> {
+        let reads = |section| if section == Section::Exclude { Reads::Output } else { Reads::Table };
+        let tables = self.inputs().map(move |(section, place)| (reads(section), place));
+        let matrix = self.matrix.iter().map(|place| (Reads::Matrix, place));
+        tables.chain(matrix).chain(self.arrays().map(|(_, place)| (Reads::Arrays, place)))
+    }
+
+    /// Others in their places.
+    pub fn map<Q>(&self, other: impl Fn(Reads, &P) -> Q) -> Places<Q> {
+        let table = |place: &Option<P>| place.as_ref().map(|place| other(Reads::Table, place));
+        let arrays = |places: &[P]| places.iter().map(|place| other(Reads::Arrays, place)).collect();
+        Places {
+            store: other(Reads::Table, &self.store),
+            queries: table(&self.queries),
+            pairs: table(&self.pairs),
+            scores: table(&self.scores),
+            exclude: self.exclude.iter().map(|place| other(Reads::Output, place)).collect(),
+            matrix: self.matrix.as_ref().map(|place| other(Reads::Matrix, place)),
+            vectors: arrays(&self.vectors),
+            query_vectors: arrays(&self.query_vectors),
+        }
+    }
+
     /// Those of tables, and of earlier outputs.
     pub fn inputs(&self) -> impl Iterator<Item = (Section, &P)> {
         let more = [(Section::Queries, &self.queries), (Section::Pairs, &self.pairs), (Section::Scores, &self.scores)];
@@ -49,7 +85,43 @@ impl<P> Places<P> {
     }
 }
 
-/// How a manifest names inputs: as written if absolute, else as seen from the output folder, where that is one of this machine.
+/// Takes from the pipeline that is kept what signs the URLs of web servers, given the same with the values of variables: a signature
+/// is a secret, and the file behind another one is the same.
+pub(super) fn unsigned(kept: &mut Value, expanded: &Value) {
+    const PATHS: [&str; 8] = [
+        "/store/path",
+        "/store/vectors",
+        "/queries/path",
+        "/queries/vectors",
+        "/pairs/path",
+        "/scores/path",
+        "/prepare/transform",
+        "/mine/negatives/exclude",
+    ];
+    for path in PATHS {
+        if let (Some(kept), Some(expanded)) = (kept.pointer_mut(path), expanded.pointer(path)) {
+            unsign(kept, expanded);
+        }
+    }
+}
+
+fn unsign(kept: &mut Value, expanded: &Value) {
+    match (kept, expanded) {
+        (Value::String(kept), Value::String(expanded)) => {
+            let is_of_a_web_server = |address: Result<Address, _>| address.is_ok_and(|address| !address.can_list());
+            if Address::parse(expanded).is_some_and(is_of_a_web_server) {
+                kept.truncate(kept.find(['?', '#']).unwrap_or(kept.len()));
+            }
+        }
+        (Value::Array(kept), Value::Array(expanded)) => {
+            kept.iter_mut().zip(expanded).for_each(|(kept, expanded)| unsign(kept, expanded));
+        }
+        _ => {}
+    }
+}
+
+/// How a manifest names inputs: as written if absolute or a URL, else as seen from the output folder, where that is one of this
+/// machine.
 pub(super) struct Seen<'a> {
     /// The pipeline with environment variables as written.
     pub resolved: &'a Value,
@@ -101,7 +173,7 @@ impl Seen<'_> {
     /// The name of a `path` that was `written` so, and came to `value` with the values of variables in it.
     fn place(&self, written: &Value, value: &str, path: &Path) -> String {
         let written = written.as_str().unwrap_or_default();
-        match Path::new(value).is_absolute() {
+        match Path::new(value).is_absolute() || Address::parse(value).is_some() {
             true => written.to_owned(),
             false => name(self.output, self.base, written, path),
         }

@@ -13,8 +13,8 @@ use super::links;
 use super::machines::{Machines, machines};
 use super::mining::{distinct, mine};
 use super::output::output;
-use super::paths::path;
-use super::places::{Places, Seen};
+use super::paths::{input, path};
+use super::places::{Places, Seen, unsigned};
 use super::prepare::{fitting, matrix_file};
 use super::size::parse_size;
 use super::spec::{QueriesSpec, Spec, StoreSpec, Unlabelled};
@@ -22,7 +22,7 @@ use super::target::Target;
 use super::together;
 use super::written::Written;
 use crate::kernel::Metric;
-use crate::store::{Fitting, LinkParams, Section, Sources};
+use crate::store::{Embedding, Fitting, LinkParams, Section, Sources, Transform};
 use crate::{manifest, mine, search, store};
 
 /// A pipeline, checked, every default filled in.
@@ -87,6 +87,37 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The same over inputs that lie elsewhere. Of arrays and earlier outputs there must be as many as before.
+    pub fn set_places(&mut self, places: Places) {
+        self.store.path = places.store;
+        self.exclude = places.exclude;
+        for (path, place) in [
+            (self.queries.as_mut().map(|queries| &mut queries.path), places.queries),
+            (self.pairs.as_mut().map(|pairs| &mut pairs.path), places.pairs),
+            (self.scores.as_mut().map(|scores| &mut scores.path), places.scores),
+        ] {
+            if let (Some(path), Some(place)) = (path, place) {
+                *path = place;
+            }
+        }
+        for (embedding, arrays) in [
+            (Some(&mut self.store.embedding), places.vectors),
+            (self.queries.as_mut().map(|queries| &mut queries.embedding), places.query_vectors),
+        ] {
+            // Of a manifest that lists another number of them, nothing is believed.
+            if let Some(Embedding::Arrays(paths)) = embedding
+                && paths.len() == arrays.len()
+            {
+                *paths = arrays;
+            }
+        }
+        if let (Transform::Matrix(path), Some(matrix)) = (&mut self.store.fitting.transform, places.matrix) {
+            *path = matrix;
+        }
+    }
+}
+
 /// How the work is done; cannot change the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -104,7 +135,7 @@ pub struct Run {
 /// Checks values and combinations of the spec in `file`; paths are relative to `base`. In `said` its strings are as written.
 pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Result<Plan, Complaint> {
     positives_told_once(spec)?;
-    let store_path = path(base, "store.path", &spec.store.path)?;
+    let store_path = input(base, "store.path", &spec.store.path)?;
     let target = Target::of(base, spec.output.path.as_deref().unwrap_or_default())?;
     let groups: Vec<&str> = spec.store.groups.keys().map(String::as_str).collect();
     let mine = mine(spec, &groups)?;
@@ -115,7 +146,9 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let scores = spec.scores.as_ref().map(|scores| links::scores(scores, base)).transpose()?;
     let exclude = links::exclude(&spec.mine.negatives, base)?;
     let mut resolved = serde_json::to_value(spec).map_err(|error| Complaint::new("pipeline", error.to_string()))?;
+    let expanded = resolved.clone();
     put_back(&mut resolved, said);
+    unsigned(&mut resolved, &expanded);
     let store = store(&spec.store, store_path, base, mine.metric, fitting)?;
     let seen = Seen { resolved: &resolved, base, output: target.folder() };
     let from_output = seen.places(spec, &store, queries.as_ref(), [pairs.as_ref(), scores.as_ref()], &exclude);
@@ -186,7 +219,7 @@ fn queries(
     metric: Metric,
     fitting: Fitting,
 ) -> Result<store::Params, Complaint> {
-    let path = path(base, "queries.path", &spec.path)?;
+    let path = input(base, "queries.path", &spec.path)?;
     let empty = BTreeMap::new();
     let (here, there) = (spec.groups.as_ref().unwrap_or(&empty), &all.store.groups);
     if let Some(name) = here.keys().find(|name| !there.contains_key(*name)) {

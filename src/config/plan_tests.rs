@@ -101,10 +101,7 @@ fn values_that_make_no_sense_are_refused() {
             "p.toml: output.path = \"data\": would replace the store, data/a.parquet; choose a folder of its own",
         ),
         ("output.path=", "p.toml: output.path = \"\": is empty; expected a path"),
-        (
-            "store.path=s3://bucket/x",
-            "p.toml: store.path = \"s3://bucket/x\": this version reads and writes local files only; copy the data to a local path",
-        ),
+        ("run.work=s3://bucket/x", "p.toml: run.work = \"s3://bucket/x\": is a URL; expected a path of this machine"),
         ("store.path=~/x", "p.toml: store.path = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
         ("store.carry=['a', 'a']", "p.toml: store.carry = [\"a\", \"a\"]: names \"a\" twice"),
         ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),
@@ -581,8 +578,8 @@ fn transforms_that_make_no_sense_are_refused() {
             "dimensions = -1: invalid value: integer `-1`, expected a whole number, 0 or more".into(),
         ),
         (
-            &["prepare.transform=s3://a/m.npy"],
-            "transform = \"s3://a/m.npy\": this version reads and writes local files only; copy the data to a local path".into(),
+            &["prepare.transform=s3://a//m.npy"],
+            "transform = \"s3://a//m.npy\": is no URL: a name between two slashes is empty".into(),
         ),
     ] {
         assert_eq!(refusal(set), format!("p.toml: prepare.{expected}"));

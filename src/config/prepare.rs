@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Complaint, nearest};
-use super::paths::path;
+use super::paths::input;
 use super::spec::PrepareSpec;
+use crate::remote::Address;
 use crate::store::{Fitting, MATRIX_FILES, Transform};
 
 /// What is learned from the vectors; a file's path is relative to `base`.
@@ -29,7 +30,7 @@ fn transform(written: &str, base: &Path) -> Result<Transform, Complaint> {
         "pca-whiten" => Transform::PcaWhiten,
         "rca" => Transform::Rca,
         "lda" => Transform::Lda,
-        file if is_matrix_file(file) => Transform::Matrix(path(base, KEY, file)?),
+        file if is_matrix_file(file) => Transform::Matrix(input(base, KEY, file)?),
         other => {
             let hint =
                 nearest(other, Transform::NAMES).map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
@@ -42,7 +43,8 @@ fn transform(written: &str, base: &Path) -> Result<Transform, Complaint> {
 
 /// Whether `prepare.transform` names a file, and not a way to learn.
 pub(super) fn is_matrix_file(written: &str) -> bool {
-    MATRIX_FILES.iter().any(|ending| written.ends_with(ending))
+    let name = Address::parse(written).and_then(Result::ok).map_or(written.to_owned(), |address| address.name());
+    MATRIX_FILES.iter().any(|ending| name.ends_with(ending))
 }
 
 /// The file that `prepare.transform` names.

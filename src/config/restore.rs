@@ -14,7 +14,8 @@ use super::prepare::is_matrix_file;
 use super::spec::Spec;
 use super::target::Target;
 use crate::manifest::{Input, MANIFEST, Sealed};
-use crate::store::{Embedding, Section, Transform};
+use crate::remote::Address;
+use crate::store::Section;
 
 /// Where inputs are now that have moved since a run.
 #[derive(Debug, Clone, Default)]
@@ -44,7 +45,9 @@ impl Moved {
 
     /// What inputs are called, with those that have moved under the names they have now.
     fn rename(&self, named: Places<String>) -> Places<String> {
-        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let text = |path: &PathBuf| {
+            Address::at(path).map_or_else(|| path.to_string_lossy().into_owned(), |address| address.to_string())
+        };
         let one = |section, named: Option<String>| self.to(section).map(text).or(named);
         let several =
             |moved: &[PathBuf], named| if moved.is_empty() { named } else { moved.iter().map(text).collect() };
@@ -111,7 +114,7 @@ fn places(sealed: &Sealed, moved: &Moved, out: &Path, environment: &mut Environm
                 if role == TRANSFORM { String::new() } else { format!(", or name the place with --{role} PATH") };
             Complaint::new(key, message + &flag)
         })?;
-        Ok(out.join(path))
+        Ok(if Address::parse(&path).is_some() { path.into() } else { out.join(path) })
     };
     let inputs = |role: &'static str| sealed.inputs.iter().enumerate().filter(move |(_, input)| input.role == role);
     let mut named = |role: &'static str| inputs(role).next().map(&mut expand).transpose();
@@ -156,36 +159,12 @@ pub(super) fn over(
     let spec: Spec = serde_path_to_error::deserialize(expanded).map_err(|error| wrong(wrong_type(&error)))?;
     let mut plan = plan::check(&spec, pipeline, &output.join(MANIFEST), Path::new("")).map_err(wrong)?;
     let places = places(environment).map_err(Fault::Environment)?;
-    plan.store.path = places.store;
     if plan.exclude.len() != places.exclude.len() {
         let (named, listed) = (plan.exclude.len(), places.exclude.len());
         let message = format!("names {named} earlier outputs, and the inputs list {listed}");
         return Err(wrong(Complaint::new(EXCLUDE, message)));
     }
-    plan.exclude = places.exclude;
-    for (path, place) in [
-        (plan.queries.as_mut().map(|queries| &mut queries.path), places.queries),
-        (plan.pairs.as_mut().map(|pairs| &mut pairs.path), places.pairs),
-        (plan.scores.as_mut().map(|scores| &mut scores.path), places.scores),
-    ] {
-        if let (Some(path), Some(place)) = (path, place) {
-            *path = place;
-        }
-    }
-    for (embedding, arrays) in [
-        (Some(&mut plan.store.embedding), places.vectors),
-        (plan.queries.as_mut().map(|queries| &mut queries.embedding), places.query_vectors),
-    ] {
-        // Of a manifest that lists another number of them, nothing is believed.
-        if let Some(Embedding::Arrays(paths)) = embedding
-            && paths.len() == arrays.len()
-        {
-            *paths = arrays;
-        }
-    }
-    if let (Transform::Matrix(path), Some(matrix)) = (&mut plan.store.fitting.transform, places.matrix) {
-        *path = matrix;
-    }
+    plan.set_places(places);
     plan.target = Target::Folder(output.into());
     Ok(plan)
 }

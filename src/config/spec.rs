@@ -49,7 +49,7 @@ pub struct Spec {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSpec {
-    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    /// A Parquet file, a glob, or a directory (hive partitions included); or the URL of one. Relative to this file.
     pub path: String,
     /// SQL expression of a unique string or integer. Default: the row number.
     #[serde(default)]
@@ -58,7 +58,7 @@ pub struct StoreSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<String>,
     /// The vectors, where they are in arrays beside the table, row by row in its order: a .npy, .npz, .fvecs or .bvecs file, a glob, or
-    /// a list of these; "file.npz:name" for one array of several. Relative to this file.
+    /// a list of these, or URLs of them; "file.npz:name" for one array of several. Relative to this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vectors: Option<Paths>,
     /// SQL expression of the class: string, integer or boolean; or of a list of these, of which positives share one and negatives
@@ -84,7 +84,7 @@ pub struct StoreSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueriesSpec {
-    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    /// A Parquet file, a glob, or a directory (hive partitions included); or the URL of one. Relative to this file.
     pub path: String,
     /// SQL expression of a unique string or integer, of the type of the store's. Default: the store's; the row number where
     /// that has none.
@@ -117,7 +117,7 @@ pub struct QueriesSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PairsSpec {
-    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    /// A Parquet file, a glob, or a directory (hive partitions included); or the URL of one. Relative to this file.
     pub path: String,
     /// SQL expression of the id of a query; without [queries], of a row of the store.
     #[serde(default = "query_id")]
@@ -134,7 +134,7 @@ pub struct PairsSpec {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScoresSpec {
-    /// A Parquet file, a glob, or a directory (hive partitions included). Relative to this file.
+    /// A Parquet file, a glob, or a directory (hive partitions included); or the URL of one. Relative to this file.
     pub path: String,
     /// SQL expression of the id of a query; without [queries], of a row of the store.
     #[serde(default = "query_id")]

@@ -16,24 +16,29 @@ pub(super) struct Needle {
 const SHORTEST: usize = 4;
 
 /// Values, in every spelling in which they may be quoted.
-pub(super) fn values(values: &BTreeMap<String, String>) -> Vec<Needle> {
-    needles(values, |value| spellings(value).into_iter().map(|text| (text, false)).collect())
+pub(super) fn values(values: &BTreeMap<String, String>, copies: &[(String, String)]) -> Vec<Needle> {
+    needles(values, copies, |value| spellings(value).into_iter().map(|text| (text, false)).collect())
 }
 
 /// These, and every single word of them.
-pub(super) fn values_and_words(values: &BTreeMap<String, String>) -> Vec<Needle> {
-    needles(values, |value| {
+pub(super) fn values_and_words(values: &BTreeMap<String, String>, copies: &[(String, String)]) -> Vec<Needle> {
+    needles(values, copies, |value| {
         let words = value.split(|c| !is_of_a_word(c)).map(|word| (word.to_owned(), true));
         spellings(value).into_iter().map(|text| (text, false)).chain(words).collect()
     })
 }
 
-fn needles(values: &BTreeMap<String, String>, texts: impl Fn(&str) -> Vec<(String, bool)>) -> Vec<Needle> {
+fn needles(
+    values: &BTreeMap<String, String>,
+    copies: &[(String, String)],
+    texts: impl Fn(&str) -> Vec<(String, bool)>,
+) -> Vec<Needle> {
     let needle = |(name, value): (&String, &String)| {
         let shown = format!("${{{name}}}");
         texts(value).into_iter().map(move |(text, word)| Needle { text, shown: shown.clone(), word })
     };
-    let mut needles: Vec<Needle> = values.iter().flat_map(needle).collect();
+    let copy = |(folder, name): &(String, String)| Needle { text: folder.clone(), shown: name.clone(), word: false };
+    let mut needles: Vec<Needle> = values.iter().flat_map(needle).chain(copies.iter().map(copy)).collect();
     needles.retain(|needle| needle.text.chars().count() >= SHORTEST);
     // Of two that fit, the longer one leaves less.
     needles.sort_by_key(|needle| std::cmp::Reverse(needle.text.len()));
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
 
     fn hidden(value: &str, text: &str) -> String {
-        hide(text, &values(&BTreeMap::from([("S".to_owned(), value.to_owned())]))).into_owned()
+        hide(text, &values(&BTreeMap::from([("S".to_owned(), value.to_owned())]), &[])).into_owned()
     }
 
     #[test]
@@ -136,9 +141,17 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_is_called_as_what_it_is_a_copy_of() {
+        let copies = [("./out/.x.miner/inputs/0f".to_owned(), "s3://${S}/a".to_owned())];
+        let shown =
+            hide("./out/.x.miner/inputs/0f/k=1/b.parquet: gone", &values(&BTreeMap::new(), &copies)).into_owned();
+        assert_eq!(shown, "s3://${S}/a/k=1/b.parquet: gone");
+    }
+
+    #[test]
     fn words_of_a_value_are_found_where_they_stand_alone() {
         let of = BTreeMap::from([("S".to_owned(), "name = 'zebra' or x".to_owned())]);
-        let shown = hide("found: zebra at, names, or x; NAME", &values_and_words(&of)).into_owned();
+        let shown = hide("found: zebra at, names, or x; NAME", &values_and_words(&of, &[])).into_owned();
         assert_eq!(shown, "found: ${S} at, names, or x; ${S}");
     }
 }

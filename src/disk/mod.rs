@@ -48,6 +48,19 @@ fn absent_is_well(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
+/// Bytes that may still be written to the file system of a folder.
+#[cfg(unix)]
+pub fn room(folder: &Path) -> io::Result<u64> {
+    let system = rustix::fs::statvfs(folder)?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+/// Bytes that may still be written to the file system of a folder: as many as there are, where nobody tells.
+#[cfg(not(unix))]
+pub fn room(_: &Path) -> io::Result<u64> {
+    Ok(u64::MAX)
+}
+
 /// Lets two folders of one file system change places, at once: at no moment is either name missing.
 ///
 /// # Errors

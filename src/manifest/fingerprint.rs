@@ -31,7 +31,7 @@ mod tests {
 
     fn input(fingerprint: &str) -> Input {
         let (role, path) = ("store".to_owned(), "a.parquet".to_owned());
-        Input { role, path, bytes: 3, rows: 7, fingerprint: fingerprint.to_owned() }
+        Input { role, path, bytes: 3, rows: 7, fingerprint: fingerprint.to_owned(), listing: None }
     }
 
     #[test]

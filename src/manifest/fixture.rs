@@ -131,7 +131,7 @@ pub(super) fn output(format: Format, order: Order) -> Params {
 
 pub(super) fn inputs() -> Vec<Input> {
     let (role, path) = ("store".to_owned(), "store.parquet".to_owned());
-    vec![Input { role, path, bytes: 1_000, rows: 60, fingerprint: "f00d".to_owned() }]
+    vec![Input { role, path, bytes: 1_000, rows: 60, fingerprint: "f00d".to_owned(), listing: None }]
 }
 
 /// What it says of its search.

@@ -65,6 +65,10 @@ pub struct Input {
     pub bytes: u64,
     pub rows: u64,
     pub fingerprint: String,
+    /// Of names, sizes and ETags, where it lay in a store that has these: equal, its content is the same. Never part of a fingerprint,
+    /// since the same content may be put again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

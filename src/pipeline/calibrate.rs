@@ -6,7 +6,7 @@ use super::veiled::veil;
 use crate::config::Plan;
 use crate::mine::{self, Calibration, Quotas};
 
-/// Looks at a sample of anchors of a pipeline's store.
+/// Looks at a sample of anchors of a pipeline's store, of which a [copy](super::over_copies) is here.
 ///
 /// # Errors
 /// Those of reading the store.

@@ -11,7 +11,7 @@ use super::engine::{Control, Engine};
 use super::job::appraise;
 use super::stages;
 use super::veiled::veil;
-use super::verify::hint;
+use super::verify::{copies, hint};
 use crate::config::{self, ConfigError, Moved, Plan, RestoreError};
 use crate::manifest::{self, Diff, DiffError, Earlier, Fate};
 use crate::mine::Band;
@@ -41,6 +41,8 @@ pub fn diff(a: &Path, b: &Path, lost: Option<&Moved>, memory: Option<u64>, contr
             RestoreError::Pipeline(error) | RestoreError::Environment(error) => ConfigError::from(error),
         })?;
         plan.run.memory = memory;
+        let copies = copies(&plan, moved, &engine)?;
+        let plan = copies.over(&plan);
         judged(&a, &b, &plan, moved, &engine).map_err(|error| veil(&plan.environment, error))
     })
 }

@@ -119,7 +119,8 @@ impl ClusterLine {
     }
 }
 
-/// Checks a pipeline against its data and says what `run` would do.
+/// Checks a pipeline against its data and says what `run` would do. Inputs in stores are looked at in their
+/// [copies](super::over_copies).
 ///
 /// # Errors
 /// Those that `run` would meet before it reads vectors, but for what stands at `output.path`, which is told.

@@ -5,6 +5,7 @@ mod budget;
 mod calibrate;
 #[cfg(feature = "cluster")]
 mod cluster;
+mod copies;
 mod crew;
 mod diff;
 mod engine;
@@ -30,6 +31,7 @@ pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
 #[cfg(feature = "cluster")]
 pub use cluster::{ClusterError, ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
+pub use copies::{Copies, CopyError, copies_for_a_look, over_copies};
 pub use diff::diff;
 pub use engine::Control;
 pub use explain::{Explanation, explain};
@@ -49,6 +51,7 @@ use crate::manifest::{self, Destination, Material};
 use crate::mine::Quotas;
 use crate::report::Summary;
 use budget::Budget;
+use copies::Listed;
 #[cfg(not(feature = "cluster"))]
 use crew::Crew;
 use engine::{Engine, Watch};
@@ -80,19 +83,21 @@ pub struct Outcome {
 /// variable is [`Veiled`].
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     let engine = Engine::new(plan.run.threads, control)?;
+    let mut watch = Watch::new(engine.progress());
+    let copies = match fetch(plan, &engine, &mut watch).map_err(|error| veil(&plan.environment, error))? {
+        Fetched::Copies(copies) => copies,
+        Fetched::Needless(outcome) => return Ok(*outcome),
+    };
+    let plan = &copies.over(plan);
     let outcome = engine.install(|| {
         let survey = stages::survey(plan, &engine)?;
-        let inputs = stages::inputs(plan, &survey);
+        let inputs = stages::inputs_of(plan, &survey, &copies);
         let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;
         let fingerprint = manifest::fingerprint(&inputs, &plan.resolved, &environment, program::VERSION);
-        let path = plan.target.path();
-        if stages::destination(plan, &fingerprint, &engine)? == Destination::Current {
-            let littered = Scratch::sweep(plan, || stages::scratch_key(&fingerprint)).err();
-            let summary = stages::figures_there(plan, &engine);
-            return Ok(Outcome { summary, already: true, littered, path });
+        if let Some(outcome) = already(plan, &fingerprint, &engine, || copies.remove())? {
+            return Ok(outcome);
         }
 
-        let mut watch = Watch::new(engine.progress());
         let Appraisal { job, census, .. } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
         Budget::of(&job).check(plan, job.threads)?;
@@ -126,7 +131,46 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             excluded: store.exclusions(),
         };
         let summary = Some(stages::seal(plan, draft, &scratch, &engine, watch, observed)?);
-        Ok(Outcome { path, already: false, littered: scratch.remove().err(), summary })
+        let littered = copies.remove().and_then(|()| scratch.remove()).err();
+        Ok(Outcome { path: plan.target.path(), already: false, littered, summary })
     });
     outcome.map_err(|error| veil(&plan.environment, error))
+}
+
+enum Fetched {
+    Copies(Copies),
+    /// Nothing is to be done.
+    Needless(Box<Outcome>),
+}
+
+/// Copies inputs that lie in stores to this machine. Where their listings tell that the output is current, nothing is fetched.
+fn fetch(plan: &Plan, engine: &Engine, watch: &mut Watch) -> anyhow::Result<Fetched> {
+    let listed = Listed::of(plan, engine)?;
+    if !listed.is_empty()
+        && let Some(sealed) = stages::sealed_there(plan, engine)
+        && let Some(fingerprint) = stages::listed_fingerprint(plan, &listed, &sealed)?
+        && let Some(outcome) = already(plan, &fingerprint, engine, || copies::sweep(plan))?
+    {
+        return Ok(Fetched::Needless(Box::new(outcome)));
+    }
+    Ok(Fetched::Copies(listed.into_scratch(plan, engine, watch)?))
+}
+
+/// The output of the run with this fingerprint, where it is complete; copies of its inputs are of no more use then.
+///
+/// # Errors
+/// An output in its place that must not be replaced; a store that refuses or does not answer.
+fn already(
+    plan: &Plan,
+    fingerprint: &str,
+    engine: &Engine,
+    remove_copies: impl FnOnce() -> Result<(), ScratchError>,
+) -> anyhow::Result<Option<Outcome>> {
+    if stages::destination(plan, fingerprint, engine)? != Destination::Current {
+        return Ok(None);
+    }
+    let sweep = || Scratch::sweep(plan, || stages::scratch_key(fingerprint));
+    let littered = remove_copies().and_then(|()| sweep()).err();
+    let summary = stages::figures_there(plan, engine);
+    Ok(Some(Outcome { summary, already: true, littered, path: plan.target.path() }))
 }

@@ -4,6 +4,7 @@
 //! .NAME.miner/            beside the output
 //!   lock                  names the run that works here; released by the system when that process ends
 //!   graphs/               search graphs, kept for the next run on the same store
+//!   inputs/               copies of inputs that lie in stores, removed with the run
 //!   run-KEY/              of this very run, removed when it is sealed
 //!     store/ cells notes/ partitions/ sorts/ cluster/
 //!     output/ parts/      the output as it grows, and notes of the parts that are finished
@@ -233,6 +234,12 @@ pub fn graphs(plan: &Plan) -> PathBuf {
 /// Where the run that `key` names has noted, or would note, what a store has got of its output.
 pub fn sent(plan: &Plan, key: &str) -> PathBuf {
     roots(plan).0.join(run_name(key)).join(SENT)
+}
+
+/// The folder of copies of inputs that lie in stores.
+pub fn inputs(plan: &Plan) -> PathBuf {
+    let (beside, away) = roots(plan);
+    away.unwrap_or(beside).join("inputs")
 }
 
 /// The folder beside the output, and the one in `run.work`, where that is elsewhere; the latter alone, where the output goes to a

@@ -75,6 +75,9 @@ impl Address {
             return Err(AddressError::Credentials(kind.credentials()));
         }
         let malformed = |error: &dyn fmt::Display| AddressError::Malformed(error.to_string());
+        if kind != Kind::Http && (path.starts_with('/') || path.contains("//")) {
+            return Err(malformed(&"a name between two slashes is empty"));
+        }
         match kind {
             Kind::Http => drop(Url::parse(&format!("{scheme}://{rest}")).map_err(|error| malformed(&error))?),
             _ => drop(path::Path::parse(path).map_err(|error| malformed(&error))?),
@@ -99,6 +102,11 @@ impl Address {
         self.path.is_empty() || self.path.ends_with('/')
     }
 
+    /// Whether its name may stand for several; of a web server, which never lists, that is a mistake.
+    pub fn is_pattern(&self) -> bool {
+        self.path.contains(if self.can_list() { &['*', '?', '['][..] } else { &['*'] })
+    }
+
     /// The folder it is in, and what it is called there: `s3://b/a/x=1/y` is `x=1/y` in `s3://b/a` for `depth` 2.
     pub fn split(&self, depth: usize) -> (Self, String) {
         let path = self.path.trim_end_matches('/');
@@ -109,6 +117,11 @@ impl Address {
             _ => name.to_owned(),
         };
         (Self { path: folder.trim_end_matches('/').to_owned(), query: None, ..self.clone() }, name)
+    }
+
+    /// The same without what its path ends with.
+    pub fn without_end(&self, end: &str) -> Self {
+        Self { path: self.path.strip_suffix(end).unwrap_or(&self.path).to_owned(), ..self.clone() }
     }
 
     /// The names on its way, after the bucket.

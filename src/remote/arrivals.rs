@@ -74,14 +74,14 @@ impl Arrivals {
         Ok(Self { folder: folder.to_owned(), journal, known, growing: None })
     }
 
-    /// How many bytes of this very version are here.
+    /// How many bytes of this very version are here. Of one that might be another, none are.
     pub fn arrived(&mut self, object: &Object) -> io::Result<u64> {
         let version = object.version.to_string();
-        let is_of = |line: &&Line| line.version == version && line.bytes == object.bytes && !version.is_empty();
+        let is_of = |line: &&Line| line.version == version && line.bytes == object.bytes && object.version.is_telling();
         let Some(line) = self.known.get(&object.name).filter(is_of) else { return Ok(0) };
         let whole = line.arrived == line.bytes;
         let path = self.folder.join(if whole { &object.name } else { GROWING });
-        let file = match OpenOptions::new().read(true).write(true).open(path) {
+        let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) if whole && file.metadata()?.len() != line.bytes => return Ok(0),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             opened => opened?,
@@ -94,8 +94,8 @@ impl Arrivals {
         let arrived = line.arrived;
         if !whole {
             file.set_len(arrived)?;
-            let mut file = file;
-            io::Seek::seek(&mut file, io::SeekFrom::Start(arrived))?;
+            // The next bytes go behind it.
+            let file = OpenOptions::new().append(true).open(path)?;
             self.growing = Some(Growing { name: object.name.clone(), file, state, arrived, marked: arrived });
         }
         Ok(arrived)
@@ -143,5 +143,57 @@ impl Arrivals {
         let mut line = serde_json::to_vec(&line)?;
         line.push(b'\n');
         self.journal.write_all(&line)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectMeta;
+    use object_store::path::Path as Location;
+
+    use super::*;
+
+    fn object(name: &str, bytes: u64, tag: &str) -> Object {
+        let found = ObjectMeta {
+            location: Location::from(name),
+            last_modified: Default::default(),
+            size: bytes,
+            e_tag: Some(tag.to_owned()),
+            version: None,
+        };
+        Object::new(name.to_owned(), found)
+    }
+
+    #[test]
+    fn what_is_whole_stays_and_what_grows_goes_on_from_its_last_mark() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = room.path().join("x");
+        let objects = [object("k=1/a", 3, "1"), object("b", MARK + 2, "2"), object("c", 0, "3")];
+        let mut arrivals = Arrivals::open(&folder, &objects).unwrap();
+        assert_eq!(arrivals.arrived(&objects[0]).unwrap(), 0);
+        arrivals.write(&objects[0], b"abc").unwrap();
+        arrivals.write(&objects[2], b"").unwrap();
+        let mebibyte = vec![7; 1 << 20];
+        (0..MARK >> 20).for_each(|_| arrivals.write(&objects[1], &mebibyte).unwrap());
+        arrivals.write(&objects[1], b"x").unwrap();
+        // The end of the process, in the middle of a line.
+        drop(arrivals);
+        OpenOptions::new().append(true).open(folder.join(JOURNAL)).unwrap().write_all(b"{\"name\": \"b").unwrap();
+
+        let mut arrivals = Arrivals::open(&folder, &objects).unwrap();
+        assert_eq!(objects.each_ref().map(|object| arrivals.arrived(object).unwrap()), [3, MARK, 0]);
+        assert_eq!(fs::read(folder.join("k=1/a")).unwrap(), b"abc");
+        arrivals.write(&objects[1], b"y").unwrap();
+        arrivals.write(&objects[1], b"z").unwrap();
+        let whole = fs::read(folder.join("b")).unwrap();
+        assert!(whole.len() as u64 == MARK + 2 && whole.ends_with(&[7, b'y', b'z']));
+        drop(arrivals);
+
+        // Another version, a damaged copy, and an object that is gone.
+        fs::write(folder.join("k=1/a"), "abd").unwrap();
+        let objects = [objects[0].clone(), object("b", MARK + 2, "2b")];
+        let mut arrivals = Arrivals::open(&folder, &objects).unwrap();
+        assert_eq!(objects.each_ref().map(|object| arrivals.arrived(object).unwrap()), [0, 0]);
+        assert!(!folder.join("c").exists());
     }
 }

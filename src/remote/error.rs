@@ -139,7 +139,7 @@ impl Fault {
 
 /// Where machines of a cloud ask for their own credentials: what is asked last, where no others are.
 const METADATA: [&str; 4] =
-    ["//169.254.169.254/", "//169.254.170.2/", "//metadata.google.internal/", "/metadata/identity/oauth2/"];
+    ["/latest/api/token ", "//169.254.170.2/", "/computeMetadata/v1/", "/metadata/identity/oauth2/"];
 
 fn chain(error: &object_store::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);

@@ -123,6 +123,11 @@ impl Remote {
         }
     }
 
+    /// That neither [the object](Self::look) nor [the folder](Self::list) is there.
+    pub fn missing(&self) -> RemoteError {
+        RemoteError { url: self.address.to_string(), act: "read", fault: Fault::Missing }
+    }
+
     /// The whole of a small object in this folder, if it is there.
     ///
     /// # Errors

@@ -20,8 +20,6 @@ pub(super) struct Listed {
 /// Why a path names no files to read.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    #[error("{}: a store behind a URL is not supported yet; copy its files to a folder and name that", .path.display())]
-    Url { path: PathBuf },
     #[error("{}: no such file or folder{}", .path.display(), disk::hint(.path))]
     Missing { path: PathBuf },
     #[error("{}: {found}, not a regular file; a store is a Parquet file, a pattern or a folder", .path.display())]
@@ -49,9 +47,6 @@ pub enum ListError {
 
 /// Lists a file, a pattern or a folder. What exists under the very name given is never taken for a pattern.
 pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
-    if path.to_string_lossy().contains("://") {
-        return Err(ListError::Url { path: path.to_owned() });
-    }
     if path.to_str().is_none() {
         return Err(ListError::NotText { path: path.to_owned() });
     }
@@ -65,7 +60,9 @@ pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         return Ok(vec![Listed { path: path.to_owned(), name, hive: Vec::new() }]);
     } else if is_pattern(path) {
-        (expand(path)?, path.components().take_while(|part| !is_pattern(part.as_ref())).collect())
+        // What matches comes without the `./` of a pattern.
+        let parts = path.components().filter(|part| *part != Component::CurDir);
+        (expand(path)?, parts.take_while(|part| !is_pattern(part.as_ref())).collect())
     } else {
         return Err(ListError::Missing { path: path.to_owned() });
     };
@@ -96,6 +93,20 @@ fn is_pattern(path: &Path) -> bool {
     path.to_string_lossy().contains(['*', '?', '['])
 }
 
+/// Whether a store that is named by its folder has this file; `name` leads to it from there.
+pub fn is_of_folder(name: &Path) -> bool {
+    !name.iter().any(is_hidden) && is_parquet(name)
+}
+
+/// Whether a store that is named by a pattern has this file, which fits it.
+pub fn is_of_pattern(name: &Path) -> bool {
+    !name.file_name().is_some_and(is_hidden)
+}
+
+fn is_parquet(name: &Path) -> bool {
+    name.extension().is_some_and(|ending| ending == "parquet" || ending == "pq")
+}
+
 fn is_hidden(name: &std::ffi::OsStr) -> bool {
     matches!(name.as_encoded_bytes().first(), Some(b'_' | b'.'))
 }
@@ -112,9 +123,8 @@ fn walk(folder: &Path) -> Result<Vec<PathBuf>, ListError> {
             path: error.path().unwrap_or(folder).to_owned(),
             source: error.into_io_error().unwrap_or_else(|| io::Error::other("a link leads back to its own folder")),
         })?;
-        let is_parquet = entry.path().extension().is_some_and(|e| e == "parquet" || e == "pq");
         match entry.file_type().is_file() {
-            true if is_parquet => files.push(entry.into_path()),
+            true if is_parquet(entry.path()) => files.push(entry.into_path()),
             true => others.push(entry.into_path()),
             false => {}
         }
@@ -137,8 +147,8 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, ListError> {
     let mut files = Vec::new();
     for found in matches {
         let found = found.map_err(|error| ListError::Io { path: error.path().to_owned(), source: error.into() })?;
-        if found.is_file() && !found.file_name().is_some_and(is_hidden) {
-            files.push(found);
+        if found.is_file() && is_of_pattern(&found) {
+            files.push(found.strip_prefix(".").map(Path::to_owned).unwrap_or(found));
         }
     }
     if files.is_empty() {
@@ -225,6 +235,5 @@ mod tests {
         assert_eq!(list(&dir.path().join("a[1].parquet")).unwrap().len(), 1);
         assert!(matches!(list(&dir.path().join("b[1].parquet")), Err(ListError::NoMatch { .. })));
         assert!(matches!(list(&dir.path().join("gone")), Err(ListError::Missing { .. })));
-        assert!(matches!(list(Path::new("s3://bucket/x")), Err(ListError::Url { .. })));
     }
 }

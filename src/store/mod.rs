@@ -54,7 +54,9 @@ mod usable;
 mod vectors;
 pub(crate) mod vet;
 
-pub use array::{ArrayError, ArrayFacts, ArrayFile, ArraySource, Arrays, Scalar, inspect_arrays, names_array};
+pub use array::{
+    ArrayError, ArrayFacts, ArrayFile, ArraySource, Arrays, Scalar, array_in, inspect_arrays, names_array,
+};
 pub use census::{Census, LinkCensus, QueryCensus, ScoredPairs, SetCensus, census};
 pub use classes::Classes;
 pub use dimensions::check_dimensions;
@@ -62,7 +64,7 @@ pub use draft::WriteError;
 pub use embedding_facts::EmbeddingFacts;
 pub use exhibit::Exhibit;
 pub use expression::{ExpressionError, Fault};
-pub use files::ListError;
+pub use files::{ListError, is_of_folder, is_of_pattern};
 pub use fit::{FitError, Without, fit};
 pub use fitting::{Fitted, Fitting, Transform};
 pub use guess::{Guess, can_be_label};

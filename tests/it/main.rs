@@ -30,6 +30,7 @@ mod prepare;
 mod queries;
 mod readme;
 mod recall;
+mod remote;
 mod retrieval;
 mod rubbish;
 mod same_bytes;

@@ -7,14 +7,14 @@ use std::path::Path;
 use anyhow::Context;
 use triplet_miner::config;
 use triplet_miner::mine::{AtMargin, Band, Calibration};
-use triplet_miner::pipeline::{self, Control, Explanation, Interrupted};
+use triplet_miner::pipeline::{self, Control, Copies, Explanation, Interrupted};
 use triplet_miner::report::Silent;
 use triplet_miner::search::Index;
 use triplet_miner::store::{ColumnFacts, EmbeddingFacts, Inspection, ValueFacts, can_be_label};
 use triplet_miner::words::{counted, percent_of, thousands, visible};
 
-use super::Beside;
 use super::page::{Page, folder_of, quoted, relative};
+use super::{Beside, shown};
 use crate::cli::plan::short;
 use crate::cli::{signals, status};
 
@@ -27,12 +27,13 @@ pub(super) fn pipeline(
     store: &Path,
     inspection: &Inspection,
     array: Option<&Beside>,
+    copies: &Copies,
 ) -> anyhow::Result<()> {
     if file.exists() {
         return Err(status::wrong(format!("{}: is there already; give another name, or remove it", file.display())));
     }
     let suggestion = Suggestion::new(file, store, inspection, array)?;
-    let trial = suggestion.trial(file)?;
+    let trial = suggestion.trial(file, copies)?;
     let text = suggestion.text(file, &trial);
     let created = File::create_new(file).and_then(|mut created| created.write_all(text.as_bytes()));
     created.with_context(|| format!("{}: cannot be written", file.display()))
@@ -85,7 +86,7 @@ impl<'a> Suggestion<'a> {
                 return Err(status::refused(format!(
                     "{}: no column holds vectors (lists of f16, f32 or f64), so there is nothing to mine; where an array holds \
                      them, name it with --vectors",
-                    store.display()
+                    shown(store).display()
                 )));
             }
         };
@@ -101,13 +102,13 @@ impl<'a> Suggestion<'a> {
     }
 
     /// Tries the pipeline, in the folder it will lie in.
-    fn trial(&self, file: &Path) -> anyhow::Result<Trial> {
+    fn trial(&self, file: &Path, copies: &Copies) -> anyhow::Result<Trial> {
         let folder = folder_of(file)?;
         let attempt = tempfile::Builder::new().prefix(".miner-").suffix(".toml").tempfile_in(&folder);
         let mut attempt = attempt.with_context(|| format!("{}: cannot be written", file.display()))?;
         let text = self.text(file, &Trial::default());
         attempt.write_all(text.as_bytes()).with_context(|| format!("{}: cannot be written", file.display()))?;
-        let plan = config::load(attempt.path(), &[])?;
+        let plan = copies.over(&config::load(attempt.path(), &[])?);
         let control = Control { progress: &Silent, brake: signals::watch()? };
         let small = self.inspection.rows.saturating_mul(self.dims() * size_of::<f32>() as u64) <= CALIBRATED_BYTES;
         let tried = pipeline::explain(&plan, &control).and_then(|explanation| {
@@ -333,8 +334,10 @@ fn is_free(name: &str) -> bool {
 }
 
 fn no_label(store: &Path, inspection: &Inspection) -> anyhow::Error {
-    let mut text =
-        format!("{}: no column can be the label, so nothing says which rows belong together", visible(store.display()));
+    let mut text = format!(
+        "{}: no column can be the label, so nothing says which rows belong together",
+        visible(shown(store).display())
+    );
     let guess = &inspection.guess;
     let columns = inspection.columns.iter().filter(|column| Some(&column.name) != guess.embedding.as_ref());
     for column in columns {

@@ -9,10 +9,15 @@ use anyhow::Context;
 use bytesize::ByteSize;
 use clap::ValueHint;
 use comfy_table::Table;
+use triplet_miner::config::Reads;
+use triplet_miner::pipeline::{self, Control, Copies};
+use triplet_miner::remote::Address;
+use triplet_miner::report::Silent;
 use triplet_miner::store::{self, ArrayFacts, ColumnFacts, EmbeddingFacts, Guess, Inspection, ValueFacts};
 use triplet_miner::words::{counted, thousands, visible};
 
 use super::output::{self, table};
+use super::signals;
 use super::status::{self, Status};
 
 /// Look at a store: columns, dimensions, labels, what is bad; suggest a pipeline
@@ -22,7 +27,7 @@ use super::status::{self, Status};
   miner inspect 'shards/*.parquet' --write mine.toml
   miner inspect table.parquet --vectors embeddings.npy --write mine.toml")]
 pub struct Args {
-    /// A Parquet file, a glob or a folder; or an array of vectors: .npy, .npz, .fvecs, .bvecs
+    /// A Parquet file, a glob or a folder; or an array of vectors: .npy, .npz, .fvecs, .bvecs. Or the URL of one
     #[arg(value_hint = ValueHint::AnyPath)]
     path: PathBuf,
     /// An array that holds the vectors of the table's rows, in its order
@@ -47,30 +52,47 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
 /// What to print.
 fn look(args: &Args) -> anyhow::Result<String> {
     let path = absolute(&args.path)?;
-    if store::names_array(&path) {
-        if args.write.is_some() || args.vectors.is_some() {
-            let message = "an array has no labels; name the table first, and this as --vectors";
-            return Err(status::wrong(format!("{}: {message}", args.path.display())));
-        }
-        let array = Beside { facts: store::inspect_arrays(&path)?, path };
+    let is_array = store::names_array(&shown(&path));
+    if is_array && (args.write.is_some() || args.vectors.is_some()) {
+        let message = "an array has no labels; name the table first, and this as --vectors";
+        return Err(status::wrong(format!("{}: {message}", shown(&args.path).display())));
+    }
+    let vectors = args.vectors.as_ref().map(|path| absolute(path)).transpose()?;
+    let reads = if is_array { Reads::Arrays } else { Reads::Table };
+    let places = [(reads, Some(&path)), (Reads::Arrays, vectors.as_ref())];
+    let places = places.into_iter().filter_map(|(reads, path)| Some((reads, path?.as_path())));
+    let control = Control { progress: &Silent, brake: signals::watch()? };
+    let copies = pipeline::copies_for_a_look(places, &control)?;
+    if is_array {
+        let array = Beside::of(path, &copies)?;
         return Ok(array.describe() + &array.in_a_pipeline());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().build().context("cannot start threads")?;
-    let inspection = runtime.block_on(store::inspect(&path))?;
-    let mut text = describe(&path, &inspection);
-    let array = args.vectors.as_ref().map(|path| Beside::of(path, &inspection)).transpose()?;
+    let inspection = runtime.block_on(store::inspect(&copies.local(Reads::Table, &path)));
+    let inspection = inspection.map_err(|error| copies.veil(error.into()))?;
+    let mut text = describe(&shown(&path), &inspection);
+    let array = vectors.map(|path| Beside::of(path, &copies)?.fitting(&inspection)).transpose()?;
     if let Some(array) = &array {
         text += &format!("\n{}", array.describe());
     }
     if let Some(file) = &args.write {
-        begin::pipeline(file, &path, &inspection, array.as_ref())?;
+        begin::pipeline(file, &path, &inspection, array.as_ref(), &copies)?;
         text += &format!("\nWrote {0}; look at it with `miner plan {0}`.\n", visible(file.display()));
     }
     Ok(text)
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    if let Some(address) = path.to_str().and_then(Address::parse) {
+        address.with_context(|| shown(path).display().to_string())?;
+        return Ok(path.to_owned());
+    }
     std::path::absolute(path).with_context(|| format!("{}: cannot be found", path.display()))
+}
+
+/// A URL without its secrets; a path as it is.
+fn shown(path: &Path) -> PathBuf {
+    Address::at(path).map_or_else(|| path.to_owned(), |address| address.name().into())
 }
 
 fn describe(path: &Path, inspection: &Inspection) -> String {
@@ -153,22 +175,27 @@ fn role(guess: &Guess, ColumnFacts { name, several, .. }: &ColumnFacts) -> Strin
 }
 
 impl Beside {
-    fn of(path: &Path, table: &Inspection) -> anyhow::Result<Self> {
-        let path = absolute(path)?;
-        let facts = store::inspect_arrays(&path)?;
-        if facts.rows != table.rows {
-            let (vectors, rows) = (counted(facts.rows, "vector"), counted(table.rows, "row"));
+    fn of(path: PathBuf, copies: &Copies) -> anyhow::Result<Self> {
+        let facts = store::inspect_arrays(&copies.local(Reads::Arrays, &path));
+        Ok(Self { facts: facts.map_err(|error| copies.veil(error.into()))?, path })
+    }
+
+    /// Insists on a vector for each row of a table.
+    fn fitting(self, table: &Inspection) -> anyhow::Result<Self> {
+        if self.facts.rows != table.rows {
+            let (vectors, rows) = (counted(self.facts.rows, "vector"), counted(table.rows, "row"));
             let message = format!("{vectors}, but the table has {rows}; expected one for each");
-            return Err(status::refused(format!("{}: {message}", path.display())));
+            return Err(status::refused(format!("{}: {message}", shown(&self.path).display())));
         }
-        Ok(Self { path, facts })
+        Ok(self)
     }
 
     fn describe(&self) -> String {
         let ArrayFacts { files, bytes, rows, dims, scalar, vectors } = &self.facts;
         let files = if *files == 1 { String::new() } else { format!(" in {}", counted(*files as u64, "file")) };
-        let (shown, rows) = (visible(self.path.display()), thousands(*rows));
-        let mut text = format!("{shown}: {rows} × {dims} {}{files}, {}\n", scalar.name(), ByteSize(*bytes));
+        let (shown, rows) = (shown(&self.path), thousands(*rows));
+        let mut text =
+            format!("{}: {rows} × {dims} {}{files}, {}\n", visible(shown.display()), scalar.name(), ByteSize(*bytes));
         let mut told = table(&VECTORS);
         told.add_row(vectors_told(vectors));
         section(&mut text, "Vectors", told);

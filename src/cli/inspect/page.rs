@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use triplet_miner::remote::Address;
 use triplet_miner::words::{is_hidden, visible};
 
 use crate::cli::status;
@@ -76,8 +77,11 @@ pub(super) fn folder_of(file: &Path) -> anyhow::Result<PathBuf> {
     folder.canonicalize().map_err(|error| status::wrong(format!("{}: no such folder: {error}", folder.display())))
 }
 
-/// The way from the folder of `file` to the store.
+/// The way from the folder of `file` to the store; a URL is the same from everywhere.
 pub(super) fn relative(store: &Path, file: &Path) -> anyhow::Result<String> {
+    if Address::at(store).is_some() {
+        return Ok(store.display().to_string());
+    }
     let folder = folder_of(file)?;
     // A pattern has no real path of its own.
     let store = store.canonicalize().unwrap_or_else(|_| store.to_owned());

@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::config::{Plan, QUERY_VECTORS, TRANSFORM, VECTORS};
-use crate::manifest::{EarlierError, Exclusions, Input};
+use crate::config::{Plan, QUERY_VECTORS, Reads, TRANSFORM, VECTORS};
+use crate::disk;
+use crate::manifest::{self, EarlierError, Exclusions, Input, Sealed};
+use crate::pipeline::copies::{Copies, Listed};
 use crate::pipeline::engine::Engine;
-use crate::pipeline::labels;
 use crate::pipeline::veiled::Veiled;
+use crate::pipeline::{labels, program};
 use crate::store::{
     self, ArraySource, Arrays, ExpressionError, IdPairs, LinkSurvey, Section, SelectionError, Survey, SurveyError,
     Surveys,
@@ -71,7 +73,7 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
     // As written, with the names of environment variables: what these stand for is nobody's business.
     let input = |(section, path): (Section, &String)| {
         let (bytes, rows, fingerprint) = of(section)?;
-        Some(Input { role: section.name().into(), path: path.clone(), bytes, rows, fingerprint })
+        Some(Input { role: section.name().into(), path: path.clone(), bytes, rows, fingerprint, listing: None })
     };
     let mut inputs: Vec<Input> = plan.from_output.inputs().filter_map(input).collect();
     inputs.extend(survey.store.matrix().map(|matrix| Input {
@@ -80,6 +82,7 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
         bytes: matrix.bytes,
         rows: matrix.rows as u64,
         fingerprint: matrix.fingerprint.clone(),
+        listing: None,
     }));
     for (role, places, table) in [
         (VECTORS, &plan.from_output.vectors, Some(&survey.store)),
@@ -91,31 +94,77 @@ pub fn inputs(plan: &Plan, survey: &Surveys) -> Vec<Input> {
     inputs
 }
 
+/// The same with the listings of those that are copies of what lies in stores.
+pub fn inputs_of(plan: &Plan, survey: &Surveys, copies: &Copies) -> Vec<Input> {
+    let mut inputs = inputs(plan, survey);
+    for (input, (reads, path)) in inputs.iter_mut().zip(plan.places().all()) {
+        input.listing = copies.version(reads, path);
+    }
+    inputs
+}
+
 fn of_arrays(role: &str, path: String, source: &ArraySource) -> Input {
     let (bytes, rows, fingerprint) = (source.bytes(), source.rows(), source.fingerprint.clone());
-    Input { role: role.into(), path, bytes, rows, fingerprint }
+    Input { role: role.into(), path, bytes, rows, fingerprint, listing: None }
 }
 
 /// The same where the inputs cannot be surveyed as the pipeline says: those whose files can be read at all.
 pub fn identities(plan: &Plan) -> Vec<Input> {
-    let input = |section: Section, path: &Path| {
-        let (bytes, rows, fingerprint) = match section {
-            Section::Exclude => {
-                let pairs = Exclusions::open(path).ok()?;
-                let (bytes, rows) = pairs.size();
-                (bytes, rows, pairs.fingerprint())
-            }
-            _ => store::identify(path).ok()?,
-        };
-        Some(Input { role: section.name().into(), path: path.display().to_string(), bytes, rows, fingerprint })
-    };
     let places = plan.places();
-    let mut inputs: Vec<Input> = places.inputs().filter_map(|(section, path)| input(section, path)).collect();
-    let arrays = places.arrays().map(|(role, path)| {
-        let source = ArraySource::look(path).ok()?;
-        Some(of_arrays(role, path.display().to_string(), &source))
+    let input = |reads: Reads, role: &str, path: &Path| {
+        let (bytes, rows, fingerprint) = identity(reads, path)?;
+        Some(Input { role: role.into(), path: path.display().to_string(), bytes, rows, fingerprint, listing: None })
+    };
+    let tables = places.inputs().filter_map(|(section, path)| {
+        let reads = if section == Section::Exclude { Reads::Output } else { Reads::Table };
+        input(reads, section.name(), path)
     });
+    let mut inputs: Vec<Input> = tables.collect();
+    let arrays = places.arrays().map(|(role, path)| input(Reads::Arrays, role, path));
     // Those of one role are told apart by their order.
     inputs.extend(arrays.collect::<Option<Vec<_>>>().unwrap_or_default());
     inputs
+}
+
+/// Bytes, rows and fingerprint of an input of this machine, whatever its columns are for; none where it cannot be read. Of a matrix
+/// the rows are not told.
+fn identity(reads: Reads, path: &Path) -> Option<(u64, u64, String)> {
+    match reads {
+        Reads::Table => store::identify(path).ok(),
+        Reads::Output => {
+            let pairs = Exclusions::open(path).ok()?;
+            let (bytes, rows) = pairs.size();
+            Some((bytes, rows, pairs.fingerprint()))
+        }
+        Reads::Arrays => {
+            let source = ArraySource::look(path).ok()?;
+            Some((source.bytes(), source.rows(), source.fingerprint))
+        }
+        Reads::Matrix => Some((path.metadata().ok()?.len(), 0, disk::digest(path, 0).ok()?)),
+    }
+}
+
+/// The fingerprint of a run whose output is `sealed`, where that was made from the very inputs of this plan: those in stores as their
+/// listings tell, so that nothing is fetched, and those of this machine as their bytes do. None where anything differs, or is not known.
+///
+/// # Errors
+/// When a value of the environment cannot be hashed.
+pub fn listed_fingerprint(plan: &Plan, listed: &Listed, sealed: &Sealed) -> anyhow::Result<Option<String>> {
+    let (places, names) = (plan.places(), &plan.from_output);
+    if places.all().count() != sealed.inputs.len() {
+        return Ok(None);
+    }
+    for (((reads, path), (_, name)), input) in places.all().zip(names.all()).zip(&sealed.inputs) {
+        let same = match listed.holds(reads, path) {
+            true => input.listing.is_some() && listed.version(reads, path) == input.listing,
+            false => identity(reads, path)
+                .is_some_and(|(bytes, _, fingerprint)| bytes == input.bytes && fingerprint == input.fingerprint),
+        };
+        if !same || *name != input.path {
+            return Ok(None);
+        }
+    }
+    let store = sealed.inputs.first().map_or("", |input| input.fingerprint.as_str());
+    let environment = plan.environment.proofs(&[&plan.resolved], store)?;
+    Ok(Some(manifest::fingerprint(&sealed.inputs, &plan.resolved, &environment, program::VERSION)))
 }

@@ -6,11 +6,12 @@ use bytesize::ByteSize;
 
 use super::prepare::scratch_key;
 use crate::config::{Plan, Target};
-use crate::manifest::{self, Destination, DestinationError, Draft, Sealed};
+use crate::manifest::{self, Destination, DestinationError, Draft, MANIFEST, MANIFEST_BYTES, Sealed};
 use crate::pipeline::engine::{Engine, Watch};
 use crate::pipeline::figures::figures_in;
 use crate::pipeline::scratch::{self, Scratch};
 use crate::pipeline::upload::{Upload, UploadError};
+use crate::remote::{Remote, RemoteError};
 use crate::report::{self, Summary, Unit};
 
 /// What stands where the output goes, and may become of it.
@@ -42,6 +43,18 @@ pub fn in_the_way(error: anyhow::Error) -> anyhow::Result<DestinationError> {
     match error.downcast::<UploadError>()? {
         UploadError::Destination(in_the_way) => Ok(in_the_way),
         other => Err(other.into()),
+    }
+}
+
+/// The manifest of what stands there, if it can be read.
+pub fn sealed_there(plan: &Plan, engine: &Engine) -> Option<Sealed> {
+    match &plan.target {
+        Target::Folder(path) => Sealed::load(path).ok(),
+        Target::Store(address) => {
+            let read = async { Remote::open(address)?.read(MANIFEST, MANIFEST_BYTES).await };
+            let bytes = engine.wait::<_, RemoteError>(read).ok()??;
+            Sealed::read(bytes, address.join(MANIFEST).to_string().into()).ok()
+        }
     }
 }
 

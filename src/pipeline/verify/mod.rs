@@ -4,7 +4,7 @@ mod again;
 mod moved;
 mod refuted;
 
-pub(super) use moved::hint;
+pub(super) use moved::{copies, hint};
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -55,6 +55,8 @@ pub fn verify(
     }
     plan.run.memory = memory;
     let engine = Engine::new(0, control)?;
+    let copies = copies(&plan, moved, &engine)?;
+    let plan = copies.over(&plan);
     let verdict = engine.install(|| {
         let check = Check { out, sealed: &sealed, plan: &plan, full, engine: &engine };
         check.run(moved).or_else(|error| refuted::by_error(&sealed, error))

@@ -1,10 +1,20 @@
 //! Inputs that are not where the manifest says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Moved, Plan, VECTORS};
 use crate::manifest::{EarlierError, LoadError};
+use crate::pipeline::copies::{Copies, CopyError, Listed};
+use crate::pipeline::engine::Engine;
+use crate::pipeline::veiled::veil;
+use crate::remote::{Address, RemoteError};
 use crate::store::{ArrayError, ListError, Section, SurveyError};
+
+/// Copies of the inputs that lie in stores, as many bytes as they have.
+pub(in crate::pipeline) fn copies(plan: &Plan, moved: &Moved, engine: &Engine) -> anyhow::Result<Copies> {
+    let copies = Listed::of(plan, engine).and_then(|listed| listed.aside(engine));
+    copies.map_err(|error| veil(&plan.environment, hint(error, moved, plan)))
+}
 
 /// Says how to name the place of an input that is not where the manifest says it was.
 pub(in crate::pipeline) fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan) -> anyhow::Error {
@@ -22,8 +32,14 @@ pub(in crate::pipeline) fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan
         }
         _ => None,
     };
-    match plan.places().inputs().find(|(section, path)| moved.to(*section).is_none() && missing.as_ref() == Some(*path))
-    {
+    let unreached = match error.downcast_ref() {
+        Some(CopyError::Remote(RemoteError { url, .. })) => Some(url.clone()),
+        _ => None,
+    };
+    let is_it = |path: &PathBuf| {
+        missing.as_ref() == Some(path) || unreached.is_some() && Address::at(path).map(|at| at.to_string()) == unreached
+    };
+    match plan.places().inputs().find(|(section, path)| moved.to(*section).is_none() && is_it(path)) {
         None => error,
         Some((section, _)) => {
             let (name, flag) = (section.told(), section.name());

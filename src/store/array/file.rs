@@ -63,6 +63,11 @@ pub(super) fn split(path: &Path) -> (PathBuf, Option<String>) {
     }
 }
 
+/// The name of the array in it, from the URL of `file.npz:name`.
+pub fn array_in(url: &str) -> Option<&str> {
+    url.rsplit_once(".npz:").map(|(_, name)| name).filter(|name| !name.contains('/'))
+}
+
 impl ArrayFile {
     /// Reads what `path` says of itself; of an `.npz`, the array `member`, or the only one.
     pub(super) fn look(path: PathBuf, member: Option<&str>) -> Result<Self, ArrayError> {

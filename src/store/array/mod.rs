@@ -12,7 +12,7 @@ mod reader;
 mod scalar;
 
 pub use error::ArrayError;
-pub use file::{ArrayFile, names_array};
+pub use file::{ArrayFile, array_in, names_array};
 pub(super) use header::NpyHeader;
 pub use inspect::{ArrayFacts, inspect_arrays};
 pub(super) use reader::ArrayReader;

@@ -2,10 +2,12 @@
 
 mod proxy;
 mod s3;
+mod web;
 mod wire;
 
 pub use proxy::{Fault, Proxy, Seen};
 pub use s3::{Bucket, SECRET, s3};
+pub use web::{Manners, Web};
 
 /// What tests take the two for: were the store to lose a condition or the proxy a fault, they would prove nothing.
 mod tests {

@@ -81,7 +81,7 @@ impl Bucket {
     /// Puts every file below a folder.
     pub fn put_folder(&self, path: &str, folder: &Path) {
         for (name, bytes) in all_files(folder) {
-            self.put(&format!("{path}/{name}"), &bytes);
+            self.put(&format!("{path}/{name}").replace('%', "%25"), &bytes);
         }
     }
 
