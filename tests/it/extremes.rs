@@ -112,7 +112,7 @@ fn labels_that_only_look_the_same_are_hinted_at() {
     rows.labels[9] = Some("b ".to_owned());
     rows.write(&room.path("store.parquet"));
     room.write("p.toml", &format!("{STORE}mine.bands = {{ any = 1 }}\noutput.path = 'out'\n"));
-    let hint = "1 labels differ from another only by blanks or Unicode form, as \"b\" and \"b \"";
+    let hint = "1 label differs from another only by blanks or Unicode form, as \"b\" and \"b \"";
     for args in
         [&["plan", "p.toml"][..], &["run", "p.toml", "--quiet"], &["report", "out"], &["inspect", "store.parquet"]]
     {

@@ -318,7 +318,7 @@ fn pairs_that_name_no_row_are_refused_or_listed() {
     }
     small.pairs(&[("nobody", "d2")]);
     let told = small.run(&["pairs.bad_rows=skip"]).exits(3).stderr;
-    assert!(told.contains("none of 1 rows names a row both as query and as positive"), "{told}");
+    assert!(told.contains("none of 1 row names a row both as query and as positive"), "{told}");
 }
 
 #[test]
