@@ -154,14 +154,14 @@ fn another_s_output_is_replaced_only_with_leave_and_nobody_s_files_never() {
     let other = ["run", "p.toml", "--quiet", "--set", "mine.seed=9", "--set", "output.rows_per_file=50"];
     scene.miner(&other).exits(0);
     let before = scene.files();
-    let refused = scene.run().exits(1).stderr;
+    let refused = scene.run().exits(2).stderr;
     assert!(refused.contains("which another pipeline") && refused.contains("--overwrite"), "{refused}");
     assert!(refused.contains(&scene.bucket.url("x/out")) && scene.files() == before, "{refused}");
 
     // An object beside the folder is none in it.
     scene.bucket.put("x/out-notes.txt", b"mine");
     scene.bucket.put("x/out/notes.txt", b"mine");
-    let refused = scene.miner(&["run", "p.toml", "--overwrite"]).exits(1).stderr;
+    let refused = scene.miner(&["run", "p.toml", "--overwrite"]).exits(2).stderr;
     assert!(refused.contains("not an output of miner: it holds 'notes.txt'"), "{refused}");
     scene.bucket.delete("x/out/notes.txt");
     assert!(scene.files() == before);
@@ -180,14 +180,14 @@ fn another_s_output_is_replaced_only_with_leave_and_nobody_s_files_never() {
 
     // Who wrote parts without a manifest, nobody knows.
     scene.bucket.delete("x/out/manifest.json");
-    let refused = scene.run().exits(1).stderr;
+    let refused = scene.run().exits(2).stderr;
     assert!(refused.contains("an output without its manifest") && refused.contains("--overwrite"), "{refused}");
     scene.miner(&["run", "p.toml", "--overwrite"]).exits(0);
     scene.is_whole();
 
     // Its own, damaged.
     scene.bucket.put("x/out/unmined.parquet", b"short");
-    let refused = scene.run().exits(1).stderr;
+    let refused = scene.run().exits(2).stderr;
     assert!(refused.contains("own output, damaged: unmined.parquet has 5 of"), "{refused}");
     scene.miner(&["run", "p.toml", "--overwrite"]).exits(0);
     scene.is_whole();
@@ -212,9 +212,9 @@ fn a_run_that_is_killed_while_it_sends_goes_on_and_sends_nothing_twice() {
         assert!(!scene.files().contains_key("manifest.json"), "half an output with a manifest");
     }
     // What was begun is told apart from what nobody knows.
-    let other = scene.miner(&["run", "p.toml", "--set", "mine.seed=9"]).exits(1).stderr;
+    let other = scene.miner(&["run", "p.toml", "--set", "mine.seed=9"]).exits(2).stderr;
     assert!(other.contains("an output without its manifest"), "{other}");
-    let fresh = scene.miner(&["run", "p.toml", "--fresh"]).exits(1).stderr;
+    let fresh = scene.miner(&["run", "p.toml", "--fresh"]).exits(2).stderr;
     assert!(fresh.contains("an output without its manifest"), "{fresh}");
 
     scene.ran(proxy.address, &run).exits(0);
