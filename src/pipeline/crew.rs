@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 #[cfg(feature = "cluster")]
-use super::cluster::Cluster;
+use super::cluster::Miners;
 use super::engine::Engine;
 use super::partitions::{Done, Partitions};
 
@@ -12,7 +12,7 @@ pub enum Crew<'a> {
     /// The threads of this process, a partition each.
     Local(&'a Engine<'a>),
     #[cfg(feature = "cluster")]
-    Cluster(Box<Cluster<'a>>),
+    Cluster(Box<Miners<'a>>),
 }
 
 impl Crew<'_> {
@@ -32,7 +32,7 @@ impl Crew<'_> {
                 Ok(String::new())
             }
             #[cfg(feature = "cluster")]
-            Self::Cluster(cluster) => cluster.mine(pending, partitions, done),
+            Self::Cluster(miners) => miners.mine(pending, partitions, done),
         }
     }
 }

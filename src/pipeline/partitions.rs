@@ -54,23 +54,11 @@ impl<'a> Partitions<'a> {
         Ok(pending.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
-    /// How many there are.
-    #[cfg(feature = "cluster")]
-    pub fn count(&self) -> u32 {
-        self.harvests.partitions()
-    }
-
     /// Mines a partition on this thread, and commits it. Another process may be at the same one: it commits the same bytes.
     pub fn mine(&self, ordinal: u32) -> Result<Tally, HarvestError> {
         let harvest = mine::mine(self.anchors(ordinal), self.store, self.search, self.params, self.quotas);
         self.harvests.commit(ordinal, &harvest)?;
         Ok(harvest.tally)
-    }
-
-    /// The same, unless it is committed.
-    #[cfg(feature = "cluster")]
-    pub fn settle(&self, ordinal: u32) -> Result<Tally, HarvestError> {
-        if self.harvests.is_committed(ordinal) { self.harvests.tally(ordinal) } else { self.mine(ordinal) }
     }
 
     /// Where they are committed.

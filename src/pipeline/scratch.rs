@@ -136,8 +136,8 @@ impl Scratch {
 
     /// Where other machines find what is to be done, see [`super::cluster`].
     #[cfg(feature = "cluster")]
-    pub fn order(&self) -> PathBuf {
-        self.work().run.join("cluster")
+    pub fn order(&self, task: &str) -> PathBuf {
+        self.work().run.join("cluster").join(task)
     }
 
     /// Where the partitions' harvests go.

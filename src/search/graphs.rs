@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,12 @@ pub(super) fn shards(rows: u32) -> u32 {
     if rows <= SMALLEST_SPLIT { 1 } else { rows.div_ceil(SHARD_ROWS).max(2) }
 }
 
+/// Those of one shard.
+pub(super) fn shard_rows(rows: u32, shard: u32) -> Range<u32> {
+    let edge = |shard: u32| (u64::from(rows) * u64::from(shard) / u64::from(shards(rows))) as u32;
+    edge(shard)..edge(shard + 1)
+}
+
 /// Written when a shard's dumps are complete.
 #[derive(Serialize, Deserialize, PartialEq)]
 struct Receipt {
@@ -91,22 +98,41 @@ pub(super) fn open(
 ) -> Result<Vec<Graph>, GraphError> {
     let keep = |source| GraphError::Keep { path: dir.into(), source };
     let count = shards(store.corpus().end);
-    if receipts(dir).any(|receipt| receipt.key != key) {
-        disk::remove_folder(dir).map_err(keep)?;
-    }
+    forget_others(dir, key)?;
     fs::create_dir_all(dir).map_err(keep)?;
+    sweep(dir).map_err(keep)?;
     let graphs = (0..count).into_par_iter().map(|shard| -> Result<Graph, GraphError> {
         if is_whole(dir, shard, key) {
             let graph = reload(dir, shard, Nearness::of(store))?;
             on_rows(graph.get_nb_point() as u64);
             return Ok(graph);
         }
-        let graph = build(store, params, shard, count, on_rows);
-        dump(&graph, dir, shard)?;
-        commit(dir, shard, key).map_err(keep)?;
-        Ok(graph)
+        build_and_keep(store, params, dir, key, shard, on_rows)
     });
     graphs.collect()
+}
+
+/// Removes graphs that were made under another key.
+pub(super) fn forget_others(dir: &Path, key: &str) -> Result<(), GraphError> {
+    match receipts(dir).any(|receipt| receipt.key != key) {
+        true => disk::remove_folder(dir).map_err(|source| GraphError::Keep { path: dir.into(), source }),
+        false => Ok(()),
+    }
+}
+
+/// Builds the graph of a shard, and keeps it. Another process may be at the same one: it keeps the same bytes.
+pub(super) fn build_and_keep(
+    store: &Prepared,
+    params: &HnswParams,
+    dir: &Path,
+    key: &str,
+    shard: u32,
+    on_rows: &(dyn Fn(u64) + Sync),
+) -> Result<Graph, GraphError> {
+    let graph = build(store, params, shard, on_rows);
+    dump(&graph, dir, shard)?;
+    commit(dir, shard, key).map_err(|source| GraphError::Keep { path: dir.into(), source })?;
+    Ok(graph)
 }
 
 /// The graphs of a store that were kept in `dir` under this `key`; they are never built here.
@@ -129,7 +155,19 @@ fn receipts(dir: &Path) -> impl Iterator<Item = Receipt> {
     entries.filter(|path| path.extension().is_some_and(|kind| kind == "json")).flat_map(|path| disk::kept(&path))
 }
 
-fn is_whole(dir: &Path, shard: u32, key: &str) -> bool {
+/// Removes what processes that were killed had not finished.
+fn sweep(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() && path.extension().is_some_and(|kind| kind == "tmp") {
+            disk::remove_folder(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the graph of a shard lies undamaged in `dir`, made under `key`.
+pub(super) fn is_whole(dir: &Path, shard: u32, key: &str) -> bool {
     disk::kept::<Receipt>(&receipt_path(dir, shard)).is_ok_and(|receipt| {
         let whole = |(name, sum): &(String, String)| disk::digest(&dir.join(name), 0).is_ok_and(|found| found == *sum);
         receipt.key == key && receipt.files.iter().all(whole)
@@ -151,9 +189,8 @@ fn receipt_path(dir: &Path, shard: u32) -> PathBuf {
     dir.join(format!("{}.json", basename(shard)))
 }
 
-fn build(store: &Prepared, params: &HnswParams, shard: u32, count: u32, on_rows: &(dyn Fn(u64) + Sync)) -> Graph {
-    let edge = |shard: u32| (u64::from(store.corpus().end) * u64::from(shard) / u64::from(count)) as u32;
-    let rows = edge(shard)..edge(shard + 1);
+fn build(store: &Prepared, params: &HnswParams, shard: u32, on_rows: &(dyn Fn(u64) + Sync)) -> Graph {
+    let rows = shard_rows(store.corpus().end, shard);
     let graph = Hnsw::new(
         usize::from(params.max_connections),
         rows.len(),
@@ -176,18 +213,24 @@ fn dumps(shard: u32) -> [String; 2] {
     ["graph", "data"].map(|part| format!("{}.hnsw.{part}", basename(shard)))
 }
 
+/// Dumps a graph in a folder of its own first: another process may be reading, or writing, what is there under these names.
 fn dump(graph: &Graph, dir: &Path, shard: u32) -> Result<(), GraphError> {
     let failed = |message: String| GraphError::Dump { path: dir.into(), message };
+    let keep = |source| GraphError::Keep { path: dir.into(), source };
+    let aside = tempfile::Builder::new().prefix(&basename(shard)).suffix(".tmp").tempdir_in(dir).map_err(keep)?;
     for name in dumps(shard) {
         // hnsw_rs panics where it cannot create them, and does not say why.
-        let path = dir.join(name);
+        let path = aside.path().join(name);
         fs::File::create(&path).map_err(|source| GraphError::Keep { path, source })?;
     }
     // Between here and there the disk may have filled up. The graph is only read, so nothing is left half changed.
-    let written = catch_unwind(AssertUnwindSafe(|| graph.file_dump(dir, &basename(shard))))
+    let written = catch_unwind(AssertUnwindSafe(|| graph.file_dump(aside.path(), &basename(shard))))
         .map_err(|_| failed("their files cannot be created".to_owned()))?
         .map_err(|error| failed(error.to_string()))?;
-    if written == basename(shard) { Ok(()) } else { Err(failed(format!("dumped as {written}"))) }
+    if written != basename(shard) {
+        return Err(failed(format!("dumped as {written}")));
+    }
+    dumps(shard).iter().try_for_each(|name| fs::rename(aside.path().join(name), dir.join(name))).map_err(keep)
 }
 
 fn reload(dir: &Path, shard: u32, nearness: Nearness) -> Result<Graph, GraphError> {

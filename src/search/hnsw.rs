@@ -5,6 +5,7 @@
 //! class is so large that a graph would wade through it, the window is scanned instead. What a graph returns is measured
 //! again with the kernel that decides, so a row may be missed but is never wrong.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::corpus;
@@ -85,6 +86,38 @@ impl<'s> Hnsw<'s> {
     /// How many graphs a store of `rows` rows is split into.
     pub fn shards(rows: u32) -> u32 {
         graphs::shards(rows)
+    }
+
+    /// The rows of a shard, of a store of `rows` rows.
+    pub fn shard(rows: u32, shard: u32) -> Range<u32> {
+        graphs::shard_rows(rows, shard)
+    }
+
+    /// Removes graphs in `dir` that were made under another key.
+    ///
+    /// # Errors
+    /// When they cannot be removed.
+    pub fn forget_others(dir: &Path, key: &str) -> Result<(), GraphError> {
+        graphs::forget_others(dir, key)
+    }
+
+    /// Builds the graph of a shard alone, and keeps it in an existing `dir` for [`Hnsw::open`].
+    ///
+    /// # Errors
+    /// When `dir` cannot be written.
+    pub fn build_shard(
+        store: &Prepared,
+        params: &HnswParams,
+        dir: &Path,
+        key: &str,
+        shard: u32,
+    ) -> Result<(), GraphError> {
+        graphs::build_and_keep(store, params, dir, key, shard, &|_| ()).map(|_| ())
+    }
+
+    /// Whether the graph of a shard lies undamaged in `dir`, made under `key`.
+    pub fn is_built(dir: &Path, key: &str, shard: u32) -> bool {
+        graphs::is_whole(dir, shard, key)
     }
 
     /// Whether `dir` holds undamaged graphs of a store of `rows` rows, made under `key`.

@@ -109,13 +109,24 @@ impl Cluster {
 
     /// The run on the cluster, under way.
     fn run(&self, patience: u32) -> Process {
-        let sets = [
+        let sets = self.sets(patience);
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        Process::start(&self.room, &[&["run", "p.toml"], sets.as_slice()].concat())
+    }
+
+    /// What a plan says of it.
+    fn plan(&self) -> String {
+        let sets = self.sets(1);
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        self.room.miner(&[&["plan", "p.toml"], sets.as_slice()].concat()).exits(0).stdout
+    }
+
+    fn sets(&self, patience: u32) -> [String; 3] {
+        [
             format!("run.engine=df://{}", self.address),
             format!("run.work={}", self.room.path("work").display()),
             format!("run.patience={patience}"),
-        ];
-        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-        Process::start(&self.room, &[&["run", "p.toml"], sets.as_slice()].concat())
+        ]
     }
 
     /// How many partitions are committed.
@@ -157,7 +168,8 @@ fn two_executors_mine_the_same_bytes_with_each_index() {
             Cluster::new(4_000, &format!("search.index = '{index}'\nmine.bands = {{ hard = 1, semi-hard = 2 }}\n"));
         let _executors = [cluster.executor("work"), cluster.executor("work")];
         let ran = cluster.run(60).ends().exits(0);
-        assert!(ran.stderr.contains("partitions by executor"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("; by executor: "), "{}", ran.stderr);
+        assert_eq!(ran.stderr.contains("graphs: 1 of 4,000 rows; by executor: "), index == "hnsw", "{}", ran.stderr);
         let left: Vec<_> =
             fs::read_dir(cluster.room.path("work")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left.iter().all(|path| path.join("graphs").exists()), "scratch is left: {left:?}");
@@ -208,13 +220,17 @@ fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
     let mut cluster = Cluster::new(4_000, "search.index = 'exact'\n");
     let alone = cluster.run(1).ends().exits(1);
     let parts = [
-        "8 of 8 partitions are not mined",
+        "8 of 8 partitions are not done",
         "no executor gave a sign of life",
         "miner executor --scheduler",
         "goes on from there",
     ];
     assert!(parts.iter().all(|part| alone.stderr.contains(part)), "{}", alone.stderr);
+    let plan = cluster.plan();
+    assert!(plan.contains(&format!("8 on the executors of df://{} (it answers)", cluster.address)), "{plan}");
     cluster.scheduler.kill();
+    let plan = cluster.plan();
+    assert!(plan.contains("(it does not answer now)"), "{plan}");
     let away = cluster.run(1).ends().exits(1);
     assert!(away.stderr.contains("no scheduler took the work within 1 s"), "{}", away.stderr);
     let address = cluster.address.clone();

@@ -1,7 +1,7 @@
-//! What an executor has open: the runs that it works on, each with its store and its index, as many as its memory holds.
+//! What an executor has open: the orders that it works on, each with its store and its index, as many as its memory holds.
 //!
-//! A run lives on a thread of its own, which lends it to the threads that mine; whoever wants a partition waits for one of those.
-//! There are as many of them as the executor has slots, over all runs.
+//! An order lives on a thread of its own, which lends it to the threads that work; whoever wants an item done waits for one of those.
+//! There are as many of them as the executor has slots, over all orders.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -9,11 +9,9 @@ use std::thread;
 
 use super::order::{OrderError, WorkOrder};
 use super::sign::Pulse;
-use super::worker;
-use crate::mine::Tally;
-use crate::pipeline::partitions::Partitions;
+use super::worker::{self, Work};
 
-/// Runs that are open at once, at most.
+/// Orders that are open at once, at most.
 const OPEN: usize = 4;
 
 /// Where an executor works, and with what.
@@ -36,7 +34,7 @@ struct Tools {
     executor: String,
 }
 
-/// A run that is open, or about to be.
+/// An order that is open, or about to be.
 #[derive(Debug)]
 struct Opened {
     folder: PathBuf,
@@ -49,12 +47,12 @@ struct Opened {
 
 #[derive(Debug)]
 struct Request {
-    ordinal: u32,
-    answer: mpsc::Sender<Result<Tally, String>>,
+    number: u32,
+    answer: mpsc::Sender<Result<u64, String>>,
 }
 
 impl Bench {
-    /// A bench for work under `root`, with `slots` partitions at a time.
+    /// A bench for work under `root`, with `slots` items at a time.
     ///
     /// # Errors
     /// When `root` is not there; when threads cannot be started.
@@ -70,14 +68,14 @@ impl Bench {
         &self.tools.executor
     }
 
-    /// Mines a partition of the run whose order lies in `folder`, unless it is committed, and waits for it. Gives its counts.
+    /// Does an item of the order in `folder`, unless it is done, and waits for it. Gives what it [came to](Work::settle).
     ///
     /// # Errors
     /// When the order is refused, or cannot be done.
-    pub fn mine(&self, folder: &Path, ordinal: u32) -> Result<Tally, String> {
+    pub fn settle(&self, folder: &Path, number: u32) -> Result<u64, String> {
         let opened = self.open(folder).map_err(|error| error.to_string())?;
         opened.pulse.asked();
-        let answer = opened.ask(ordinal);
+        let answer = opened.ask(number);
         opened.pulse.answered(answer.is_ok());
         answer
     }
@@ -115,47 +113,45 @@ impl Bench {
 }
 
 impl Opened {
-    /// Opens a run on a thread of its own, which ends when nobody asks any more.
+    /// Opens an order on a thread of its own, which ends when nobody asks any more.
     fn begin(folder: PathBuf, order: WorkOrder, tools: &Arc<Tools>) -> Self {
         let (requests, asked) = mpsc::channel();
         let (pulse, failed) = (Pulse::begin(&folder, &tools.executor), Arc::<OnceLock<String>>::default());
-        let (place, task, tools, why) = (folder.clone(), order.clone(), tools.clone(), failed.clone());
+        let (place, asked_for, tools, why) = (folder.clone(), order.clone(), tools.clone(), failed.clone());
         let work = move || {
-            let answer = |partitions: &Partitions| answer(&tools.pool, partitions, &asked);
-            if let Err(error) = worker::with_partitions(&place, &task, &tools.spills, &tools.pool, answer) {
+            let answer = |work: &dyn Work| answer(&tools.pool, work, &asked);
+            if let Err(error) = worker::with_work(&place, &asked_for, &tools.spills, &tools.pool, answer) {
                 let _ = why.set(format!("{error:#}"));
             }
         };
-        if let Err(error) = thread::Builder::new().name("run".to_owned()).spawn(work) {
+        if let Err(error) = thread::Builder::new().name("order".to_owned()).spawn(work) {
             let _ = failed.set(format!("cannot start a thread: {error}"));
         }
         Self { folder, order, requests, pulse, failed }
     }
 
-    fn ask(&self, ordinal: u32) -> Result<Tally, String> {
+    fn ask(&self, number: u32) -> Result<u64, String> {
         let (answer, answered) = mpsc::channel();
-        // Where the run is open no more, the request is dropped, and the answer with it.
-        let _ = self.requests.send(Request { ordinal, answer });
+        // Where the order is open no more, the request is dropped, and the answer with it.
+        let _ = self.requests.send(Request { number, answer });
         answered.recv().unwrap_or_else(|_| {
             let why = self.failed.get().cloned();
-            Err(why.unwrap_or_else(|| {
-                format!("partition {ordinal}: mining it ended in an error of the program; see its output")
-            }))
+            Err(why.unwrap_or_else(|| format!("item {number}: it ended in an error of the program; see its output")))
         })
     }
 }
 
 /// Answers requests, one on each thread, until nobody asks any more.
-fn answer(pool: &rayon::ThreadPool, partitions: &Partitions, asked: &mpsc::Receiver<Request>) {
+fn answer(pool: &rayon::ThreadPool, work: &dyn Work, asked: &mpsc::Receiver<Request>) {
     pool.in_place_scope(|scope| {
-        for Request { ordinal, answer } in asked {
+        for Request { number, answer } in asked {
             scope.spawn(move |_| {
-                let tally = match ordinal < partitions.count() {
-                    true => partitions.settle(ordinal).map_err(|error| error.to_string()),
-                    false => Err(format!("partition {ordinal} of a run of {}", partitions.count())),
+                let came_to = match number < work.items() {
+                    true => work.settle(number).map_err(|error| format!("{error:#}")),
+                    false => Err(format!("item {number} of {}", work.items())),
                 };
                 // Who asked may have been stopped.
-                let _ = answer.send(tally);
+                let _ = answer.send(came_to);
             });
         }
     });

@@ -19,8 +19,8 @@ use ballista_core::version::BALLISTA_VERSION_HEADER;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use datafusion_proto::bytes::logical_plan_to_bytes_with_extension_codec;
 
-use super::function::{SAYS, mine_partition};
-use super::items::{Items, ORDINAL, SCHEMA};
+use super::function::{SAYS, settle_item};
+use super::items::{Items, NUMBER, SCHEMA};
 use crate::config::Scheduler;
 
 /// A scheduler, and the threads to wait for it.
@@ -69,8 +69,8 @@ impl Client {
             let context = SessionContext::new_with_config(config.clone());
             let read = ParquetReadOptions::default().schema(&SCHEMA);
             let table = context.read_parquet(items.folder().display().to_string(), read).await?;
-            let mine = mine_partition(None).call(vec![lit(folder.display().to_string()), col(ORDINAL)]);
-            let plan = table.select(vec![mine])?.into_optimized_plan()?;
+            let settled = settle_item(None).call(vec![lit(folder.display().to_string()), col(NUMBER)]);
+            let plan = table.select(vec![settled])?.into_optimized_plan()?;
             let plan = logical_plan_to_bytes_with_extension_codec(&plan, &BallistaLogicalExtensionCodec::default())?;
             let version = HashMap::from([(BALLISTA_VERSION_HEADER.to_owned(), BALLISTA_VERSION.to_owned())]);
             let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;

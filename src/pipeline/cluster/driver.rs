@@ -1,7 +1,7 @@
 //! Whoever drives the run: writes the order, hands out what is missing, and waits for commits, never for ever.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,12 @@ use anyhow::Context;
 use super::client::{Client, State};
 use super::items::Items;
 use super::order::{FILE, WorkOrder};
-use super::watch::Watch;
+use super::watch::{Ledger, Watch};
 use crate::config::Scheduler;
 use crate::disk;
 use crate::pipeline::engine::Engine;
-use crate::pipeline::partitions::{Done, Partitions};
 
-/// The executors of a scheduler, at work for one run.
+/// The executors of a scheduler, as whoever drives a run sees them.
 pub struct Cluster<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) scheduler: Scheduler,
@@ -24,21 +23,19 @@ pub struct Cluster<'a> {
     pub(super) patience: Duration,
     /// The folder that all machines see.
     pub(super) work: PathBuf,
-    pub(super) order: WorkOrder,
-    /// Where the order goes, below `work`.
-    pub(super) folder: PathBuf,
 }
 
 /// Executors did not do the work.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{scheduler}: {missing} of {asked} partitions are not mined, though handed out again {ATTEMPTS} times: {why}; what is committed is \
+    "{scheduler}: {missing} of {asked} {what} are not done, though handed out again {ATTEMPTS} times: {why}; what is committed is \
      kept, and the same command goes on from there"
 )]
 pub struct ClusterError {
     scheduler: Scheduler,
     missing: usize,
     asked: usize,
+    what: &'static str,
     why: String,
 }
 
@@ -51,19 +48,25 @@ const LOOK: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
 
 impl Cluster<'_> {
-    /// Lets executors mine and commit the `pending` partitions; `done` is told of each. Gives what each of them did, in words.
+    /// Lets executors do the `pending` items of an order, which goes into `folder` meanwhile. Gives what each of them did, in words.
     ///
     /// # Errors
     /// When the work folder cannot be written; when executors do not do the work; when the run was asked to stop.
-    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<String> {
+    pub fn hand_out(
+        &self,
+        order: &WorkOrder,
+        folder: &Path,
+        pending: &[u32],
+        ledger: &dyn Ledger,
+    ) -> anyhow::Result<String> {
         if pending.is_empty() {
             return Ok(String::new());
         }
-        let unusable = || format!("{}: cannot be used to hand out work", self.folder.display());
-        fs::create_dir_all(&self.folder).with_context(unusable)?;
-        let folder = self.folder.canonicalize().with_context(unusable)?;
-        let mut watch = Watch::begin(folder.clone(), pending, partitions, done).with_context(unusable)?;
-        self.order.write(&folder).with_context(unusable)?;
+        let unusable = || format!("{}: cannot be used to hand out work", folder.display());
+        fs::create_dir_all(folder).with_context(unusable)?;
+        let folder = folder.canonicalize().with_context(unusable)?;
+        let mut watch = Watch::begin(folder.clone(), pending, ledger).with_context(unusable)?;
+        order.write(&folder).with_context(unusable)?;
         let _order = Withdrawn(folder.join(FILE));
         let client = Client::new(&self.scheduler)?;
         let (mut attempts, mut number) = (0, 0);
@@ -75,11 +78,10 @@ impl Cluster<'_> {
             let missing = watch.missing().len();
             attempts = if missing < before { 0 } else { attempts + 1 };
             if attempts == ATTEMPTS {
-                return Err(
-                    ClusterError { scheduler: self.scheduler.clone(), missing, asked: pending.len(), why }.into()
-                );
+                let (scheduler, what) = (self.scheduler.clone(), order.task.items());
+                return Err(ClusterError { scheduler, missing, asked: pending.len(), what, why }.into());
             }
-            let told = format!("{}: {why}; {missing} partitions are handed out again", self.scheduler);
+            let told = format!("{}: {why}; {missing} {} are handed out again", self.scheduler, order.task.items());
             self.engine.progress().note(&told);
             number += 1;
         }

@@ -1,5 +1,5 @@
-//! `mine_partition(folder, ordinal)`: the one function that scheduler and executors know beside their own. It mines a partition of
-//! the run whose work order lies in a folder, commits it, and gives a line of JSON about it.
+//! `settle_item(folder, number)`: the one function that scheduler and executors know beside their own. It does an item of the work
+//! order that lies in a folder (mines a partition, builds a graph), commits it, and gives a line of JSON about it.
 
 use std::hash::{Hash, Hasher};
 use std::path::Path;
@@ -18,29 +18,30 @@ pub const SAYS: &str = "executor says: ";
 
 /// The function; only an executor has a bench to do it at.
 #[derive(Debug)]
-struct MinePartition {
+struct SettleItem {
     bench: Option<Arc<Bench>>,
     signature: Signature,
 }
 
-/// What became of a partition.
+/// What became of an item.
 #[derive(Serialize)]
-struct Mined<'a> {
-    ordinal: u32,
-    triplets: u64,
+struct Settled<'a> {
+    item: u32,
+    /// Triplets of a partition, rows of a graph.
+    came_to: u64,
     executor: &'a str,
 }
 
 /// The function as a scheduler knows it, or with a bench, as an executor does.
-pub fn mine_partition(bench: Option<Arc<Bench>>) -> ScalarUDF {
+pub fn settle_item(bench: Option<Arc<Bench>>) -> ScalarUDF {
     // Never folded into a constant where it is planned.
     let signature = Signature::exact(vec![DataType::Utf8, DataType::UInt32], Volatility::Volatile);
-    MinePartition { bench, signature }.into()
+    SettleItem { bench, signature }.into()
 }
 
-impl ScalarUDFImpl for MinePartition {
+impl ScalarUDFImpl for SettleItem {
     fn name(&self) -> &str {
-        "mine_partition"
+        "settle_item"
     }
 
     fn signature(&self) -> &Signature {
@@ -53,37 +54,34 @@ impl ScalarUDFImpl for MinePartition {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let fail = |why: String| DataFusionError::Execution(format!("{SAYS}{why}"));
-        let bench = self.bench.as_ref().ok_or_else(|| fail("partitions are mined by executors alone".to_owned()))?;
+        let bench = self.bench.as_ref().ok_or_else(|| fail("work is done by executors alone".to_owned()))?;
         let says = |why: String| fail(format!("{}: {why}", bench.executor()));
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
-        let [folders, ordinals] = columns.as_slice() else {
-            return Err(says(format!(
-                "mine_partition of {} arguments; expected a folder and an ordinal",
-                columns.len()
-            )));
+        let [folders, numbers] = columns.as_slice() else {
+            return Err(says(format!("settle_item of {} arguments; expected a folder and a number", columns.len())));
         };
-        let (folders, ordinals) = (folders.as_string::<i32>(), ordinals.as_primitive::<UInt32Type>());
-        let mine = |(folder, ordinal): (Option<&str>, Option<u32>)| {
-            let (Some(folder), Some(ordinal)) = (folder, ordinal) else { return Ok(None) };
-            let tally = bench.mine(Path::new(folder), ordinal).map_err(says)?;
-            let mined = Mined { ordinal, triplets: tally.filled(), executor: bench.executor() };
-            serde_json::to_string(&mined).map(Some).map_err(|error| says(error.to_string()))
+        let (folders, numbers) = (folders.as_string::<i32>(), numbers.as_primitive::<UInt32Type>());
+        let settle = |(folder, item): (Option<&str>, Option<u32>)| {
+            let (Some(folder), Some(item)) = (folder, item) else { return Ok(None) };
+            let came_to = bench.settle(Path::new(folder), item).map_err(says)?;
+            let settled = Settled { item, came_to, executor: bench.executor() };
+            serde_json::to_string(&settled).map(Some).map_err(|error| says(error.to_string()))
         };
-        let mined: StringArray = folders.iter().zip(ordinals).map(mine).collect::<Result<_>>()?;
-        Ok(ColumnarValue::Array(Arc::new(mined) as ArrayRef))
+        let settled: StringArray = folders.iter().zip(numbers).map(settle).collect::<Result<_>>()?;
+        Ok(ColumnarValue::Array(Arc::new(settled) as ArrayRef))
     }
 }
 
 /// There is one function of this name.
-impl PartialEq for MinePartition {
+impl PartialEq for SettleItem {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for MinePartition {}
+impl Eq for SettleItem {}
 
-impl Hash for MinePartition {
+impl Hash for SettleItem {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name().hash(state);
     }

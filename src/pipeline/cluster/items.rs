@@ -1,4 +1,4 @@
-//! The work that is handed out: ordinals of partitions, in small files, so that each is a task of its own.
+//! The work that is handed out: numbers of items, in small files, so that each is a task of its own.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,14 +12,14 @@ use parquet::arrow::ArrowWriter;
 use crate::disk;
 
 /// The column of the files.
-pub const ORDINAL: &str = "ordinal";
+pub const NUMBER: &str = "number";
 
 /// Tasks of a job, at most: a scheduler looks at all of them whenever it hands one out. So many keep a thousand cores busy, and
 /// leave little to wait for at the end.
 const TASKS: usize = 4_096;
 
 pub static SCHEMA: LazyLock<SchemaRef> =
-    LazyLock::new(|| Arc::new(Schema::new(vec![Field::new(ORDINAL, DataType::UInt32, false)])));
+    LazyLock::new(|| Arc::new(Schema::new(vec![Field::new(NUMBER, DataType::UInt32, false)])));
 
 /// Files of work, which go when this is dropped.
 pub struct Items {
@@ -28,14 +28,14 @@ pub struct Items {
 }
 
 impl Items {
-    /// Writes `ordinals` into a `folder` of their own, which must not be there yet.
-    pub fn write(folder: PathBuf, ordinals: &[u32]) -> io::Result<Self> {
+    /// Writes `numbers` into a `folder` of their own, which must not be there yet.
+    pub fn write(folder: PathBuf, numbers: &[u32]) -> io::Result<Self> {
         fs::create_dir_all(&folder)?;
-        let chunks = ordinals.chunks(ordinals.len().div_ceil(TASKS).max(1));
+        let chunks = numbers.chunks(numbers.len().div_ceil(TASKS).max(1));
         let items = Self { folder, files: chunks.len() };
-        for (number, ordinals) in chunks.enumerate() {
-            let file = File::create(items.folder.join(format!("item-{number:05}.parquet")))?;
-            let column = Arc::new(UInt32Array::from(ordinals.to_vec()));
+        for (at, numbers) in chunks.enumerate() {
+            let file = File::create(items.folder.join(format!("item-{at:05}.parquet")))?;
+            let column = Arc::new(UInt32Array::from(numbers.to_vec()));
             let batch = RecordBatch::try_new(SCHEMA.clone(), vec![column]).map_err(io::Error::other)?;
             let mut writer = ArrowWriter::try_new(file, SCHEMA.clone(), None)?;
             writer.write(&batch)?;

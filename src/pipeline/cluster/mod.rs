@@ -1,22 +1,24 @@
 //! The same run on the executors of a Ballista scheduler.
 //!
 //! ```text
-//! driver   read ▸ prepare ▸ index ▸ tune ▸        mine          ▸ recall ▸ write ▸ seal
-//!                                       order │  ▲ commits, signs
-//!          WORK/.NAME.miner/run-KEY/          ▼  │
-//! executors                            mine_partition(folder, ordinal)
+//! driver   read ▸ prepare ▸ graphs ▸ index ▸ tune ▸ mine ▸ recall ▸ write ▸ seal
+//!                        order │ ▲ commits, signs   │ ▲
+//!          WORK/.NAME.miner/   ▼ │                  ▼ │
+//! executors               settle_item(folder, number)
 //! ```
 //!
-//! The folder of the run, which all machines see, is the one truth: an executor opens the prepared store and the index there, mines
-//! with the code that a local run has, and commits as it does. Ballista hands out ordinals, hands them out again where an executor
-//! is lost, and is never asked for results. So it may fail in any way, and the worst that follows is that a partition is mined
-//! twice, to the same bytes.
+//! The folder of the run, which all machines see, is the one truth: an executor opens the prepared store and the index there, works
+//! with the code that a local run has, and commits as it does. Ballista hands out numbers of items, hands them out again where an executor
+//! is lost, and is never asked for results. So it may fail in any way, and the worst that follows is that an item is done twice,
+//! to the same bytes.
 
 mod bench;
 mod client;
 mod driver;
 mod function;
+mod graphs;
 mod items;
+mod mine;
 mod order;
 mod recipe;
 mod serve;
@@ -25,55 +27,31 @@ mod watch;
 mod worker;
 
 pub use driver::{Cluster, ClusterError};
+pub use graphs::build_graphs;
+pub use mine::{Miners, crew};
 pub use serve::{ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::crew::Crew;
 use super::engine::Engine;
-use super::job::Job;
-use super::scratch::{Kept, Scratch};
-use super::stages::{self, Searcher};
 use crate::config::{Machines, Plan};
-use crate::search::Index;
-use crate::store::Surveys;
-use order::{Needs, Program, WorkOrder};
-use recipe::Recipe;
 
-/// Whoever the plan asks to mine.
-pub fn crew<'a>(
-    plan: &Plan,
-    survey: &Surveys,
-    job: &Job,
-    fingerprint: &str,
-    (index, scratch): (&Searcher, &Scratch),
-    engine: &'a Engine<'a>,
-) -> anyhow::Result<Crew<'a>> {
-    let Machines::Cluster { scheduler, patience } = plan.run.machines.clone() else { return Ok(Crew::Local(engine)) };
-    let index = match (index.choice.index, index.tuned) {
-        (Index::Cells, Some(tuned)) => Recipe::Cells { tuned },
-        (Index::Hnsw, Some(tuned)) => {
-            Recipe::Hnsw { params: plan.search.hnsw, key: stages::graph_key(plan, survey)?, tuned }
-        }
-        _ => Recipe::Exact,
-    };
-    let Kept { cells, graphs } = scratch.kept();
-    // As seen from the folder of the order, which lies in that of the run.
-    let seen = |up: &str, path: &Path| Path::new(up).join(path.file_name().unwrap_or_default());
-    let order = WorkOrder {
-        program: Program::this(),
-        fingerprint: fingerprint.to_owned(),
-        store: seen("..", &scratch.store()),
-        cells: seen("..", &cells),
-        graphs: seen("../..", &graphs),
-        partitions: seen("..", &scratch.partitions()),
-        index,
-        needs: Needs::of(job),
-        params: plan.mine.clone(),
-    };
-    let (work, folder) = (plan.run.work.clone(), scratch.order());
-    Ok(Crew::Cluster(Box::new(Cluster { engine, scheduler, patience, work, order, folder })))
+impl<'a> Cluster<'a> {
+    /// The one that a plan names; nothing where this machine does all the work.
+    fn of(plan: &Plan, engine: &'a Engine<'a>) -> Option<Self> {
+        let Machines::Cluster { scheduler, patience } = plan.run.machines.clone() else { return None };
+        Some(Self { engine, scheduler, patience, work: plan.run.work.clone() })
+    }
 }
+
+/// A path of the run's folder, or with another `up` of the one above it, as seen from the folder of an order.
+fn seen(up: &str, path: &Path) -> PathBuf {
+    Path::new(up).join(path.file_name().unwrap_or_default())
+}
+
+/// From the folder of an order to that of its run, and to that of all runs of an output.
+const RUN: &str = "../..";
+const RUNS: &str = "../../..";
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What an executor must know to mine partitions of a run: one file in the run's work folder, written by whoever drives the run.
+//! What an executor must know to work on a run: one file in the run's work folder, written by whoever drives the run.
 //!
 //! Nothing of the environment is in it, and no expression: what these say went into the prepared store.
 
@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::recipe::Recipe;
 use crate::disk;
 use crate::mine;
-use crate::pipeline::budget::Budget;
+use crate::pipeline::budget::{Budget, NODE};
 use crate::pipeline::job::Job;
 use crate::pipeline::program;
+use crate::search::{Hnsw, HnswParams};
 
 /// The file that holds an order, in a folder of its own.
 pub const FILE: &str = "work-order.json";
@@ -23,15 +24,30 @@ pub struct WorkOrder {
     pub program: Program,
     /// Of the run.
     pub fingerprint: String,
-    /// The prepared store; this and the paths below are seen from the folder of the order.
+    /// The prepared store; this and all paths below are seen from the folder of the order.
     pub store: PathBuf,
-    pub cells: PathBuf,
-    pub graphs: PathBuf,
-    /// Where harvests are committed.
-    pub partitions: PathBuf,
-    pub index: Recipe,
     pub needs: Needs,
-    pub params: mine::Params,
+    pub task: Task,
+}
+
+/// What is to be done, item by item.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// Graphs are built, a shard each, and kept in a folder under a key.
+    Build { graphs: PathBuf, key: String, params: HnswParams },
+    /// Partitions are mined, and committed to a folder.
+    Mine { index: Recipe, params: Box<mine::Params>, partitions: PathBuf },
+}
+
+impl Task {
+    /// What its items are, for people.
+    pub fn items(&self) -> &'static str {
+        match self {
+            Self::Build { .. } => "graphs",
+            Self::Mine { .. } => "partitions",
+        }
+    }
 }
 
 /// The program that a run is of.
@@ -49,8 +65,8 @@ pub struct Needs {
     pub opening: u64,
     /// As long as they are open.
     pub held: u64,
-    /// And for each partition that is being mined.
-    pub partition: u64,
+    /// And for each item that is being done.
+    pub item: u64,
 }
 
 /// Why an executor does not do what it is asked to.
@@ -68,7 +84,7 @@ pub enum OrderError {
     #[error("{}: no work order: {source}", .path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error(
-        "this run takes {} MiB with {slots} partitions at a time, and the executor has {} MiB; give it more with --memory, or fewer --slots",
+        "this run takes {} MiB with {slots} slots, and the executor has {} MiB; give it more with --memory, or fewer --slots",
         .needed >> 20, .memory >> 20
     )]
     TooLittleMemory { needed: u64, memory: u64, slots: usize },
@@ -85,15 +101,25 @@ impl Program {
 }
 
 impl Needs {
-    pub fn of(job: &Job) -> Self {
+    pub fn of_mining(job: &Job) -> Self {
         let with = |threads| Budget::of(&Job { threads, ..job.clone() });
         let held = with(0).mining;
-        Self { opening: with(job.threads).indexing, held, partition: with(1).mining - held }
+        Self { opening: with(job.threads).indexing, held, item: with(1).mining - held }
     }
 
-    /// The most that they come to, with so many partitions at a time.
+    /// Of building a graph no more than its shard is in memory.
+    pub fn of_building(job: &Job) -> Self {
+        let shards = u64::from(Hnsw::shards(job.corpus.min(u64::from(u32::MAX)) as u32));
+        Self {
+            opening: 0,
+            held: 0,
+            item: job.corpus.div_ceil(shards) * (size_of::<f32>() as u64 * job.dims as u64 + NODE),
+        }
+    }
+
+    /// The most that they come to, with so many items at a time.
     pub fn bytes(&self, slots: usize) -> u64 {
-        self.opening.max(self.held.saturating_add(self.partition.saturating_mul(slots as u64)))
+        self.opening.max(self.held.saturating_add(self.item.saturating_mul(slots as u64)))
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::bench::Bench;
-use super::function::mine_partition;
+use super::function::settle_item;
 use crate::config::Scheduler;
 use crate::pipeline::engine::Control;
 use crate::pipeline::lock::Holder;
@@ -77,7 +77,7 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
         no_executors_grace_period_seconds: seconds,
         override_session_builder: Some(Arc::new(|config| {
             let mut state = default_session_builder(config)?;
-            state.register_udf(Arc::new(mine_partition(None)))?;
+            state.register_udf(Arc::new(settle_item(None)))?;
             Ok(state)
         })),
         ..SchedulerConfig::default()
@@ -112,7 +112,7 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     let name = format!("{host}-{pid}");
     let bench = Bench::new(&options.work, scratch.path().to_owned(), name.clone(), slots, memory)?;
     let mut functions = BallistaFunctionRegistry::default();
-    let function = mine_partition(Some(Arc::new(bench)));
+    let function = settle_item(Some(Arc::new(bench)));
     functions.scalar_functions.insert(function.name().to_owned(), Arc::new(function));
     let Scheduler { host: scheduler_host, port: scheduler_port } = options.scheduler.clone();
     let config = ExecutorProcessConfig {

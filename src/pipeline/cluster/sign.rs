@@ -1,5 +1,5 @@
 //! Signs of life: a small file for each executor that is at work on a run, written anew every now and then. Whoever drives the run
-//! sees from them who works, and that a partition which takes long is not forgotten.
+//! sees from them who works, and that an item which takes long is not forgotten.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,10 +19,10 @@ const BEAT: Duration = Duration::from_secs(1);
 /// What an executor tells of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sign {
-    /// Partitions that it is asked for and has not answered.
+    /// Items that it is asked for and has not answered.
     pub busy: u32,
-    /// Those that it mined since it opened the run.
-    pub mined: u64,
+    /// Those that it has done since it opened the order.
+    pub done: u64,
     /// Counts up. A clock would have to agree with those of others.
     beat: u64,
 }
@@ -38,7 +38,7 @@ pub struct Pulse {
 #[derive(Debug, Default)]
 struct Counts {
     busy: AtomicU32,
-    mined: AtomicU64,
+    done: AtomicU64,
 }
 
 impl Pulse {
@@ -52,15 +52,15 @@ impl Pulse {
         Self { counts, news }
     }
 
-    /// One partition more is asked for.
+    /// One item more is asked for.
     pub fn asked(&self) {
         self.counts.busy.fetch_add(1, Ordering::Relaxed);
         let _ = self.news.send(());
     }
 
     /// It was answered.
-    pub fn answered(&self, mined: bool) {
-        self.counts.mined.fetch_add(u64::from(mined), Ordering::Relaxed);
+    pub fn answered(&self, done: bool) {
+        self.counts.done.fetch_add(u64::from(done), Ordering::Relaxed);
         self.counts.busy.fetch_sub(1, Ordering::Relaxed);
         let _ = self.news.send(());
     }
@@ -74,9 +74,9 @@ fn show(counts: &Counts, heard: &mpsc::Receiver<()>, file: &Path) {
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        let (busy, mined) = (counts.busy.load(Ordering::Relaxed), counts.mined.load(Ordering::Relaxed));
+        let (busy, done) = (counts.busy.load(Ordering::Relaxed), counts.done.load(Ordering::Relaxed));
         // Whoever cannot write signs cannot commit either, and is told of that.
-        let _ = disk::keep(file, &Sign { busy, mined, beat });
+        let _ = disk::keep(file, &Sign { busy, done, beat });
     }
 }
 

@@ -11,14 +11,17 @@ use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 
 use super::bench::Bench;
-use super::order::{FILE, OrderError, WorkOrder};
+use super::order::{FILE, OrderError, Task, WorkOrder};
+use super::recipe::Recipe;
 use super::*;
-use crate::config::{self, Scheduler};
+use crate::config::{self, Machines, Scheduler};
 use crate::disk;
 use crate::mine::Quotas;
 use crate::pipeline::brake::Brake;
-use crate::pipeline::engine::{Control, Watch};
+use crate::pipeline::crew::Crew;
+use crate::pipeline::engine::{Control, Engine, Watch};
 use crate::pipeline::job::appraise;
+use crate::pipeline::stages;
 use crate::report::Silent;
 use crate::search::lottery::mix;
 
@@ -67,7 +70,7 @@ fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, V
         let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch).unwrap();
         let quotas = Quotas::new(&store, &plan.mine);
         stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch).unwrap();
-        let Crew::Cluster(cluster) = crew(plan, &survey, &job, "f00d", (&index, &scratch), &engine).unwrap() else {
+        let Crew::Cluster(miners) = crew(plan, &survey, &job, "f00d", (&index, &scratch), &engine).unwrap() else {
             panic!("not a cluster");
         };
         let local = Crew::Local(&engine);
@@ -76,9 +79,9 @@ fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, V
         assert!(harvests.partitions() > 2 && mined.len() == harvests.partitions() as usize);
         fs::remove_dir_all(&folder).unwrap();
         fs::create_dir(&folder).unwrap();
-        fs::create_dir(&cluster.folder).unwrap();
-        cluster.order.write(&cluster.folder).unwrap();
-        look(&cluster.folder, harvests.partitions(), &folder, &mined);
+        fs::create_dir_all(&miners.folder).unwrap();
+        miners.order.write(&miners.folder).unwrap();
+        look(&miners.folder, harvests.partitions(), &folder, &mined);
     });
 }
 
@@ -100,22 +103,44 @@ fn what_another_process_mines_is_the_same_to_the_byte() {
             // Each by two at once, as where one of them is thought to be lost.
             std::thread::scope(|scope| {
                 for _ in 0..2 {
-                    scope.spawn(|| (0..count).for_each(|ordinal| assert!(bench.mine(folder, ordinal).is_ok())));
+                    scope.spawn(|| (0..count).for_each(|ordinal| assert!(bench.settle(folder, ordinal).is_ok())));
                 }
             });
             assert!(files(partitions) == *expected, "{asked}");
-            let again = bench.mine(folder, 0).unwrap();
-            assert!(again.filled() > 0, "the counts of one that is committed");
-            assert!(bench.mine(folder, count).unwrap_err().contains(&format!("partition {count} of a run of {count}")));
+            let again = bench.settle(folder, 0).unwrap();
+            assert!(again > 0, "the counts of one that is committed");
+            assert!(bench.settle(folder, count).unwrap_err().contains(&format!("item {count} of {count}")));
         });
     }
+}
+
+#[test]
+fn a_graph_that_two_build_at_once_is_the_one_of_the_run() {
+    ordered("search.index = 'hnsw'\nmine.bands = { hard = 1 }\nmine.pick = 'nearest'\n", |folder, _, _, _| {
+        let order = WorkOrder::read(folder).unwrap();
+        let Task::Mine { index: Recipe::Hnsw { graphs, key, params, .. }, .. } = order.task else {
+            panic!("no graphs")
+        };
+        let again = folder.parent().unwrap().join("again");
+        let built = folder.join("../../../others");
+        fs::create_dir_all(&again).unwrap();
+        fs::create_dir(&built).unwrap();
+        let task = Task::Build { graphs: "../../../others".into(), key, params };
+        WorkOrder { task, ..order }.write(&again).unwrap();
+        let spills = tempfile::tempdir().unwrap();
+        let benches = [bench(&again, spills.path()), bench(&again, spills.path())];
+        std::thread::scope(|scope| {
+            benches.each_ref().map(|bench| scope.spawn(|| assert_eq!(bench.settle(&again, 0), Ok(ROWS))));
+        });
+        assert!(files(&built) == files(&folder.join(graphs)));
+    });
 }
 
 #[test]
 fn an_executor_refuses_what_is_not_for_it() {
     ordered("search.index = 'cells'\n", |folder, _, _, _| {
         let (elsewhere, spills) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let outside = bench(elsewhere.path(), spills.path()).mine(folder, 0).unwrap_err();
+        let outside = bench(elsewhere.path(), spills.path()).settle(folder, 0).unwrap_err();
         assert!(outside.contains("lies outside") && outside.contains("--work"), "{outside}");
 
         let path = folder.join(FILE);
@@ -123,27 +148,28 @@ fn an_executor_refuses_what_is_not_for_it() {
         let inside = bench(folder.parent().unwrap(), spills.path());
         let mut other: serde_json::Value = disk::kept(&path).unwrap();
         other["program"]["version"] = "9.9.9".into();
-        other["index"] = "what only later versions know".into();
+        other["task"] = "what only later versions know".into();
         disk::keep(&path, &other).unwrap();
-        let stranger = inside.mine(folder, 0).unwrap_err();
+        let stranger = inside.settle(folder, 0).unwrap_err();
         let both = [order.program.version.as_str(), "9.9.9", "install one program on all machines"];
         assert!(both.iter().all(|part| stranger.contains(part)), "{stranger}");
 
         let small = Bench::new(folder.parent().unwrap(), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
         order.write(folder).unwrap();
-        let little = small.mine(folder, 0).unwrap_err();
-        assert!(little.contains("64 partitions at a time") && little.contains("--memory"), "{little}");
+        let little = small.settle(folder, 0).unwrap_err();
+        assert!(little.contains("64 slots") && little.contains("--memory"), "{little}");
 
         // Nothing is trained at an executor.
-        let cells = folder.join(&order.cells);
+        let Task::Mine { index: Recipe::Cells { kept, .. }, .. } = &order.task else { panic!("not cells") };
+        let cells = folder.join(kept);
         fs::rename(&cells, cells.with_extension("gone")).unwrap();
-        let untrained = inside.mine(folder, 0).unwrap_err();
+        let untrained = inside.settle(folder, 0).unwrap_err();
         assert!(untrained.contains("expected the trained cells"), "{untrained}");
         fs::rename(cells.with_extension("gone"), &cells).unwrap();
-        assert!(inside.mine(folder, 0).is_ok(), "what failed once is opened again");
+        assert!(inside.settle(folder, 0).is_ok(), "what failed once is opened again");
 
         disk::remove_file(&path).unwrap();
         assert!(matches!(WorkOrder::read(folder), Err(OrderError::Withdrawn { .. })));
-        assert!(inside.mine(folder, 0).unwrap_err().contains("no folder of a run that is at work"));
+        assert!(inside.settle(folder, 0).unwrap_err().contains("no folder of a run that is at work"));
     });
 }

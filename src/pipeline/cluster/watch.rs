@@ -1,4 +1,4 @@
-//! What the folder of a run tells: which partitions are committed, and who gives signs of life.
+//! What the folder of an order tells: which items are done, and who gives signs of life.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,27 +9,31 @@ use std::time::Duration;
 
 use super::sign::{self, Sign};
 use crate::disk;
-use crate::pipeline::partitions::{Done, Partitions};
 use crate::words::thousands;
 
-/// The partitions that are waited for.
+/// Where items are committed.
+pub trait Ledger {
+    /// Of some items, those that are there now; whoever wants to know is told of them.
+    fn committed(&self, among: &BTreeSet<u32>) -> anyhow::Result<Vec<u32>>;
+}
+
+/// The items that are waited for.
 pub struct Watch<'a> {
     folder: PathBuf,
     asked: u64,
     missing: BTreeSet<u32>,
     signs: BTreeMap<String, Sign>,
-    partitions: &'a Partitions<'a>,
-    done: Done<'a>,
+    ledger: &'a dyn Ledger,
 }
 
 impl<'a> Watch<'a> {
     /// Begins to wait for `pending` ones; signs of the past go. `folder` is that of the order.
-    pub fn begin(folder: PathBuf, pending: &[u32], partitions: &'a Partitions<'a>, done: Done<'a>) -> io::Result<Self> {
+    pub fn begin(folder: PathBuf, pending: &[u32], ledger: &'a dyn Ledger) -> io::Result<Self> {
         let signs = sign::signs(&folder);
         disk::remove_folder(&signs)?;
         fs::create_dir_all(&signs)?;
         let missing = pending.iter().copied().collect();
-        Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), partitions, done })
+        Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), ledger })
     }
 
     pub fn folder(&self) -> &Path {
@@ -43,18 +47,10 @@ impl<'a> Watch<'a> {
 
     /// Looks, and says whether anything has happened since: a commit, or a sign of life.
     pub fn look(&mut self) -> anyhow::Result<bool> {
-        let harvests = self.partitions.harvests();
-        let mut news = false;
-        for ordinal in harvests.named()? {
-            // What is named was written whole; still a file system may have lost half of it.
-            if self.missing.contains(&ordinal) && harvests.is_committed(ordinal) {
-                (self.done)(ordinal, &harvests.tally(ordinal)?);
-                self.missing.remove(&ordinal);
-                news = true;
-            }
-        }
+        let committed = self.ledger.committed(&self.missing)?;
+        self.missing.retain(|item| !committed.contains(item));
         let signs = sign::read(&self.folder);
-        news |= signs != self.signs;
+        let news = !committed.is_empty() || signs != self.signs;
         self.signs = signs;
         Ok(news)
     }
@@ -64,14 +60,14 @@ impl<'a> Watch<'a> {
         // The last sign follows the last commit.
         for _ in 0..10 {
             self.signs = sign::read(&self.folder);
-            if self.signs.values().map(|sign| sign.mined).sum::<u64>() >= self.asked {
+            if self.signs.values().map(|sign| sign.done).sum::<u64>() >= self.asked {
                 break;
             }
             sleep(MOMENT);
         }
-        let executors = self.signs.iter().filter(|(_, sign)| sign.mined > 0);
-        let each: Vec<String> = executors.map(|(name, sign)| format!("{name} {}", thousands(sign.mined))).collect();
-        if each.is_empty() { String::new() } else { format!("; partitions by executor: {}", each.join(", ")) }
+        let executors = self.signs.iter().filter(|(_, sign)| sign.done > 0);
+        let each: Vec<String> = executors.map(|(name, sign)| format!("{name} {}", thousands(sign.done))).collect();
+        if each.is_empty() { String::new() } else { format!("; by executor: {}", each.join(", ")) }
     }
 }
 

@@ -1,34 +1,80 @@
-//! A run as another process sees it: store and index opened from what is kept, and the partitions mined as the run itself
-//! would mine them.
+//! A run as another process sees it: the store opened from what is kept, and items of work done as the run itself would do them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::order::WorkOrder;
+use super::order::{Task, WorkOrder};
 use crate::mine::Quotas;
 use crate::pipeline::partitions::Partitions;
-use crate::pipeline::scratch::Kept;
+use crate::search::{Hnsw, HnswParams};
 use crate::store::Prepared;
 
-/// Opens what the order in `folder` speaks of, on the threads of `pool`, and lends its partitions to `work`. What the search
-/// derives from the store goes to the folder `spills`.
+/// Items of work, by number.
+pub trait Work: Sync {
+    /// How many there are.
+    fn items(&self) -> u32;
+
+    /// Does one on this thread, unless it is done. Another process may be at the same one. Gives what it came to: triplets of a
+    /// partition, rows of a graph.
+    fn settle(&self, number: u32) -> anyhow::Result<u64>;
+}
+
+impl Work for Partitions<'_> {
+    fn items(&self) -> u32 {
+        self.harvests().partitions()
+    }
+
+    fn settle(&self, number: u32) -> anyhow::Result<u64> {
+        let harvests = self.harvests();
+        let tally = if harvests.is_committed(number) { harvests.tally(number)? } else { self.mine(number)? };
+        Ok(tally.filled())
+    }
+}
+
+/// The graphs of a store.
+struct Shards<'a> {
+    store: &'a Prepared,
+    params: &'a HnswParams,
+    folder: PathBuf,
+    key: &'a str,
+}
+
+impl Work for Shards<'_> {
+    fn items(&self) -> u32 {
+        Hnsw::shards(self.store.corpus().end)
+    }
+
+    fn settle(&self, number: u32) -> anyhow::Result<u64> {
+        if !Hnsw::is_built(&self.folder, self.key, number) {
+            Hnsw::build_shard(self.store, self.params, &self.folder, self.key, number)?;
+        }
+        Ok(Hnsw::shard(self.store.corpus().end, number).len() as u64)
+    }
+}
+
+/// Opens what the order in `folder` speaks of, on the threads of `pool`, and lends its items to `work`. What a search derives from
+/// the store goes to the folder `spills`.
 ///
 /// # Errors
 /// When what the run keeps is not there, whole.
-pub fn with_partitions<R>(
+pub fn with_work<R>(
     folder: &Path,
     order: &WorkOrder,
     spills: &Path,
     pool: &rayon::ThreadPool,
-    work: impl FnOnce(&Partitions) -> R,
+    work: impl FnOnce(&dyn Work) -> R,
 ) -> anyhow::Result<R> {
-    let WorkOrder { params, .. } = order;
     let store = Prepared::open(&folder.join(&order.store))?.spilling_to(spills);
-    let kept = Kept { cells: folder.join(&order.cells), graphs: folder.join(&order.graphs) };
-    let open = || order.index.open(&store, params.negatives.unlabelled, &kept);
-    let search = pool.install(open).context("the index of the run cannot be opened")?;
-    let quotas = pool.install(|| Quotas::new(&store, params));
-    let harvests = folder.join(&order.partitions);
-    Ok(work(&Partitions::new(&store, search.as_ref(), params, &quotas, harvests)))
+    match &order.task {
+        Task::Build { graphs, key, params } => {
+            Ok(work(&Shards { store: &store, params, folder: folder.join(graphs), key }))
+        }
+        Task::Mine { index, params, partitions } => {
+            let open = || index.open(&store, params.negatives.unlabelled, folder);
+            let search = pool.install(open).context("the index of the run cannot be opened")?;
+            let quotas = pool.install(|| Quotas::new(&store, params));
+            Ok(work(&Partitions::new(&store, search.as_ref(), params, &quotas, folder.join(partitions))))
+        }
+    }
 }
