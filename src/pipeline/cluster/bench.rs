@@ -4,10 +4,12 @@
 //! There are as many of them as the executor has slots, over all orders.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
+use std::time::Duration;
 
-use super::order::{OrderError, WorkOrder};
+use super::order::{FILE, OrderError, WorkOrder};
 use super::sign::Pulse;
 use super::worker::{self, Work};
 
@@ -42,7 +44,7 @@ struct Opened {
     requests: mpsc::Sender<Request>,
     pulse: Pulse,
     /// Why it is open no more.
-    failed: Arc<OnceLock<String>>,
+    ended: Arc<OnceLock<String>>,
 }
 
 #[derive(Debug)]
@@ -81,12 +83,11 @@ impl Bench {
     }
 
     fn open(&self, folder: &Path) -> Result<Arc<Opened>, OrderError> {
-        let outside = || OrderError::Outside { folder: folder.to_owned(), root: self.root.clone() };
         // A folder that is not there may lie anywhere.
         let folder =
             folder.canonicalize().map_err(|source| OrderError::Withdrawn { folder: folder.to_owned(), source })?;
         if !folder.starts_with(&self.root) {
-            return Err(outside());
+            return Err(OrderError::Outside { folder, root: self.root.clone() });
         }
         let order = WorkOrder::read(&folder)?;
         let needed = order.needs.bytes(self.slots);
@@ -96,7 +97,7 @@ impl Bench {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = |opened: &Arc<Opened>| opened.folder == folder && opened.order.fingerprint == order.fingerprint;
         let opened = match open.iter().position(is_same) {
-            Some(at) if open[at].failed.get().is_none() => open.remove(at),
+            Some(at) if open[at].ended.get().is_none() => open.remove(at),
             _ => {
                 open.retain(|opened| opened.folder != folder);
                 let held =
@@ -113,21 +114,24 @@ impl Bench {
 }
 
 impl Opened {
-    /// Opens an order on a thread of its own, which ends when nobody asks any more.
+    /// Opens an order on a thread of its own, which ends when nobody asks any more, or the order was taken back.
     fn begin(folder: PathBuf, order: WorkOrder, tools: &Arc<Tools>) -> Self {
         let (requests, asked) = mpsc::channel();
-        let (pulse, failed) = (Pulse::begin(&folder, &tools.executor), Arc::<OnceLock<String>>::default());
-        let (place, asked_for, tools, why) = (folder.clone(), order.clone(), tools.clone(), failed.clone());
+        let (pulse, ended) = (Pulse::begin(&folder, &tools.executor), Arc::<OnceLock<String>>::default());
+        let (place, asked_for, tools, why) = (folder.clone(), order.clone(), tools.clone(), ended.clone());
+        let is_idle = pulse.idleness();
         let work = move || {
-            let answer = |work: &dyn Work| answer(&tools.pool, work, &asked);
-            if let Err(error) = worker::with_work(&place, &asked_for, &tools.spills, &tools.pool, answer) {
-                let _ = why.set(format!("{error:#}"));
-            }
+            let is_over = || is_idle() && !place.join(FILE).exists();
+            let answer = |work: &dyn Work| answer(&tools.pool, work, &asked, &is_over);
+            let worked = worker::with_work(&place, &asked_for, &tools.spills, &tools.pool, answer);
+            // Before those who have asked are told that there is no answer.
+            let _ =
+                why.set(worked.map_or_else(|error| format!("{error:#}"), |()| "its order was taken back".to_owned()));
         };
         if let Err(error) = thread::Builder::new().name("order".to_owned()).spawn(work) {
-            let _ = failed.set(format!("cannot start a thread: {error}"));
+            let _ = ended.set(format!("cannot start a thread: {error}"));
         }
-        Self { folder, order, requests, pulse, failed }
+        Self { folder, order, requests, pulse, ended }
     }
 
     fn ask(&self, number: u32) -> Result<u64, String> {
@@ -135,16 +139,24 @@ impl Opened {
         // Where the order is open no more, the request is dropped, and the answer with it.
         let _ = self.requests.send(Request { number, answer });
         answered.recv().unwrap_or_else(|_| {
-            let why = self.failed.get().cloned();
+            let why = self.ended.get().cloned();
             Err(why.unwrap_or_else(|| format!("item {number}: it ended in an error of the program; see its output")))
         })
     }
 }
 
-/// Answers requests, one on each thread, until nobody asks any more.
-fn answer(pool: &rayon::ThreadPool, work: &dyn Work, asked: &mpsc::Receiver<Request>) {
+/// Between two looks at whether an order that nobody asks about was taken back: what is open of it takes room.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Answers requests, one on each thread, until nobody asks any more or all is over.
+fn answer(pool: &rayon::ThreadPool, work: &dyn Work, asked: &mpsc::Receiver<Request>, is_over: &dyn Fn() -> bool) {
     pool.in_place_scope(|scope| {
-        for Request { number, answer } in asked {
+        loop {
+            let Request { number, answer } = match asked.recv_timeout(LOOK) {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Timeout) if !is_over() => continue,
+                Err(_) => break,
+            };
             scope.spawn(move |_| {
                 let came_to = match number < work.items() {
                     true => work.settle(number).map_err(|error| format!("{error:#}")),

@@ -32,6 +32,8 @@ pub struct Client {
 /// How a job stands.
 #[derive(Debug, PartialEq, Eq)]
 pub enum State {
+    /// Not known: not yet, or not any more.
+    Unknown,
     UnderWay,
     Done,
     /// And why.
@@ -99,8 +101,8 @@ impl Client {
             Ok(match answer.status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(FailedJob { error, .. })) => State::Failed(told(&error)),
                 Some(job_status::Status::Successful(_)) => State::Done,
-                // One that is planned has no status yet.
-                None | Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => State::UnderWay,
+                Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => State::UnderWay,
+                None => State::Unknown,
             })
         })
     }

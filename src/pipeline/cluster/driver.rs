@@ -41,6 +41,8 @@ pub struct ClusterError {
 
 /// Times that work is handed out without a single commit coming of it.
 const ATTEMPTS: u32 = 3;
+/// For a scheduler to plan what it has accepted.
+const PLANNED: Duration = Duration::from_secs(10);
 /// For commits of others to be seen here: file systems on a network look for new names every minute.
 const UNSEEN: Duration = Duration::from_secs(60);
 /// Between two looks at the folder of the run, and between two at whether the run is to stop.
@@ -121,7 +123,8 @@ impl Cluster<'_> {
 
     /// Waits until all is committed (nothing is given), or this job comes to no more.
     fn follow(&self, client: &Client, job: &str, watch: &mut Watch) -> anyhow::Result<Option<Ended>> {
-        let mut heard = Instant::now();
+        let begun = Instant::now();
+        let mut heard = begun;
         loop {
             self.pause()?;
             // Asked before commits are looked for: those of a job that is done are there.
@@ -132,31 +135,32 @@ impl Cluster<'_> {
             if watch.missing().is_empty() {
                 return Ok(None);
             }
-            let (over, why) = match state {
-                Ok(State::Failed(why)) => (true, why),
-                Ok(State::Done) if heard.elapsed() >= UNSEEN.min(self.patience) => {
-                    let folder = watch.folder().display();
-                    (
-                        true,
-                        format!(
-                            "executors have done their work, but it is not to be seen in {folder}; do all machines see the same folder there?"
-                        ),
-                    )
-                }
-                Err(error) => (true, format!("the scheduler is gone ({error:#})")),
-                Ok(State::Done) => continue,
-                Ok(State::UnderWay) if heard.elapsed() < self.patience => continue,
-                Ok(State::UnderWay) => {
-                    let within = self.patience.as_secs();
-                    let address = format!("{}:{}", self.scheduler.host, self.scheduler.port);
-                    let cure = format!(
-                        "is one running that sees this folder? miner executor --scheduler {address} --work {}",
-                        self.work.display()
-                    );
-                    (false, format!("no executor gave a sign of life within {within} s; {cure}"))
-                }
-            };
-            return Ok(Some(Ended { over, why }));
+            if let Some(ended) = self.verdict(state, begun.elapsed(), heard.elapsed(), watch.folder()) {
+                return Ok(Some(ended));
+            }
+        }
+    }
+
+    /// Why nothing more will come of a job of this age, if so; `silence` is the time since the last news of it.
+    fn verdict(&self, state: anyhow::Result<State>, age: Duration, silence: Duration, folder: &Path) -> Option<Ended> {
+        let over = |why: String| Some(Ended { over: true, why });
+        match state {
+            Err(error) => over(format!("the scheduler is gone ({error:#})")),
+            Ok(State::Failed(why)) => over(why),
+            Ok(State::Unknown) if age >= PLANNED => {
+                over("the scheduler knows of no such work; it may have been started anew".to_owned())
+            }
+            Ok(State::Done) if silence >= UNSEEN.min(self.patience) => over(format!(
+                "executors have done their work, but it is not to be seen in {}; do all machines see the same folder there?",
+                folder.display()
+            )),
+            Ok(State::UnderWay) if silence >= self.patience => {
+                let (within, Scheduler { host, port }) = (self.patience.as_secs(), &self.scheduler);
+                let cure = format!("miner executor --scheduler {host}:{port} --work {}", self.work.display());
+                let why = format!("no executor gave a sign of life within {within} s; is one running? {cure}");
+                Some(Ended { over: false, why })
+            }
+            Ok(_) => None,
         }
     }
 

@@ -28,8 +28,9 @@ pub struct Items {
 }
 
 impl Items {
-    /// Writes `numbers` into a `folder` of their own, which must not be there yet.
+    /// Writes `numbers` into a `folder` of their own; what a run that was killed left there goes.
     pub fn write(folder: PathBuf, numbers: &[u32]) -> io::Result<Self> {
+        disk::remove_folder(&folder)?;
         fs::create_dir_all(&folder)?;
         let chunks = numbers.chunks(numbers.len().div_ceil(TASKS).max(1));
         let items = Self { folder, files: chunks.len() };

@@ -52,6 +52,12 @@ impl Pulse {
         Self { counts, news }
     }
 
+    /// What says whether nothing is asked for.
+    pub fn idleness(&self) -> impl Fn() -> bool + Send + use<> {
+        let counts = self.counts.clone();
+        move || counts.busy.load(Ordering::Relaxed) == 0
+    }
+
     /// One item more is asked for.
     pub fn asked(&self) {
         self.counts.busy.fetch_add(1, Ordering::Relaxed);

@@ -130,7 +130,9 @@ fn a_graph_that_two_build_at_once_is_the_one_of_the_run() {
         let spills = tempfile::tempdir().unwrap();
         let benches = [bench(&again, spills.path()), bench(&again, spills.path())];
         std::thread::scope(|scope| {
-            benches.each_ref().map(|bench| scope.spawn(|| assert_eq!(bench.settle(&again, 0), Ok(ROWS))));
+            for bench in &benches {
+                scope.spawn(|| assert_eq!(bench.settle(&again, 0), Ok(ROWS)));
+            }
         });
         assert!(files(&built) == files(&folder.join(graphs)));
     });

@@ -30,7 +30,8 @@ impl<'a> Watch<'a> {
     /// Begins to wait for `pending` ones; signs of the past go. `folder` is that of the order.
     pub fn begin(folder: PathBuf, pending: &[u32], ledger: &'a dyn Ledger) -> io::Result<Self> {
         let signs = sign::signs(&folder);
-        disk::remove_folder(&signs)?;
+        // Whoever is still at work for a run that was killed may be writing one.
+        let _ = disk::remove_folder(&signs);
         fs::create_dir_all(&signs)?;
         let missing = pending.iter().copied().collect();
         Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), ledger })
