@@ -17,10 +17,10 @@ use super::{output, progress, signals};
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder that the earlier run wrote
+    /// The folder that the earlier run wrote, or its URL
     #[arg(value_hint = ValueHint::DirPath)]
     a: PathBuf,
-    /// The folder that the later run wrote
+    /// The folder that the later run wrote, or its URL
     #[arg(value_hint = ValueHint::DirPath)]
     b: PathBuf,
     /// Also read the store of B, and say in which band the triplets lie now that only A has; so does naming where its inputs are now

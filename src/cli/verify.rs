@@ -19,7 +19,7 @@ use super::{output, progress, signals};
     after_help = "Examples:\n  miner verify out/mine\n  miner verify out/mine --store moved.parquet --full\n  miner verify out/mine --json --log json 2> verify.log | jq .total"
 )]
 pub struct Args {
-    /// The folder a run wrote
+    /// The folder a run wrote, or its URL
     #[arg(value_hint = ValueHint::DirPath)]
     out: PathBuf,
     #[command(flatten)]

@@ -9,10 +9,10 @@ use arrow::error::ArrowError;
 use super::budget::Budget;
 use super::engine::{Control, Engine};
 use super::job::appraise;
-use super::stages;
 use super::veiled::veil;
-use super::verify::{copies, hint};
-use crate::config::{self, ConfigError, Moved, Plan, RestoreError};
+use super::verify::{hint, inputs};
+use super::{copies, stages};
+use crate::config::{self, ConfigError, Moved, Plan, Reads, RestoreError};
 use crate::manifest::{self, Diff, DiffError, Earlier, Fate};
 use crate::mine::Band;
 use crate::report::Unit;
@@ -21,7 +21,7 @@ use crate::store::{self, IdDigest, Lookup, LookupError, Means, Prepared, Row};
 /// Bytes of a row while it is sorted, by which batches are made: three digests, mostly.
 const SORTED_ROW: u64 = 64;
 
-/// Says what changed from output `a` to output `b`; and where the triplets lie now that are only in `a`, if `lost` says where the
+/// Says what changed from output `a` to output `b`, folders or URLs of such in stores; and where the triplets lie now that are only in `a`, if `lost` says where the
 /// inputs of `b` are that have moved. `memory` bounds the anonymous memory, in bytes; without it that is three quarters of the
 /// machine's. What it does not hold is put aside in the system's folder for temporary files.
 ///
@@ -30,20 +30,32 @@ const SORTED_ROW: u64 = 64;
 /// its run; too little memory, a full disk.
 pub fn diff(a: &Path, b: &Path, lost: Option<&Moved>, memory: Option<u64>, control: &Control) -> anyhow::Result<Diff> {
     let engine = Engine::new(0, control)?;
+    let outputs = copies::of_outputs([a, b], &engine)?;
+    let [here, there] = [a, b].map(|output| outputs.local(Reads::Output, output));
+    let names = outputs.names();
+    let shown = |text: &str| names.hide(text).into_owned();
+    match of_folders(&here, &there, lost, memory, &engine) {
+        Ok(diff) => Ok(Diff { a: shown(&diff.a), b: shown(&diff.b), ..diff }),
+        Err(error) => Err(veil(&names, error)),
+    }
+}
+
+/// The same of outputs that are here.
+fn of_folders(a: &Path, b: &Path, lost: Option<&Moved>, memory: Option<u64>, engine: &Engine) -> anyhow::Result<Diff> {
     engine.install(|| {
         let sorts = Budget::check_diff(memory, a, None)?;
         let stage = engine.progress().stage("check", None, Unit::Triplets);
         let [a, b] = [Earlier::open(a)?, Earlier::open(b)?].map(Arc::new);
         stage.finish("both outputs are as they were sealed");
         engine.go_on()?;
-        let Some(moved) = lost else { return compare(&a, &b, None, sorts, &engine) };
+        let Some(moved) = lost else { return compare(&a, &b, None, sorts, engine) };
         let mut plan = config::restore(b.manifest(), moved, b.path()).map_err(|error| match error {
             RestoreError::Pipeline(error) | RestoreError::Environment(error) => ConfigError::from(error),
         })?;
         plan.run.memory = memory;
-        let copies = copies(&plan, moved, &engine)?;
-        let plan = copies.over(&plan);
-        judged(&a, &b, &plan, moved, &engine).map_err(|error| veil(&plan.environment, error))
+        let inputs = inputs(&plan, moved, engine)?;
+        let plan = inputs.over(&plan);
+        judged(&a, &b, &plan, moved, engine).map_err(|error| veil(&plan.environment, error))
     })
 }
 

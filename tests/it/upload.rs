@@ -296,6 +296,12 @@ fn what_stands_in_the_way_is_told_with_the_cure() {
     assert!(http.contains("a web server takes no files; write to s3://"), "{http}");
     let bucket = told("output.path=s3://no-such-bucket/out").exits(1).stderr;
     assert!(bucket.contains("s3://no-such-bucket/out") && bucket.contains("there is no such bucket"), "{bucket}");
+    for (store, words) in
+        [("x/out/data.parquet", "would replace the store"), ("x", "lies inside the folder of the store")]
+    {
+        let told = told(&format!("store.path={}", scene.bucket.url(store))).exits(2).stderr;
+        assert!(told.contains("output.path") && told.contains(words), "{told}");
+    }
 
     let proxy = Proxy::before(scene.bucket.server);
     proxy.spoil(u32::MAX, Fault::Status(403), |_| true);
@@ -329,4 +335,58 @@ fn nothing_secret_is_in_any_file_or_message() {
     for (name, bytes) in scene.files() {
         assert_eq!(shows(&String::from_utf8_lossy(&bytes)), None, "{name}");
     }
+}
+
+/// Insists that a text names URLs, and nothing of the copies that were made of what lies there.
+#[track_caller]
+fn names_no_copy(text: &str) {
+    let temporary = std::env::temp_dir().display().to_string();
+    assert!(!text.contains(&format!("{temporary}/.tmp")), "{text}");
+}
+
+#[test]
+fn an_output_is_verified_reported_and_compared_where_it_lies() {
+    let scene = Scene::new();
+    scene.run().exits(0);
+    let (url, other) = (scene.bucket.url("x/out"), scene.bucket.url("x/other"));
+    scene
+        .miner(&["run", "p.toml", "--quiet", "--set", "mine.seed=9", "--set", &format!("output.path={other}")])
+        .exits(0);
+
+    let told = scene.miner(&["verify", &url]).exits(0);
+    assert!(told.stdout.contains("whole, and as they were sealed"), "{}", told.stdout);
+    let report = scene.miner(&["report", &url, "--json"]).exits(0).stdout;
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["output"], json!(url));
+    let page = scene.miner(&["report", &url, "--html"]).exits(2).stderr;
+    assert!(page.contains("--html writes into a folder"), "{page}");
+
+    let same = scene.miner(&["diff", "local", &url, "--exit-code"]).exits(0).stdout;
+    assert!(same.contains(&url), "{same}");
+    let differ = scene.miner(&["diff", &url, &other, "--exit-code", "--lost", "--json"]).exits(1).stdout;
+    let diff: Value = serde_json::from_str(&differ).unwrap();
+    assert_eq!((&diff["a"], &diff["b"]), (&json!(url), &json!(other)));
+    assert!(diff["lost"].is_object(), "{diff}");
+
+    for (path, file) in [("x/out", "triplets/part-00003.parquet"), ("x/other", "unmined.parquet")] {
+        let object = format!("{path}/{file}");
+        let mut bytes = scene.bucket.files(path)[file].clone();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        scene.bucket.put(&object, &bytes);
+        let told = scene.miner(&["verify", &scene.bucket.url(path)]).exits(3);
+        assert!(told.stdout.contains(file) && told.stdout.contains("found sha256 "), "{}", told.stdout);
+        names_no_copy(&format!("{}{}", told.stdout, told.stderr));
+    }
+    let tampered = scene.miner(&["diff", &url, &other]).exits(3).stderr;
+    assert!(tampered.contains(&url) && tampered.contains("part-00003"), "{tampered}");
+    names_no_copy(&tampered);
+
+    scene.bucket.delete("x/other/manifest.json");
+    for args in [["verify", &other, "--full"], ["diff", "local", &other]] {
+        let absent = scene.miner(&args).exits(3).stderr;
+        assert!(absent.contains(&other) && absent.contains("manifest.json"), "{absent}");
+    }
+    let absent = scene.miner(&["report", &scene.bucket.url("x/nothing")]).exits(3).stderr;
+    assert!(absent.contains("x/nothing: no report.json here"), "{absent}");
 }

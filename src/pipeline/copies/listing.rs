@@ -128,9 +128,8 @@ impl Found {
         }
         match reads {
             Reads::Table | Reads::Arrays if address.can_list() && address.is_pattern() => Self::matching(address).await,
-            Reads::Table | Reads::Output if address.can_list() || address.is_folder() => {
-                Self::below(reads, itself).await
-            }
+            Reads::Table if address.can_list() || address.is_folder() => Self::below(reads, itself).await,
+            Reads::Output => Self::below(reads, itself).await,
             _ => Err(itself.missing().into()),
         }
     }

@@ -146,7 +146,12 @@ impl Copies {
 
     /// An error that calls copies by their URLs.
     pub fn veil(&self, error: anyhow::Error) -> anyhow::Error {
-        veil(&self.called(&Environment::default()), error)
+        veil(&self.names(), error)
+    }
+
+    /// What copies are called, and nothing else that is to be shown otherwise.
+    pub(super) fn names(&self) -> Environment {
+        self.called(&Environment::default())
     }
 
     fn called(&self, environment: &Environment) -> Environment {
@@ -167,6 +172,14 @@ impl Copies {
 /// Removes what a run that was sealed could not remove any more, if it is there and nobody works in it.
 pub(super) fn sweep(plan: &Plan) -> Result<(), ScratchError> {
     Home::sweep(plan)
+}
+
+/// Copies outputs that lie in stores, all of each, into a folder that goes with the copies.
+///
+/// # Errors
+/// What is no output; a store that refuses or does not answer; a disk without room for it.
+pub(super) fn of_outputs<'p>(outputs: impl IntoIterator<Item = &'p Path>, engine: &Engine) -> anyhow::Result<Copies> {
+    Listed::at(outputs.into_iter().map(|output| (Reads::Output, output)), engine)?.aside(engine)
 }
 
 /// Copies inputs that lie in stores for a look at them, into a folder that goes with the copies. Most inputs are files of this

@@ -4,7 +4,7 @@ mod again;
 mod moved;
 mod refuted;
 
-pub(super) use moved::{copies, hint};
+pub(super) use moved::{hint, inputs};
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -14,8 +14,8 @@ use super::engine::{Control, Engine, Watch};
 use super::job::{Job, appraise};
 use super::scratch::Kept;
 use super::veiled::veil;
-use super::{program, stages};
-use crate::config::{self, ConfigError, Environment, Moved, Plan, RestoreError};
+use super::{copies, program, stages};
+use crate::config::{self, ConfigError, Environment, Moved, Plan, Reads, RestoreError};
 use crate::manifest::{self, Asked, Completeness, Layout, Miner, Sealed, Verdict};
 use crate::mine::Quotas;
 use crate::report::Unit;
@@ -29,7 +29,7 @@ const SAMPLE: usize = 200;
 /// rows cannot be missing.
 const OTHERS: usize = 500;
 
-/// Checks the output in `out`: every byte, every row, and a sample of anchors mined again: by brute force, or by the approximate
+/// Checks the output in `out`, a folder or the URL of one in a store: every byte, every row, and a sample of anchors mined again: by brute force, or by the approximate
 /// search of the run, whose recall is then measured again. With `full`, every anchor; graphs are built again only then. Inputs are
 /// where the manifest names them, unless they have moved. `memory` bounds the anonymous memory, in bytes; without it that is
 /// three quarters of the machine's.
@@ -44,6 +44,16 @@ pub fn verify(
     memory: Option<u64>,
     control: &Control,
 ) -> anyhow::Result<Verdict> {
+    let engine = Engine::new(0, control)?;
+    let output = copies::of_outputs([out], &engine)?;
+    match of_folder(&output.local(Reads::Output, out), moved, full, memory, &engine) {
+        Ok(verdict) => Ok(veiled(verdict, &output.names())),
+        Err(error) => Err(veil(&output.names(), error)),
+    }
+}
+
+/// The same of an output that is here.
+fn of_folder(out: &Path, moved: &Moved, full: bool, memory: Option<u64>, engine: &Engine) -> anyhow::Result<Verdict> {
     let sealed = Sealed::load(out)?;
     let mut plan = match config::restore(&sealed, moved, out) {
         Ok(plan) => plan,
@@ -54,11 +64,10 @@ pub fn verify(
         return Ok(verdict);
     }
     plan.run.memory = memory;
-    let engine = Engine::new(0, control)?;
-    let copies = copies(&plan, moved, &engine)?;
-    let plan = copies.over(&plan);
+    let inputs = inputs(&plan, moved, engine)?;
+    let plan = inputs.over(&plan);
     let verdict = engine.install(|| {
-        let check = Check { out, sealed: &sealed, plan: &plan, full, engine: &engine };
+        let check = Check { out, sealed: &sealed, plan: &plan, full, engine };
         check.run(moved).or_else(|error| refuted::by_error(&sealed, error))
     });
     match verdict {
