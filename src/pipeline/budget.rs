@@ -84,7 +84,7 @@ const STAMPED: u64 = 4 + 4;
 const REJECTED: u64 = 160;
 /// Of outputs being read: a row group on its way, batches of it in the types of both, and counts of gaps.
 const COMPARING: u64 = 72 << 20;
-/// Of a byte of an output's files, while these are read.
+/// Of a byte of a row group of an output, while that is read.
 const UNPACKED: u64 = 8;
 /// Of a row of a store that is looked up by its id, as an anchor and as a row of the corpus.
 const LOOKED_UP: u64 = 4 + 4;
@@ -289,6 +289,11 @@ pub fn given(plan: &Plan) -> Option<u64> {
 /// The list of rows that are left out, which stays to the end; in the worst case it is all of them.
 fn rejected(job: &Job) -> u64 {
     if job.skips { ((job.rows + job.links) * REJECTED).min(LARGEST_LIST) } else { 0 }
+}
+
+/// Bytes of a row group of files that have so many bytes and rows.
+pub fn of_a_row_group((bytes, rows): (u64, u64)) -> u64 {
+    bytes.min(bytes.div_ceil(rows.max(1)).saturating_mul(ROW_GROUP))
 }
 
 /// Reading the inputs: the tables, then earlier outputs, a part after the other.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::budget::Budget;
+use super::budget::{Budget, of_a_row_group};
 use super::engine::Engine;
 use super::{scratch, stages};
 use crate::config::Plan;
@@ -23,7 +23,8 @@ pub struct Job {
     /// Pairs of ids, and scores; and where there are both, the pairs that are looked up among the scores.
     pub links: u64,
     pub compared: u64,
-    /// Of all anchors, negatives of earlier outputs that are not taken again, at most; and bytes of these outputs.
+    /// Of all anchors, negatives of earlier outputs that are not taken again, at most; and bytes of the largest row group of these
+    /// outputs.
     pub excluded: u64,
     pub excluded_bytes: u64,
     /// Of an anchor, rows that have a score, at most.
@@ -130,7 +131,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         links: [&census.pairs, &census.scores].into_iter().flatten().map(|links| links.rows).sum(),
         compared: census.scored_pairs.map_or(0, |pairs| pairs.pairs),
         excluded: survey.excluded.iter().map(|pairs| pairs.most()).sum(),
-        excluded_bytes: survey.excluded.iter().map(|pairs| pairs.size().0).sum(),
+        excluded_bytes: survey.excluded.iter().map(|pairs| of_a_row_group(pairs.size())).max().unwrap_or(0),
         scored: census.scores.as_ref().map_or(0, |scores| scores.most.min(census.kept)),
         dims,
         read_dims,

@@ -108,6 +108,31 @@ fn several_labels_a_row_keep_to_it_too() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn earlier_outputs_are_read_in_the_memory_that_was_told() {
+    let n = 20_000;
+    let mut draw = Draw(10);
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..8).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|row| Some(format!("class-{}", row % 200))).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    drop(rows);
+    room.run("first", &format!("{STORE}mine.bands = {{ any = 1 }}\nmine.positives.per_anchor = 30\n"));
+    let exclude = "mine.bands = { any = 1 }\nmine.negatives.exclude = 'first'\noutput.path = 'out'\n";
+    room.write("p.toml", &format!("{STORE}{exclude}"));
+    let refused = room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr;
+    assert!(refused.contains("reading: ids already seen"), "{refused}");
+    let least = least(&refused);
+    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
+    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
+    assert!(peak * 2 > least << 20, "{peak} bytes of {least} MiB: the formula is about this");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_transform_is_learned_in_the_memory_that_was_told() {
     let (n, d) = (3_000, 1_024);
     let mut draw = Draw(9);
