@@ -80,6 +80,10 @@ impl Arrivals {
         let is_of = |line: &&Line| line.version == version && line.bytes == object.bytes && object.version.is_telling();
         let Some(line) = self.known.get(&object.name).filter(is_of) else { return Ok(0) };
         let whole = line.arrived == line.bytes;
+        if !whole && self.growing.is_some() {
+            // One grows at a time. Two that begin alike are not taken for each other.
+            return Ok(0);
+        }
         let path = self.folder.join(if whole { &object.name } else { GROWING });
         let file = match OpenOptions::new().read(true).write(true).open(&path) {
             Ok(file) if whole && file.metadata()?.len() != line.bytes => return Ok(0),

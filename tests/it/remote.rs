@@ -357,7 +357,7 @@ fn what_is_wrong_with_a_store_is_told_with_its_cure() {
     for (path, environment, status, expected) in [
         (bucket.url("gone.parquet"), with(&[]), 3, "gone.parquet: cannot be read: there is no such object"),
         (bucket.url("gone/*.parquet"), with(&[]), 3, "gone/*.parquet: no object matches this pattern"),
-        (bucket.url("folder"), with(&[]), 3, "/folder: the folder holds no *.parquet or *.pq object, but 1 others"),
+        (bucket.url("folder"), with(&[]), 3, "/folder: the folder holds no *.parquet or *.pq object, but 1 other;"),
         (
             "s3://no-such-bucket-here/a/".to_owned(),
             with(&[]),

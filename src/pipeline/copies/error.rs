@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 
 use crate::manifest::MANIFEST;
 use crate::remote::{AddressError, RemoteError};
+use crate::words::counted;
 
 /// An input that lies in a store cannot be copied here.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,8 @@ pub enum CopyError {
     #[error("{url}: not a valid pattern: {source}")]
     Pattern { url: String, source: glob::PatternError },
     #[error(
-        "{url}: the folder holds no *.parquet or *.pq object, but {others} others; names that start with `_` or `.` are ignored"
+        "{url}: the folder holds no *.parquet or *.pq object, but {}; names that start with `_` or `.` are ignored",
+        counted(*.others as u64, "other")
     )]
     Empty { url: String, others: usize },
     #[error(

@@ -16,7 +16,7 @@ use super::scratch::ScratchError;
 use super::veiled::veil;
 use crate::config::{Environment, Plan, Reads};
 use crate::report::{Silent, Unit};
-use crate::words::thousands;
+use crate::words::counted;
 use home::Home;
 use listing::Listing;
 
@@ -109,10 +109,9 @@ impl Listed {
     }
 
     fn summary(&self) -> String {
-        let objects = self.0.iter().map(Listing::objects).sum::<usize>();
+        let objects = self.0.iter().map(Listing::objects).sum::<usize>() as u64;
         let urls: Vec<String> = self.0.iter().map(|listing| listing.address().to_string()).collect();
-        let plural = if objects == 1 { "" } else { "s" };
-        format!("{} object{plural}, {}, of {}", thousands(objects as u64), ByteSize(self.bytes()), urls.join(", "))
+        format!("{}, {}, of {}", counted(objects, "object"), ByteSize(self.bytes()), urls.join(", "))
     }
 }
 
