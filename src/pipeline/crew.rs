@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::cluster::Miners;
 use super::engine::Engine;
 use super::partitions::{Done, Partitions};
+use crate::report::Shares;
 
 /// Whoever does the work.
 pub enum Crew<'a> {
@@ -16,11 +17,11 @@ pub enum Crew<'a> {
 }
 
 impl Crew<'_> {
-    /// Lets the `pending` partitions be mined and committed; `done` is told of each. Gives what there is to say of who did it.
+    /// Lets the `pending` partitions be mined and committed; `done` is told of each. Gives who did it, where it was not this process.
     ///
     /// # Errors
     /// When one cannot be committed, or the run was asked to stop.
-    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<String> {
+    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<Shares> {
         match self {
             Self::Local(engine) => {
                 pending.par_iter().try_for_each(|&ordinal| -> anyhow::Result<()> {
@@ -29,7 +30,7 @@ impl Crew<'_> {
                     done(ordinal, &tally);
                     Ok(())
                 })?;
-                Ok(String::new())
+                Ok(Shares::new())
             }
             #[cfg(feature = "cluster")]
             Self::Cluster(miners) => miners.mine(pending, partitions, done),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 
 use super::brake::{Brake, Interrupted};
-use crate::report::{Progress, Stage, StageTime, Unit, Watermark};
+use crate::report::{Progress, Shares, Stage, StageTime, Unit, Watermark};
 
 /// What steers a run from outside.
 pub struct Control<'a> {
@@ -116,8 +116,19 @@ impl<'a> Watch<'a> {
         let stage = self.progress.stage(name, total, unit);
         let (result, summary) = work(stage.as_ref())?;
         stage.finish(&summary);
-        self.times.push(StageTime { name: name.into(), seconds: start.elapsed().as_secs_f64() });
+        self.times.push(StageTime {
+            name: name.into(),
+            seconds: start.elapsed().as_secs_f64(),
+            executors: Shares::new(),
+        });
         Ok(result)
+    }
+
+    /// Says who did what of the last stage.
+    pub fn credit(&mut self, executors: Shares) {
+        if let Some(stage) = self.times.last_mut() {
+            stage.executors = executors;
+        }
     }
 
     /// Stops.

@@ -134,7 +134,7 @@ impl Scratch {
         self.work().run.join("notes")
     }
 
-    /// Where other machines find what is to be done, see [`super::cluster`].
+    /// Where other machines find what is to be done, where a cluster works.
     #[cfg(feature = "cluster")]
     pub fn order(&self, task: &str) -> PathBuf {
         self.work().run.join("cluster").join(task)

@@ -5,7 +5,7 @@ use std::fmt;
 use bytesize::ByteSize;
 
 use super::page::PAGE;
-use super::summary::{BandLine, RecallLine, Summary};
+use super::summary::{BandLine, RecallLine, Summary, shares_text};
 use crate::mine::{Audit, Balanced, Band, Batched, Guard, Interval, NearestAccuracy, Spread, Unscored};
 use crate::store::{Excluded, ScoredPairs};
 use crate::words::{counted, duration, percent, thousands, visible};
@@ -95,6 +95,9 @@ impl fmt::Display for Summary {
         }
         let stages: Vec<String> = self.stages.iter().map(|s| format!("{} {}", s.name, duration(s.seconds))).collect();
         line(f, "time", format_args!("{} ({})", duration(self.seconds), stages.join(", ")))?;
+        for stage in self.stages.iter().filter(|stage| !stage.executors.is_empty()) {
+            line(f, "executors", format_args!("{}: {}", stage.name, shares_text(&stage.executors)))?;
+        }
         let space: Vec<String> = [(self.peak_memory, "anonymous memory at most"), (self.output_bytes, "of triplets")]
             .into_iter()
             .filter_map(|(bytes, what)| Some(format!("{} {what}", ByteSize(bytes?))))

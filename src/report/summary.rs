@@ -166,6 +166,18 @@ pub struct RecallLine {
 pub struct StageTime {
     pub name: String,
     pub seconds: f64,
+    /// Who did it, where it was not this machine.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub executors: Shares,
+}
+
+/// Items of work that executors did, by their names, as far as they told.
+pub type Shares = BTreeMap<String, u64>;
+
+/// The same in words.
+pub(super) fn shares_text(shares: &Shares) -> String {
+    let share = |(name, items): (&String, &u64)| format!("{name} {}", words::thousands(*items));
+    shares.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
 /// Why the figures of a run could not be read or written.

@@ -52,8 +52,8 @@ pub fn summary() -> Summary {
         reason: None,
         recall: Some(RecallLine { target: 0.95, sample: 1_000, estimate: 0.968, low: 0.961, high: 0.974, bands }),
         stages: vec![
-            StageTime { name: "read".to_owned(), seconds: 0.1 },
-            StageTime { name: "mine".to_owned(), seconds: 61.0 },
+            StageTime { name: "read".to_owned(), seconds: 0.1, executors: Shares::new() },
+            StageTime { name: "mine".to_owned(), seconds: 61.0, executors: Shares::new() },
         ],
         seconds: 61.1,
         peak_memory: Some(123 << 20),

@@ -14,6 +14,7 @@ use super::watch::{Ledger, Watch};
 use crate::config::Scheduler;
 use crate::disk;
 use crate::pipeline::engine::Engine;
+use crate::report::Shares;
 
 /// The executors of a scheduler, as whoever drives a run sees them.
 pub struct Cluster<'a> {
@@ -50,7 +51,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
 
 impl Cluster<'_> {
-    /// Lets executors do the `pending` items of an order, which goes into `folder` meanwhile. Gives what each of them did, in words.
+    /// Lets executors do the `pending` items of an order, which goes into `folder` meanwhile. Gives what each of them did.
     ///
     /// # Errors
     /// When the work folder cannot be written; when executors do not do the work; when the run was asked to stop.
@@ -60,9 +61,9 @@ impl Cluster<'_> {
         folder: &Path,
         pending: &[u32],
         ledger: &dyn Ledger,
-    ) -> anyhow::Result<String> {
+    ) -> anyhow::Result<Shares> {
         if pending.is_empty() {
-            return Ok(String::new());
+            return Ok(Shares::new());
         }
         let unusable = || format!("{}: cannot be used to hand out work", folder.display());
         fs::create_dir_all(folder).with_context(unusable)?;
@@ -75,7 +76,7 @@ impl Cluster<'_> {
         loop {
             let before = watch.missing().len();
             let Some(why) = self.attempt(&client, &mut watch, folder.join(format!("items-{number}")))? else {
-                return Ok(watch.told());
+                return Ok(watch.shares());
             };
             let missing = watch.missing().len();
             attempts = if missing < before { 0 } else { attempts + 1 };

@@ -36,7 +36,7 @@ pub fn build_graphs(
     let Some(cluster) = Cluster::of(plan, engine).filter(|_| job.index == Index::Hnsw) else { return Ok(()) };
     let (graphs, key) = (scratch.kept().graphs, stages::graph_key(plan, survey)?);
     let rows = store.corpus().end;
-    watch.stage("graphs", Some(u64::from(rows)), Unit::Rows, |stage| {
+    let executors = watch.stage("graphs", Some(u64::from(rows)), Unit::Rows, |stage| {
         Hnsw::forget_others(&graphs, &key)?;
         fs::create_dir_all(&graphs).with_context(|| graphs.display().to_string())?;
         let built = Built { graphs: &graphs, key: &key, rows, stage };
@@ -51,9 +51,11 @@ pub fn build_graphs(
             needs: Needs::of_building(job),
             task,
         };
-        let by_whom = cluster.hand_out(&order, &scratch.order("graphs"), &pending, &built)?;
-        Ok(((), format!("{} of {} rows{by_whom}", thousands(Hnsw::shards(rows).into()), thousands(rows.into()))))
-    })
+        let executors = cluster.hand_out(&order, &scratch.order("graphs"), &pending, &built)?;
+        Ok((executors, format!("{} of {} rows", thousands(Hnsw::shards(rows).into()), thousands(rows.into()))))
+    })?;
+    watch.credit(executors);
+    Ok(())
 }
 
 /// The graphs that are waited for.

@@ -15,6 +15,7 @@ use crate::pipeline::job::Job;
 use crate::pipeline::partitions::{Done, Partitions};
 use crate::pipeline::scratch::{Kept, Scratch};
 use crate::pipeline::stages::{self, Searcher};
+use crate::report::Shares;
 use crate::search::Index;
 use crate::store::Surveys;
 
@@ -57,11 +58,11 @@ pub fn crew<'a>(
 }
 
 impl Miners<'_> {
-    /// Lets them mine and commit the `pending` partitions; `done` is told of each. Gives what each executor did, in words.
+    /// Lets them mine and commit the `pending` partitions; `done` is told of each. Gives what each executor did.
     ///
     /// # Errors
     /// Those of [`Cluster::hand_out`].
-    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<String> {
+    pub fn mine(&self, pending: &[u32], partitions: &Partitions, done: Done) -> anyhow::Result<Shares> {
         self.cluster.hand_out(&self.order, &self.folder, pending, &Harvested { partitions, done })
     }
 }

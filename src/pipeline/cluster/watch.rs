@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::sign::{self, Sign};
 use crate::disk;
-use crate::words::thousands;
+use crate::report::Shares;
 
 /// Where items are committed.
 pub trait Ledger {
@@ -56,8 +56,8 @@ impl<'a> Watch<'a> {
         Ok(news)
     }
 
-    /// Who has done how much, in words, as far as they tell.
-    pub fn told(&mut self) -> String {
+    /// Who has done how much, as far as they tell.
+    pub fn shares(&mut self) -> Shares {
         // The last sign follows the last commit.
         for _ in 0..10 {
             self.signs = sign::read(&self.folder);
@@ -66,11 +66,9 @@ impl<'a> Watch<'a> {
             }
             sleep(MOMENT);
         }
-        let executors = self.signs.iter().filter(|(_, sign)| sign.done > 0);
-        let each: Vec<String> = executors.map(|(name, sign)| format!("{name} {}", thousands(sign.done))).collect();
-        if each.is_empty() { String::new() } else { format!("; by executor: {}", each.join(", ")) }
+        self.signs.iter().filter(|(_, sign)| sign.done > 0).map(|(name, sign)| (name.clone(), sign.done)).collect()
     }
 }
 
-/// Ten of them are what the words are worth.
+/// Ten of them are what it is worth.
 const MOMENT: Duration = Duration::from_millis(30);

@@ -25,7 +25,7 @@ pub fn mine(
     crew: &Crew,
     watch: &mut Watch,
 ) -> anyhow::Result<Harvests> {
-    watch.stage("mine", Some(store.anchors().len() as u64), Unit::Anchors, |stage| {
+    let (harvests, executors) = watch.stage("mine", Some(store.anchors().len() as u64), Unit::Anchors, |stage| {
         let partitions = Partitions::new(store, index.search(), &plan.mine, quotas, scratch.partitions());
         let triplets = AtomicU64::new(0);
         let done = |ordinal: u32, tally: &Tally| {
@@ -33,10 +33,12 @@ pub fn mine(
             stage.advance(partitions.anchors(ordinal).len() as u64);
         };
         let pending = partitions.pending(&done)?;
-        let by_whom = crew.mine(&pending, &partitions, &done)?;
-        let summary = format!("{} triplets{by_whom}", thousands(triplets.into_inner()));
-        Ok((partitions.into_harvests(), summary))
-    })
+        let executors = crew.mine(&pending, &partitions, &done)?;
+        let summary = format!("{} triplets", thousands(triplets.into_inner()));
+        Ok(((partitions.into_harvests(), executors), summary))
+    })?;
+    watch.credit(executors);
+    Ok(harvests)
 }
 
 /// The recall of an approximate search, against the exact one on a sample of anchors.
