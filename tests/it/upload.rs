@@ -270,6 +270,41 @@ fn a_manifest_that_was_heard_without_an_answer_is_no_other_s() {
 }
 
 #[test]
+fn a_large_file_goes_in_parts_and_is_there_whole_or_not_at_all() {
+    let scene = Scene::new();
+    let mut draw = Draw(5);
+    let mut word = || format!("{:016x}", draw.next());
+    let rows = Rows {
+        vectors: (0..400u32).map(|row| vec![(row % 7) as f32 + 1.0, (row % 11) as f32, row as f32 / 400.0]).collect(),
+        labels: (0..400).map(|row| Some(format!("c{}", row % 20))).collect(),
+        teams: (0..400).map(|_| Some((0..1_200).map(|_| word()).collect())).collect(),
+    };
+    rows.write(&scene.room.path("store.parquet"));
+    let pipeline = format!("{STORE}store.carry = ['team']\noutput.format = 'jsonl'\n");
+    let here = all_files(&scene.room.run("large", &pipeline));
+    let name = "triplets/part-00000.jsonl";
+    assert!(here[name].len() > 16 << 20, "only {} bytes", here[name].len());
+    scene.room.write("p.toml", &format!("{pipeline}output.path = '{}'\n", scene.bucket.url("x/out")));
+
+    let proxy = Proxy::before(scene.bucket.server);
+    proxy.spoil(u32::MAX, Fault::Status(403), |seen| seen.path.contains("partNumber=2"));
+    let failed = scene.ran(proxy.address, &["run", "p.toml"]).exits(1).stderr;
+    assert!(failed.contains(&format!("{name}: cannot be put: the store refuses it")), "{failed}");
+    assert!(!scene.files().contains_key(name), "a part of a file");
+    let aborted = |seen: &Seen| seen.method == "DELETE" && seen.path.contains("uploadId=");
+    assert!(proxy.seen().iter().any(aborted), "its parts are left in the store");
+
+    proxy.relent();
+    proxy.spoil(1, Fault::Status(503), |seen| seen.path.contains("partNumber=2"));
+    proxy.spoil(1, Fault::Status(500), |seen| seen.method == "POST" && seen.path.contains("uploadId="));
+    scene.ran(proxy.address, &["run", "p.toml"]).exits(0);
+    let there = scene.files();
+    assert!(there[name] == here[name] && there["unmined.parquet"] == here["unmined.parquet"]);
+    let again = scene.ran(proxy.address, &["run", "p.toml"]).exits(0).stdout;
+    assert!(again.contains("already complete and current"), "{again}");
+}
+
+#[test]
 fn of_two_that_send_to_one_place_one_wins() {
     let scene = Scene::new();
     let proxy = Proxy::before(scene.bucket.server);
