@@ -46,7 +46,7 @@ pub struct Kept {
 /// The scratch folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ScratchError {
-    #[error("{path}: cannot be used for scratch: {source}; it must be in a folder that can be written (that of output.path, or run.work)", path = .path.display())]
+    #[error("{path}: cannot be used for scratch: {source}; it must be in a folder that can be written: that of output.path (or, for a store, of the pipeline), or run.work", path = .path.display())]
     Unusable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -491,7 +491,7 @@ fn a_look_fetches_little_and_a_full_disk_is_seen_before() {
     }
     let ran = miner(&room, &[], &["run", "huge.toml"]).exits(1);
     assert!(
-        ran.stderr.contains(" of inputs in stores are still to be fetched, and there is room for"),
+        ran.stderr.contains(" of what lies in stores are still to be fetched, and there is room for"),
         "{}",
         ran.stderr
     );

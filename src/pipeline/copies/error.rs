@@ -33,10 +33,10 @@ pub enum CopyError {
     )]
     Folder { folder: PathBuf, url: String },
     #[error(
-        "{}: {} of inputs in stores are still to be fetched, and there is room for {}; make room, or name another disk as run.work",
+        "{}: {} of what lies in stores are still to be fetched, and there is room for {}; make room, or {cure}",
         .folder.display(), ByteSize(*.needed), ByteSize(*.found)
     )]
-    NoRoom { folder: PathBuf, needed: u64, found: u64 },
+    NoRoom { folder: PathBuf, needed: u64, found: u64, cure: &'static str },
     #[error(
         "{url}: {} would be fetched for a look, and at most {} are; look at one of its files, or at a copy here (`miner run` fetches \
          all of it)",

@@ -82,7 +82,11 @@ impl Home {
         let files = WalkDir::new(&folder).into_iter().flatten().filter(|entry| entry.file_type().is_file());
         let here: u64 = files.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum();
         let (needed, found) = (bytes.saturating_sub(here), disk::room(&folder).map_err(io)?);
-        if needed > found { Err(CopyError::NoRoom { folder, needed, found }) } else { Ok(()) }
+        let cure = match self {
+            Self::Scratch(..) => "name another disk as run.work",
+            Self::None | Self::Aside(_) => "let TMPDIR name a folder on another disk",
+        };
+        if needed > found { Err(CopyError::NoRoom { folder, needed, found, cure }) } else { Ok(()) }
     }
 
     pub fn remove(&self) -> Result<(), ScratchError> {
