@@ -95,7 +95,7 @@ impl Bench {
             return Err(OrderError::TooLittleMemory { needed, memory: self.memory, slots: self.slots });
         }
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = |opened: &Arc<Opened>| opened.folder == folder && opened.order.fingerprint == order.fingerprint;
+        let is_same = |opened: &Arc<Opened>| opened.folder == folder && opened.order.token == order.token;
         let opened = match open.iter().position(is_same) {
             Some(at) if open[at].ended.get().is_none() => open.remove(at),
             _ => {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::driver::Cluster;
-use super::order::{Needs, Program, Task, WorkOrder};
+use super::order::{self, Needs, Program, Task, WorkOrder};
 use super::watch::Ledger;
 use super::{RUN, RUNS, seen};
 use crate::config::Plan;
@@ -47,6 +47,7 @@ pub fn build_graphs(
         let order = WorkOrder {
             program: Program::this(),
             fingerprint: fingerprint.to_owned(),
+            token: order::token(),
             store: seen(RUN, &scratch.store()),
             needs: Needs::of_building(job),
             task,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::driver::Cluster;
-use super::order::{Needs, Program, Task, WorkOrder};
+use super::order::{self, Needs, Program, Task, WorkOrder};
 use super::recipe::Recipe;
 use super::watch::Ledger;
 use super::{RUN, RUNS, seen};
@@ -50,6 +50,7 @@ pub fn crew<'a>(
     let order = WorkOrder {
         program: Program::this(),
         fingerprint: fingerprint.to_owned(),
+        token: order::token(),
         store: seen(RUN, &scratch.store()),
         needs: Needs::of_mining(job),
         task: Task::Mine { index, params: Box::new(plan.mine.clone()), partitions },

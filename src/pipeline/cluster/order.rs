@@ -2,6 +2,7 @@
 //!
 //! Nothing of the environment is in it, and no expression: what these say went into the prepared store.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,8 @@ pub struct WorkOrder {
     pub program: Program,
     /// Of the run.
     pub fingerprint: String,
+    /// Tells this order from others of the same run: what executors did is counted by order.
+    pub token: u64,
     /// The prepared store; this and all paths below are seen from the folder of the order.
     pub store: PathBuf,
     pub needs: Needs,
@@ -92,6 +95,11 @@ pub enum OrderError {
 
 fn short(build: &str) -> &str {
     build.get(..12).unwrap_or(build)
+}
+
+/// A number that no other order has.
+pub fn token() -> u64 {
+    RandomState::new().hash_one(std::process::id())
 }
 
 impl Program {
