@@ -3,7 +3,7 @@
 mod brake;
 mod budget;
 mod calibrate;
-#[cfg(feature = "cluster")]
+#[cfg_attr(not(feature = "cluster"), path = "alone.rs")]
 mod cluster;
 mod copies;
 mod crew;
@@ -52,8 +52,6 @@ use crate::mine::Quotas;
 use crate::report::Summary;
 use budget::Budget;
 use copies::Listed;
-#[cfg(not(feature = "cluster"))]
-use crew::Crew;
 use engine::{Engine, Watch};
 use estimate::estimate;
 use job::{Appraisal, appraise};
@@ -105,15 +103,11 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let scratch = stages::scratch(plan, &fingerprint, &engine)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
         let (store, learned) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch)?;
-        #[cfg(feature = "cluster")]
         cluster::build_graphs(plan, &survey, (&job, &fingerprint), &store, &scratch, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
         stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch)?;
-        #[cfg(feature = "cluster")]
         let crew = cluster::crew(plan, &survey, &job, &fingerprint, (&index, &scratch), &engine)?;
-        #[cfg(not(feature = "cluster"))]
-        let crew = Crew::Local(&engine);
         let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &crew, &mut watch)?;
         let recall = stages::measure(plan, &store, &quotas, &index, &scratch, &mut watch)?;
         let audit = stages::audit(plan, &store, &quotas, &scratch, &mut watch)?;

@@ -1,0 +1,34 @@
+//! What stands for the cluster in builds without it: this machine does all the work.
+
+use super::crew::Crew;
+use super::engine::{Engine, Watch};
+use super::job::Job;
+use super::scratch::Scratch;
+use super::stages::Searcher;
+use crate::config::Plan;
+use crate::store::{Prepared, Surveys};
+
+/// Graphs are built where the index is opened.
+pub fn build_graphs(
+    _: &Plan,
+    _: &Surveys,
+    _: (&Job, &str),
+    _: &Prepared,
+    _: &Scratch,
+    _: &Engine,
+    _: &mut Watch,
+) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// The threads of this process.
+pub fn crew<'a>(
+    _: &Plan,
+    _: &Surveys,
+    _: &Job,
+    _: &str,
+    _: (&Searcher, &Scratch),
+    engine: &'a Engine<'a>,
+) -> anyhow::Result<Crew<'a>> {
+    Ok(Crew::Local(engine))
+}
