@@ -8,7 +8,7 @@ use triplet_miner::manifest::{
     ColumnsError, DestinationError, DiffError, EarlierError, LoadError, Obstacle, SealError,
 };
 use triplet_miner::pipeline::{
-    CopyError, Interrupted, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled,
+    CopyError, Interrupted, NoWorkFolder, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled,
 };
 use triplet_miner::remote::Fault;
 use triplet_miner::report::ReportError;
@@ -47,7 +47,7 @@ impl Status {
         let known = |cause: &(dyn Error + 'static)| match cause {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
             c if c.is::<ConfigError>() || c.is::<SeveralLabels>() => Some(Self::Wrong),
-            c if c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() => Some(Self::Wrong),
+            c if c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() || c.is::<NoWorkFolder>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
             c if c.is::<ColumnsError>() => Some(Self::Wrong),
             c if c.is::<DestinationError>() => c.downcast_ref().map(of_destination),

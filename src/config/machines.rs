@@ -76,7 +76,7 @@ pub(super) fn machines(run: &RunSpec) -> Result<Machines, Complaint> {
     let scheduler = run.engine.parse().map_err(|expected| Complaint::new("run.engine", expected))?;
     if !cfg!(feature = "cluster") {
         let message = "this build of the miner works on one machine; install it with \
-            `cargo install triplet_miner --features cluster`, on all machines of the cluster";
+            `cargo install --path . --locked --features cluster`, on all machines of the cluster";
         return Err(Complaint::new("run.engine", message));
     }
     if !Path::new(&run.work).is_absolute() {
@@ -130,7 +130,7 @@ mod tests {
             assert!(nowhere.contains("run.work = \"w\"") && nowhere.contains("expected an absolute path"), "{nowhere}");
             assert!(told(&[&engine("df://x"), "run.work=/w", "run.patience=0"]).is_err());
         } else {
-            assert!(there.unwrap_err().contains("cargo install triplet_miner --features cluster"));
+            assert!(there.unwrap_err().contains("cargo install --path . --locked --features cluster"));
         }
     }
 }

@@ -1,12 +1,27 @@
 //! Who mines the partitions: the threads of this process, or the executors of a cluster.
 
+use std::path::PathBuf;
+
 use rayon::prelude::*;
 
 #[cfg(feature = "cluster")]
 use super::cluster::Miners;
 use super::engine::Engine;
 use super::partitions::{Done, Partitions};
+use crate::config::{Machines, Plan};
 use crate::report::Shares;
+
+/// The folder that all machines are to see is not there: it is mounted, not made.
+#[derive(Debug, thiserror::Error)]
+#[error("run.work: {} is not there; with run.engine it must be a folder that all machines see: mount it, or make it", .0.display())]
+pub struct NoWorkFolder(PathBuf);
+
+/// # Errors
+/// Where others are to mine, and there is no folder to meet them in.
+pub fn check_work(plan: &Plan) -> Result<(), NoWorkFolder> {
+    let is_shared = matches!(plan.run.machines, Machines::Cluster { .. });
+    if is_shared && !plan.run.work.is_dir() { Err(NoWorkFolder(plan.run.work.clone())) } else { Ok(()) }
+}
 
 /// Whoever does the work.
 pub enum Crew<'a> {

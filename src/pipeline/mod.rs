@@ -32,6 +32,7 @@ pub use calibrate::calibrate;
 #[cfg(feature = "cluster")]
 pub use cluster::{ClusterError, ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
 pub use copies::{Copies, CopyError, copies_for_a_look, over_copies};
+pub use crew::NoWorkFolder;
 pub use diff::diff;
 pub use engine::Control;
 pub use explain::{Explanation, explain};
@@ -80,6 +81,7 @@ pub struct Outcome {
 /// on it, a full disk, an interruption. The output folder is then as it was. An error that would quote the value of an environment
 /// variable is [`Veiled`].
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
+    crew::check_work(plan).map_err(|error| veil(&plan.environment, error.into()))?;
     let engine = Engine::new(plan.run.threads, control)?;
     let mut watch = Watch::new(engine.progress());
     let copies = match fetch(plan, &engine, &mut watch).map_err(|error| veil(&plan.environment, error))? {

@@ -235,6 +235,7 @@ fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
     assert!(plan.contains("(it does not answer now)"), "{plan}");
     let away = cluster.run(1).ends().exits(1);
     assert!(away.stderr.contains("no scheduler took the work within 1 s"), "{}", away.stderr);
+    assert_eq!(away.stderr.matches("does not answer").count(), 1, "{}", away.stderr);
     let address = cluster.address.clone();
     cluster.scheduler = Process::start(&cluster.room, &["scheduler", "--bind", &address]);
     let _executor = cluster.executor("work");
@@ -246,10 +247,35 @@ fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
 fn an_executor_for_another_folder_says_so() {
     let cluster = Cluster::new(4_000, "search.index = 'exact'\n");
     fs::create_dir(cluster.room.path("elsewhere")).unwrap();
-    let _executor = cluster.executor("elsewhere");
-    let ran = cluster.run(20).ends().exits(1);
+    let executor = cluster.executor("elsewhere");
+    let ran = cluster.run(5).ends().exits(1);
+    executor.tells("refused: ");
+    assert_eq!(ran.stderr.matches("handed out again: 8 partitions").count(), 1, "{}", ran.stderr);
+    assert!(!ran.stderr.contains("\\n") && !ran.stderr.contains("\")"), "{}", ran.stderr);
     let parts = ["lies outside", "the only folder whose work this executor does", "--work"];
     assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
+}
+
+#[test]
+fn one_that_refuses_does_not_spoil_the_work_of_others() {
+    let cluster = Cluster::new(ROWS, LONG);
+    fs::create_dir(cluster.room.path("elsewhere")).unwrap();
+    let _wrong = cluster.executor("elsewhere");
+    let run = cluster.run(60);
+    run.tells("lies outside");
+    let _good = cluster.executor("work");
+    run.ends().exits(0);
+    cluster.is_as_local();
+}
+
+#[test]
+fn a_folder_that_is_not_mounted_is_not_made() {
+    let cluster = Cluster::new(4_000, "search.index = 'exact'\n");
+    fs::remove_dir(cluster.room.path("work")).unwrap();
+    let ran = cluster.run(5).ends().exits(2);
+    assert!(ran.stderr.contains("run.work") && !cluster.room.path("work").exists(), "{}", ran.stderr);
+    let ran = cluster.executor("work").ends().exits(1);
+    assert!(ran.stderr.contains("--work"), "{}", ran.stderr);
 }
 
 #[test]

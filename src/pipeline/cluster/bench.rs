@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use anyhow::Context;
+
 use super::order::{FILE, OrderError, WorkOrder};
 use super::sign::Pulse;
 use super::worker::{self, Work};
@@ -27,6 +29,16 @@ pub struct Bench {
     tools: Arc<Tools>,
     /// The one that was asked for last comes last.
     open: Mutex<Vec<Arc<Opened>>>,
+}
+
+/// Why an item is not done.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsettled {
+    /// It is not for this executor.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 #[derive(Debug)]
@@ -59,7 +71,8 @@ impl Bench {
     /// # Errors
     /// When `root` is not there; when threads cannot be started.
     pub fn new(root: &Path, spills: PathBuf, executor: String, slots: usize, memory: u64) -> anyhow::Result<Self> {
-        let root = root.canonicalize().map_err(|source| anyhow::anyhow!("{}: {source}", root.display()))?;
+        let absent = || format!("--work {}: expected the folder of run.work; is it mounted?", root.display());
+        let root = root.canonicalize().with_context(absent)?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(slots).build()?;
         let tools = Arc::new(Tools { pool, spills, executor });
         Ok(Self { root, memory, slots, tools, open: Mutex::default() })
@@ -74,12 +87,17 @@ impl Bench {
     ///
     /// # Errors
     /// When the order is refused, or cannot be done.
-    pub fn settle(&self, folder: &Path, number: u32) -> Result<u64, String> {
-        let opened = self.open(folder).map_err(|error| error.to_string())?;
+    pub fn settle(&self, folder: &Path, number: u32) -> Result<u64, Unsettled> {
+        let opened = self.open(folder).map_err(|error| Unsettled::Refused(error.to_string()))?;
         opened.pulse.asked();
         let answer = opened.ask(number);
         opened.pulse.answered(answer.is_ok());
-        answer
+        answer.map_err(Unsettled::Failed)
+    }
+
+    /// Whether an order in this folder was opened lately.
+    pub fn knows(&self, folder: &Path) -> bool {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|opened| opened.folder == folder)
     }
 
     fn open(&self, folder: &Path) -> Result<Arc<Opened>, OrderError> {

@@ -19,7 +19,7 @@ use ballista_core::version::BALLISTA_VERSION_HEADER;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use datafusion_proto::bytes::logical_plan_to_bytes_with_extension_codec;
 
-use super::function::{SAYS, settle_item};
+use super::function::{REFUSES, SAYS, settle_item};
 use super::items::{Items, NUMBER, SCHEMA};
 use crate::config::Scheduler;
 
@@ -38,6 +38,8 @@ pub enum State {
     Done,
     /// And why.
     Failed(String),
+    /// By an executor that the work is not for, and why.
+    Refused(String),
 }
 
 /// For an answer.
@@ -99,7 +101,7 @@ impl Client {
             let asked = GetJobStatusParams { job_id: job.to_owned() };
             let answer = SchedulerGrpcClient::new(channel).get_job_status(asked).await?.into_inner();
             Ok(match answer.status.and_then(|status| status.status) {
-                Some(job_status::Status::Failed(FailedJob { error, .. })) => State::Failed(told(&error)),
+                Some(job_status::Status::Failed(FailedJob { error, .. })) => told(&error),
                 Some(job_status::Status::Successful(_)) => State::Done,
                 Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => State::UnderWay,
                 None => State::Unknown,
@@ -122,19 +124,52 @@ fn limits() -> GrpcClientConfig {
 }
 
 /// What an executor said, out of what the engine made of it.
-fn told(error: &str) -> String {
-    let Some((_, said)) = error.split_once(SAYS) else { return error.to_owned() };
-    said.trim_end_matches(['"', ')', '\\', ' ']).replace("\\\"", "\"").replace("\\'", "'")
+fn told(error: &str) -> State {
+    let after = |mark: &str| {
+        let (before, said) = error.split_once(mark)?;
+        Some(if before.ends_with('"') { unquoted(said) } else { said.trim_end().to_owned() })
+    };
+    match after(REFUSES) {
+        Some(why) => State::Refused(why),
+        None => State::Failed(after(SAYS).unwrap_or_else(|| error.trim_end().to_owned())),
+    }
+}
+
+/// A text up to the quote that ends it, as it was before it was quoted for programmers.
+fn unquoted(text: &str) -> String {
+    let (mut plain, mut chars) = (String::new(), text.chars());
+    while let Some(c) = chars.next().filter(|&c| c != '"') {
+        match c {
+            '\\' => match chars.next() {
+                Some('n' | 'r' | 't') => plain.push(' '),
+                Some('u') => plain.push_str("\\u"),
+                Some(c) => plain.push(c),
+                None => {}
+            },
+            c => plain.push(c),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
 mod tests {
+    use ballista_core::error::BallistaError;
+    use ballista_core::serde::protobuf::FailedTask;
+    use datafusion::common::DataFusionError;
+
     use super::*;
 
     #[test]
     fn an_executor_is_quoted_without_what_was_put_around_it() {
-        let wrapped = "Task failed due to runtime execution error: DataFusionError(Execution(\"executor says: a-1: /x: it\\'s full\"))";
-        assert_eq!(told(wrapped), "a-1: /x: it's full");
-        assert_eq!(told("all executors were lost"), "all executors were lost");
+        let said = "a-1: /x (of \"y\"\\): it's full (or not) with --work";
+        for (mark, state) in [(SAYS, State::Failed(said.to_owned())), (REFUSES, State::Refused(said.to_owned()))] {
+            let error = DataFusionError::Execution(format!("{mark}{said}"));
+            let error = DataFusionError::Shared(error.context("while it works").into());
+            let task = FailedTask::from(BallistaError::DataFusionError(Box::new(error)));
+            assert_eq!(told(&format!("Job failed due to stage 1 failed: {}\n", task.error)), state);
+            assert_eq!(told(&format!("Execution error: {mark}{said}\n")), state);
+        }
+        assert_eq!(told("all executors were lost\n"), State::Failed("all executors were lost".to_owned()));
     }
 }

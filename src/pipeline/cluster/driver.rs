@@ -1,5 +1,6 @@
 //! Whoever drives the run: writes the order, hands out what is missing, and waits for commits, never for ever.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -14,7 +15,8 @@ use super::watch::{Ledger, Watch};
 use crate::config::Scheduler;
 use crate::disk;
 use crate::pipeline::engine::Engine;
-use crate::report::Shares;
+use crate::report::{Progress, Shares};
+use crate::words::counted;
 
 /// The executors of a scheduler, as whoever drives a run sees them.
 pub struct Cluster<'a> {
@@ -29,19 +31,28 @@ pub struct Cluster<'a> {
 /// Executors did not do the work.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{scheduler}: {missing} of {asked} {what} are not done, though handed out again {ATTEMPTS} times: {why}; what is committed is \
-     kept, and the same command goes on from there"
+    "{scheduler}: {missing} of {} are not done{}: {why}; what is committed is kept, and the same command goes on from there",
+    counted(*.asked as u64, .what), though(*.again)
 )]
 pub struct ClusterError {
     scheduler: Scheduler,
     missing: usize,
     asked: usize,
     what: &'static str,
+    /// Times that they were handed out again, since the last one that was done.
+    again: u32,
     why: String,
+}
+
+fn though(again: u32) -> String {
+    if again == 0 { String::new() } else { format!(", though handed out again {}", counted(again.into(), "time")) }
 }
 
 /// Times that work is handed out without a single commit coming of it.
 const ATTEMPTS: u32 = 3;
+/// Before work is handed out again, at most; it takes so many times as long each time that nothing came of it.
+const PAUSE: Duration = Duration::from_secs(8);
+const SLOWER: u32 = 2;
 /// For a scheduler to plan what it has accepted.
 const PLANNED: Duration = Duration::from_secs(10);
 /// For commits of others to be seen here: file systems on a network look for new names every minute.
@@ -72,52 +83,84 @@ impl Cluster<'_> {
         order.write(&folder).with_context(unusable)?;
         let _order = Withdrawn(folder.join(FILE));
         let client = Client::new(&self.scheduler)?;
-        let (mut attempts, mut number) = (0, 0);
+        let mut said = Said { progress: self.engine.progress(), scheduler: &self.scheduler, told: BTreeSet::new() };
+        let (mut vain, mut again, mut pause, mut number) = (0, 0, Duration::ZERO, 0);
+        let (mut before, mut failed) = (pending.len(), 0);
         loop {
-            let before = watch.missing().len();
-            let Some(why) = self.attempt(&client, &mut watch, folder.join(format!("items-{number}")))? else {
+            let Some(Ended { end, why }) =
+                self.attempt(&client, &mut watch, &mut said, folder.join(format!("items-{number}")))?
+            else {
                 return Ok(watch.shares());
             };
             let missing = watch.missing().len();
-            attempts = if missing < before { 0 } else { attempts + 1 };
-            if attempts == ATTEMPTS {
-                let (scheduler, what) = (self.scheduler.clone(), order.task.items());
-                return Err(ClusterError { scheduler, missing, asked: pending.len(), what, why }.into());
+            if missing < before {
+                (vain, again, pause) = (0, 0, Duration::ZERO);
+            } else if end != End::Refused || watch.failed() > failed {
+                // Where one executor refuses, what another fails at is told by its signs alone.
+                vain += 1;
             }
-            let told = format!("{}: {why}; {missing} {} are handed out again", self.scheduler, order.task.items());
-            self.engine.progress().note(&told);
-            number += 1;
+            (before, failed) = (missing, watch.failed());
+            // Whoever refuses does not speak for others, unless there are none.
+            if end == End::Away || vain == ATTEMPTS || (end == End::Refused && watch.silence() >= self.patience) {
+                let (scheduler, what) = (self.scheduler.clone(), order.task.item());
+                return Err(ClusterError { scheduler, missing, asked: pending.len(), what, again, why }.into());
+            }
+            said.once(&why, &format!("{why}; handed out again: {}", counted(missing as u64, order.task.item())));
+            let begun = Instant::now();
+            while begun.elapsed() < pause && !watch.missing().is_empty() {
+                self.pause()?;
+                watch.look()?;
+            }
+            if watch.missing().is_empty() {
+                return Ok(watch.shares());
+            }
+            pause = (pause * SLOWER).clamp(LOOK, PAUSE);
+            (again, number) = (again + 1, number + 1);
         }
     }
 
     /// Hands out what is missing, once. Gives why it is to be done again; nothing where all is committed.
-    fn attempt(&self, client: &Client, watch: &mut Watch, items: PathBuf) -> anyhow::Result<Option<String>> {
+    fn attempt(
+        &self,
+        client: &Client,
+        watch: &mut Watch,
+        said: &mut Said,
+        items: PathBuf,
+    ) -> anyhow::Result<Option<Ended>> {
         let missing: Vec<u32> = watch.missing().iter().copied().collect();
         let items = Items::write(items, &missing).context("cannot write to the work folder")?;
-        let job = match self.submit(client, &items, watch)? {
+        let job = match self.submit(client, &items, watch, said)? {
             Ok(job) => job,
-            Err(why) => return Ok(Some(why)),
+            Err(why) => return Ok(Some(Ended { end: End::Away, why })),
         };
         let ended = self.follow(client, &job, watch);
         // Where all is committed there may be tasks left that would find that out one by one.
-        if !matches!(ended, Ok(Some(Ended { over: true, .. }))) {
+        if !matches!(&ended, Ok(Some(ended)) if ended.end != End::Silent) {
             client.cancel(&job);
         }
-        Ok(ended?.map(|ended| ended.why))
+        ended
     }
 
     /// Hands work to the scheduler, which may be on its way up.
-    fn submit(&self, client: &Client, items: &Items, watch: &Watch) -> anyhow::Result<Result<String, String>> {
-        let begun = Instant::now();
+    fn submit(
+        &self,
+        client: &Client,
+        items: &Items,
+        watch: &Watch,
+        said: &mut Said,
+    ) -> anyhow::Result<Result<String, String>> {
+        let (begun, within) = (Instant::now(), self.patience.as_secs());
         loop {
             match client.submit(items, watch.folder()) {
                 Ok(job) => return Ok(Ok(job)),
                 Err(error) if begun.elapsed() >= self.patience => {
-                    let within = self.patience.as_secs();
                     let cure = "start one with `miner scheduler`";
                     return Ok(Err(format!("no scheduler took the work within {within} s ({error:#}); {cure}")));
                 }
-                Err(_) => self.pause()?,
+                Err(error) => {
+                    said.once("away", &format!("does not answer ({error:#}); tried again for {within} s"));
+                    self.pause()?;
+                }
             }
         }
     }
@@ -125,18 +168,17 @@ impl Cluster<'_> {
     /// Waits until all is committed (nothing is given), or this job comes to no more.
     fn follow(&self, client: &Client, job: &str, watch: &mut Watch) -> anyhow::Result<Option<Ended>> {
         let begun = Instant::now();
-        let mut heard = begun;
         loop {
             self.pause()?;
             // Asked before commits are looked for: those of a job that is done are there.
             let state = client.state(job);
-            if watch.look()? {
-                heard = Instant::now();
-            }
+            watch.look()?;
             if watch.missing().is_empty() {
                 return Ok(None);
             }
-            if let Some(ended) = self.verdict(state, begun.elapsed(), heard.elapsed(), watch.folder()) {
+            if let Some(ended) =
+                self.verdict(state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.folder())
+            {
                 return Ok(Some(ended));
             }
         }
@@ -144,10 +186,11 @@ impl Cluster<'_> {
 
     /// Why nothing more will come of a job of this age, if so; `silence` is the time since the last news of it.
     fn verdict(&self, state: anyhow::Result<State>, age: Duration, silence: Duration, folder: &Path) -> Option<Ended> {
-        let over = |why: String| Some(Ended { over: true, why });
+        let over = |why: String| Some(Ended { end: End::Over, why });
         match state {
             Err(error) => over(format!("the scheduler is gone ({error:#})")),
             Ok(State::Failed(why)) => over(why),
+            Ok(State::Refused(why)) => Some(Ended { end: End::Refused, why }),
             Ok(State::Unknown) if age >= PLANNED => {
                 over("the scheduler knows of no such work; it may have been started anew".to_owned())
             }
@@ -159,7 +202,7 @@ impl Cluster<'_> {
                 let (within, Scheduler { host, port }) = (self.patience.as_secs(), &self.scheduler);
                 let cure = format!("miner executor --scheduler {host}:{port} --work {}", self.work.display());
                 let why = format!("no executor gave a sign of life within {within} s; is one running? {cure}");
-                Some(Ended { over: false, why })
+                Some(Ended { end: End::Silent, why })
             }
             Ok(_) => None,
         }
@@ -178,9 +221,36 @@ impl Cluster<'_> {
 
 /// How an attempt ended before all was committed.
 struct Ended {
-    /// Whether the scheduler has nothing more to do for it.
-    over: bool,
+    end: End,
     why: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// No scheduler took the work.
+    Away,
+    /// The scheduler has it still, and nobody gives a sign of life.
+    Silent,
+    /// The scheduler has nothing more to do for it.
+    Over,
+    /// So it is, because of an executor that the work is not for.
+    Refused,
+}
+
+/// What was told of a cluster, each thing once.
+struct Said<'a> {
+    progress: &'a dyn Progress,
+    scheduler: &'a Scheduler,
+    told: BTreeSet<String>,
+}
+
+impl Said<'_> {
+    /// Tells a `line`, unless one of the same matter was.
+    fn once(&mut self, matter: &str, line: &str) {
+        if self.told.insert(matter.to_owned()) {
+            self.progress.note(&format!("{}: {line}", self.scheduler));
+        }
+    }
 }
 
 /// An order that is taken back when this is dropped: whoever still has work of it leaves it undone.

@@ -11,15 +11,18 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use serde::Serialize;
 
-use super::bench::Bench;
+use super::bench::Unsettled;
+use super::desk::Desk;
 
 /// Precedes what an executor has to say, in an error that others have wrapped.
 pub const SAYS: &str = "executor says: ";
+/// The same, of one that the work is not for.
+pub const REFUSES: &str = "executor refuses: ";
 
-/// The function; only an executor has a bench to do it at.
+/// The function; only an executor has a desk to do it at.
 #[derive(Debug)]
 struct SettleItem {
-    bench: Option<Arc<Bench>>,
+    desk: Option<Arc<Desk>>,
     signature: Signature,
 }
 
@@ -32,11 +35,11 @@ struct Settled<'a> {
     executor: &'a str,
 }
 
-/// The function as a scheduler knows it, or with a bench, as an executor does.
-pub fn settle_item(bench: Option<Arc<Bench>>) -> ScalarUDF {
+/// The function as a scheduler knows it, or with a desk, as an executor does.
+pub fn settle_item(desk: Option<Arc<Desk>>) -> ScalarUDF {
     // Never folded into a constant where it is planned.
     let signature = Signature::exact(vec![DataType::Utf8, DataType::UInt32], Volatility::Volatile);
-    SettleItem { bench, signature }.into()
+    SettleItem { desk, signature }.into()
 }
 
 impl ScalarUDFImpl for SettleItem {
@@ -54,8 +57,8 @@ impl ScalarUDFImpl for SettleItem {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let fail = |why: String| DataFusionError::Execution(format!("{SAYS}{why}"));
-        let bench = self.bench.as_ref().ok_or_else(|| fail("work is done by executors alone".to_owned()))?;
-        let says = |why: String| fail(format!("{}: {why}", bench.executor()));
+        let desk = self.desk.as_ref().ok_or_else(|| fail("work is done by executors alone".to_owned()))?;
+        let says = |why: String| fail(format!("{}: {why}", desk.executor()));
         let columns = ColumnarValue::values_to_arrays(&args.args)?;
         let [folders, numbers] = columns.as_slice() else {
             return Err(says(format!("settle_item of {} arguments; expected a folder and a number", columns.len())));
@@ -63,8 +66,11 @@ impl ScalarUDFImpl for SettleItem {
         let (folders, numbers) = (folders.as_string::<i32>(), numbers.as_primitive::<UInt32Type>());
         let settle = |(folder, item): (Option<&str>, Option<u32>)| {
             let (Some(folder), Some(item)) = (folder, item) else { return Ok(None) };
-            let came_to = bench.settle(Path::new(folder), item).map_err(says)?;
-            let settled = Settled { item, came_to, executor: bench.executor() };
+            let came_to = desk.settle(Path::new(folder), item).map_err(|unsettled| match unsettled {
+                Unsettled::Refused(why) => DataFusionError::Execution(format!("{REFUSES}{}: {why}", desk.executor())),
+                Unsettled::Failed(why) => says(why),
+            })?;
+            let settled = Settled { item, came_to, executor: desk.executor() };
             serde_json::to_string(&settled).map(Some).map_err(|error| says(error.to_string()))
         };
         let settled: StringArray = folders.iter().zip(numbers).map(settle).collect::<Result<_>>()?;

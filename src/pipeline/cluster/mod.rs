@@ -14,6 +14,7 @@
 
 mod bench;
 mod client;
+mod desk;
 mod driver;
 mod function;
 mod graphs;

@@ -15,6 +15,7 @@ use crate::pipeline::budget::{Budget, NODE};
 use crate::pipeline::job::Job;
 use crate::pipeline::program;
 use crate::search::{Hnsw, HnswParams};
+use crate::words::counted;
 
 /// The file that holds an order, in a folder of its own.
 pub const FILE: &str = "work-order.json";
@@ -44,11 +45,11 @@ pub enum Task {
 }
 
 impl Task {
-    /// What its items are, for people.
-    pub fn items(&self) -> &'static str {
+    /// What each of its items is, for people.
+    pub fn item(&self) -> &'static str {
         match self {
-            Self::Build { .. } => "graphs",
-            Self::Mine { .. } => "partitions",
+            Self::Build { .. } => "graph",
+            Self::Mine { .. } => "partition",
         }
     }
 }
@@ -87,8 +88,8 @@ pub enum OrderError {
     #[error("{}: no work order: {source}", .path.display())]
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error(
-        "this run takes {} MiB with {slots} slots, and the executor has {} MiB; give it more with --memory, or fewer --slots",
-        .needed >> 20, .memory >> 20
+        "this run takes {} MiB with {}, and the executor has {} MiB; give it more with --memory, or fewer --slots",
+        .needed >> 20, counted(*.slots as u64, "slot"), .memory >> 20
     )]
     TooLittleMemory { needed: u64, memory: u64, slots: usize },
 }

@@ -4,7 +4,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -21,12 +21,13 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::bench::Bench;
+use super::desk::Desk;
 use super::function::settle_item;
 use crate::config::Scheduler;
 use crate::pipeline::engine::Control;
 use crate::pipeline::lock::Holder;
 use crate::pipeline::machine;
-use crate::words::thousands;
+use crate::words::counted;
 
 /// What a scheduler is told.
 pub struct SchedulerOptions {
@@ -91,7 +92,7 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
     };
     let served = runtime.spawn(serve);
     control.progress.note(&format!("scheduler at df://{address}"));
-    until_asked(runtime, served, control)
+    until_asked(runtime, served, control, &mpsc::channel().1)
 }
 
 /// Mines what the scheduler hands out, until it is asked to stop.
@@ -105,14 +106,15 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     };
     let memory = options.memory.or_else(machine::memory).unwrap_or(u64::MAX);
     let scratch = match &options.scratch {
-        Some(folder) => tempfile::tempdir_in(folder).with_context(|| format!("{}", folder.display()))?,
+        Some(folder) => tempfile::tempdir_in(folder).with_context(|| format!("--scratch {}", folder.display()))?,
         None => tempfile::tempdir()?,
     };
     let Holder { pid, host, .. } = Holder::myself();
     let name = format!("{host}-{pid}");
     let bench = Bench::new(&options.work, scratch.path().to_owned(), name.clone(), slots, memory)?;
+    let (log, refusals) = mpsc::channel();
     let mut functions = BallistaFunctionRegistry::default();
-    let function = settle_item(Some(Arc::new(bench)));
+    let function = settle_item(Some(Arc::new(Desk::new(bench, log))));
     functions.scalar_functions.insert(function.name().to_owned(), Arc::new(function));
     let Scheduler { host: scheduler_host, port: scheduler_port } = options.scheduler.clone();
     let config = ExecutorProcessConfig {
@@ -139,11 +141,10 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
         start_executor_process(Arc::new(config)).await.map_err(|error| anyhow!("scheduler {address}: {error}"))
     };
     let served = runtime.spawn(serve);
-    let slots = thousands(slots as u64);
-    let told =
-        format!("executor {name} of {}: {slots} slots, work below {}", options.scheduler, options.work.display());
+    let slots = counted(slots as u64, "slot");
+    let told = format!("executor {name} of {}: {slots}, work below {}", options.scheduler, options.work.display());
     control.progress.note(&told);
-    until_asked(runtime, served, control)
+    until_asked(runtime, served, control, &refusals)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
@@ -151,9 +152,15 @@ fn runtime() -> anyhow::Result<Runtime> {
     builder.worker_threads(MESSENGERS).enable_all().build().context("cannot start threads")
 }
 
-/// Waits for a server to fail, or to be asked to stop; then it may take leave of the others.
-fn until_asked(runtime: Runtime, served: JoinHandle<anyhow::Result<()>>, control: &Control) -> anyhow::Result<()> {
+/// Waits for a server to fail, or to be asked to stop; then it may take leave of the others. What it has to tell is told meanwhile.
+fn until_asked(
+    runtime: Runtime,
+    served: JoinHandle<anyhow::Result<()>>,
+    control: &Control,
+    lines: &mpsc::Receiver<String>,
+) -> anyhow::Result<()> {
     while control.brake.go_on().is_ok() && !served.is_finished() {
+        lines.try_iter().for_each(|line| control.progress.note(&line));
         std::thread::sleep(TICK);
     }
     let asked = control.brake.go_on().is_err();

@@ -23,6 +23,8 @@ pub struct Sign {
     pub busy: u32,
     /// Those that it has done since it opened the order.
     pub done: u64,
+    /// And those that it has failed at.
+    pub failed: u64,
     /// Counts up. A clock would have to agree with those of others.
     beat: u64,
 }
@@ -39,6 +41,7 @@ pub struct Pulse {
 struct Counts {
     busy: AtomicU32,
     done: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Pulse {
@@ -66,7 +69,8 @@ impl Pulse {
 
     /// It was answered.
     pub fn answered(&self, done: bool) {
-        self.counts.done.fetch_add(u64::from(done), Ordering::Relaxed);
+        let count = if done { &self.counts.done } else { &self.counts.failed };
+        count.fetch_add(1, Ordering::Relaxed);
         self.counts.busy.fetch_sub(1, Ordering::Relaxed);
         let _ = self.news.send(());
     }
@@ -80,9 +84,10 @@ fn show(counts: &Counts, heard: &mpsc::Receiver<()>, file: &Path) {
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        let (busy, done) = (counts.busy.load(Ordering::Relaxed), counts.done.load(Ordering::Relaxed));
+        let busy = counts.busy.load(Ordering::Relaxed);
+        let (done, failed) = (counts.done.load(Ordering::Relaxed), counts.failed.load(Ordering::Relaxed));
         // Whoever cannot write signs cannot commit either, and is told of that.
-        let _ = disk::keep(file, &Sign { busy, done, beat });
+        let _ = disk::keep(file, &Sign { busy, done, failed, beat });
     }
 }
 

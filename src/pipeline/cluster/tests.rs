@@ -109,7 +109,7 @@ fn what_another_process_mines_is_the_same_to_the_byte() {
             assert!(files(partitions) == *expected, "{asked}");
             let again = bench.settle(folder, 0).unwrap();
             assert!(again > 0, "the counts of one that is committed");
-            assert!(bench.settle(folder, count).unwrap_err().contains(&format!("item {count} of {count}")));
+            assert!(bench.settle(folder, count).unwrap_err().to_string().contains(&format!("item {count} of {count}")));
         });
     }
 }
@@ -142,7 +142,7 @@ fn a_graph_that_two_build_at_once_is_the_one_of_the_run() {
 fn an_executor_refuses_what_is_not_for_it() {
     ordered("search.index = 'cells'\n", |folder, _, _, _| {
         let (elsewhere, spills) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let outside = bench(elsewhere.path(), spills.path()).settle(folder, 0).unwrap_err();
+        let outside = bench(elsewhere.path(), spills.path()).settle(folder, 0).unwrap_err().to_string();
         assert!(outside.contains("lies outside") && outside.contains("--work"), "{outside}");
 
         let path = folder.join(FILE);
@@ -152,26 +152,26 @@ fn an_executor_refuses_what_is_not_for_it() {
         other["program"]["version"] = "9.9.9".into();
         other["task"] = "what only later versions know".into();
         disk::keep(&path, &other).unwrap();
-        let stranger = inside.settle(folder, 0).unwrap_err();
+        let stranger = inside.settle(folder, 0).unwrap_err().to_string();
         let both = [order.program.version.as_str(), "9.9.9", "install one program on all machines"];
         assert!(both.iter().all(|part| stranger.contains(part)), "{stranger}");
 
         let small = Bench::new(folder.parent().unwrap(), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
         order.write(folder).unwrap();
-        let little = small.settle(folder, 0).unwrap_err();
+        let little = small.settle(folder, 0).unwrap_err().to_string();
         assert!(little.contains("64 slots") && little.contains("--memory"), "{little}");
 
         // Nothing is trained at an executor.
         let Task::Mine { index: Recipe::Cells { kept, .. }, .. } = &order.task else { panic!("not cells") };
         let cells = folder.join(kept);
         fs::rename(&cells, cells.with_extension("gone")).unwrap();
-        let untrained = inside.settle(folder, 0).unwrap_err();
+        let untrained = inside.settle(folder, 0).unwrap_err().to_string();
         assert!(untrained.contains("expected the trained cells"), "{untrained}");
         fs::rename(cells.with_extension("gone"), &cells).unwrap();
         assert!(inside.settle(folder, 0).is_ok(), "what failed once is opened again");
 
         disk::remove_file(&path).unwrap();
         assert!(matches!(WorkOrder::read(folder), Err(OrderError::Withdrawn { .. })));
-        assert!(inside.settle(folder, 0).unwrap_err().contains("no folder of a run that is at work"));
+        assert!(inside.settle(folder, 0).unwrap_err().to_string().contains("no folder of a run that is at work"));
     });
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::sign::{self, Sign};
 use crate::disk;
@@ -23,6 +23,8 @@ pub struct Watch<'a> {
     asked: u64,
     missing: BTreeSet<u32>,
     signs: BTreeMap<String, Sign>,
+    /// When there was a commit or a sign of life last.
+    heard: Instant,
     ledger: &'a dyn Ledger,
 }
 
@@ -34,7 +36,7 @@ impl<'a> Watch<'a> {
         let _ = disk::remove_folder(&signs);
         fs::create_dir_all(&signs)?;
         let missing = pending.iter().copied().collect();
-        Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), ledger })
+        Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), heard: Instant::now(), ledger })
     }
 
     pub fn folder(&self) -> &Path {
@@ -46,14 +48,26 @@ impl<'a> Watch<'a> {
         &self.missing
     }
 
-    /// Looks, and says whether anything has happened since: a commit, or a sign of life.
-    pub fn look(&mut self) -> anyhow::Result<bool> {
+    /// How long nothing has happened: no commit, and no sign of life.
+    pub fn silence(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
+    /// How many items executors have failed at, as far as they tell.
+    pub fn failed(&self) -> u64 {
+        self.signs.values().map(|sign| sign.failed).sum()
+    }
+
+    /// Looks for both.
+    pub fn look(&mut self) -> anyhow::Result<()> {
         let committed = self.ledger.committed(&self.missing)?;
         self.missing.retain(|item| !committed.contains(item));
         let signs = sign::read(&self.folder);
-        let news = !committed.is_empty() || signs != self.signs;
+        if !committed.is_empty() || signs != self.signs {
+            self.heard = Instant::now();
+        }
         self.signs = signs;
-        Ok(news)
+        Ok(())
     }
 
     /// Who has done how much, as far as they tell.
