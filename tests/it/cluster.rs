@@ -248,7 +248,7 @@ fn an_executor_for_another_folder_says_so() {
     let cluster = Cluster::new(4_000, "search.index = 'exact'\n");
     fs::create_dir(cluster.room.path("elsewhere")).unwrap();
     let executor = cluster.executor("elsewhere");
-    let ran = cluster.run(5).ends().exits(1);
+    let ran = cluster.run(12).ends().exits(1);
     executor.tells("refused: ");
     assert_eq!(ran.stderr.matches("handed out again: 8 partitions").count(), 1, "{}", ran.stderr);
     assert!(!ran.stderr.contains("\\n") && !ran.stderr.contains("\")"), "{}", ran.stderr);
