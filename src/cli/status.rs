@@ -10,7 +10,7 @@ use triplet_miner::manifest::{
 use triplet_miner::pipeline::{
     CopyError, Interrupted, NoWorkFolder, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled,
 };
-use triplet_miner::remote::Fault;
+use triplet_miner::remote::{AddressError, Fault, RemoteError};
 use triplet_miner::report::ReportError;
 use triplet_miner::store::{FitError, InspectError, PrepareError, SurveyError};
 use triplet_miner::words::{visible, without_credentials};
@@ -57,8 +57,11 @@ impl Status {
             },
             c if c.is::<UploadError>() => match c.downcast_ref()? {
                 UploadError::Destination(error) => Some(of_destination(error)),
+                UploadError::Remote(error) => of_store(error),
                 _ => None,
             },
+            c if c.is::<AddressError>() => Some(Self::Wrong),
+            c if c.is::<RemoteError>() => c.downcast_ref().and_then(of_store),
             c if c.is::<Refusal>() => c.downcast_ref().map(|refusal: &Refusal| refusal.status),
             c if c.is::<LoadError>() => c.downcast_ref().map(of_manifest),
             c if c.is::<ReportError>() => match c.downcast_ref()? {
@@ -68,7 +71,7 @@ impl Status {
                 ReportError::Io { .. } | ReportError::Figure(_) => Some(Self::Failed),
             },
             c if c.is::<CopyError>() => match c.downcast_ref::<CopyError>()? {
-                CopyError::Remote(error) if !matches!(error.fault, Fault::Missing | Fault::Changed) => None,
+                CopyError::Remote(error) => of_store(error),
                 CopyError::Io { .. } | CopyError::NoRoom { .. } | CopyError::Folder { .. } => None,
                 _ => Some(Self::Refused),
             },
@@ -113,6 +116,18 @@ fn of_destination(DestinationError { obstacle, .. }: &DestinationError) -> Statu
     match obstacle {
         Obstacle::Io(_) => Status::Failed,
         Obstacle::Occupied(_) | Obstacle::Foreign(_) | Obstacle::NotAFolder(_) => Status::Wrong,
+    }
+}
+
+/// What went wrong with a store: none where the same command may do better the next time.
+fn of_store(RemoteError { fault, .. }: &RemoteError) -> Option<Status> {
+    match fault {
+        Fault::NoBucket(..) | Fault::NoCredentials(_) | Fault::Forbidden { .. } | Fault::Settings { .. } => {
+            Some(Status::Wrong)
+        }
+        Fault::CannotList | Fault::NoRanges | Fault::TooMany(_) => Some(Status::Wrong),
+        Fault::Missing(_) | Fault::Changed | Fault::TooLarge { .. } => Some(Status::Refused),
+        Fault::Unreachable { .. } | Fault::Cut | Fault::Server { .. } | Fault::Io { .. } => None,
     }
 }
 
@@ -163,13 +178,12 @@ pub fn message(error: &anyhow::Error) -> String {
     }
 }
 
-/// Whether an error is told in several lines. These make the words of a store visible, or quote the user's own file.
+/// Whether an error is told in several lines. These make the words of a store visible.
 fn has_lines(error: &(dyn Error + 'static)) -> bool {
     if let Some(veiled) = error.downcast_ref::<Veiled>() {
         return veiled.bare().chain().any(has_lines);
     }
     matches!(error.downcast_ref(), Some(PrepareError::BadRows(_)))
-        || matches!(error.downcast_ref(), Some(ConfigError::Syntax { .. }))
 }
 
 /// What to show below the message of an error in a pipeline: where it is.
@@ -180,6 +194,7 @@ pub fn excerpt(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| {
         let of_key = match cause.downcast_ref() {
             Some(ConfigError::Key(error)) => error.excerpt.as_deref(),
+            Some(ConfigError::Syntax { excerpt, .. }) => excerpt.as_deref(),
             _ => None,
         };
         let of_labels = || cause.downcast_ref::<SeveralLabels>()?.excerpt.as_deref();

@@ -14,8 +14,8 @@ pub enum ConfigError {
     Read { file: PathBuf, source: io::Error },
     #[error("{file}: not a pipeline: {found}", file = file.display())]
     NoText { file: PathBuf, found: String },
-    #[error("{file}: not TOML: {source}", file = file.display())]
-    Syntax { file: PathBuf, source: Box<toml::de::Error> },
+    #[error("{file}{place}: not TOML: {message}", file = file.display())]
+    Syntax { file: PathBuf, place: Place, message: String, excerpt: Option<String> },
     #[error("--set {argument}: {message}")]
     Set { argument: String, message: String },
     #[error(transparent)]

@@ -6,6 +6,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::words::unsigned;
+
 /// What a caret stands under.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Part {
@@ -24,21 +26,42 @@ const WIDTH: usize = 100;
 pub(super) fn excerpt(text: &str, key: &str, part: &Part) -> Option<String> {
     let root = DeTable::parse(text).ok()?;
     let found = find(root.get_ref(), key)?;
-    let span = found.span(text, part);
-    let line_end = text[span.start..].find('\n').map_or(text.len(), |length| span.start + length);
-    let mark = AnnotationKind::Primary.span(span.start..span.end.min(line_end));
-    let group = Group::with_level(Level::ERROR).element(Snippet::source(text).annotation(mark));
-    Some(Renderer::plain().term_width(WIDTH).render(&[group]))
+    Some(marked(text, found.span(text, part)))
+}
+
+/// The line in which some bytes begin, with a caret under as many of them as are in it. Signatures are not shown; what is in one
+/// has the caret at its beginning.
+pub(super) fn marked(text: &str, bytes: Range<usize>) -> String {
+    let before = &text[..text.floor_char_boundary(bytes.start)];
+    let begin = before.rfind('\n').map_or(0, |end| end + 1);
+    let line = text[begin..].lines().next().unwrap_or_default();
+    let shown = unsigned(line);
+    // What is hidden before it moves it.
+    let moved = |at: usize| {
+        let before = &line[..line.floor_char_boundary(at - begin)];
+        shown.floor_char_boundary(unsigned(before).len())
+    };
+    let start = moved(bytes.start).min(shown.strip_suffix('…').unwrap_or(&shown).len());
+    let mark = AnnotationKind::Primary.span(start..moved(bytes.end).max(start));
+    let source = format!("{shown}\n");
+    let number = before.matches('\n').count() + 1;
+    let snippet = Snippet::source(source.as_str()).line_start(number).annotation(mark);
+    Renderer::plain().term_width(WIDTH).render(&[Group::with_level(Level::ERROR).element(snippet)])
 }
 
 /// Line and column of the caret under a key that is there, from 1.
 pub(super) fn place(text: &str, key: &str, part: &Part) -> Option<(usize, usize)> {
     let root = DeTable::parse(text).ok()?;
     let found = find(root.get_ref(), key).filter(|found| found.value.is_some())?;
-    let before = &text[..found.span(text, part).start];
+    Some(line_and_column(text, found.span(text, part).start))
+}
+
+/// Of a byte, from 1.
+pub(super) fn line_and_column(text: &str, byte: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(byte)];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    Some((line, column))
+    (line, column)
 }
 
 struct Found<'a> {
@@ -142,6 +165,26 @@ pick = \"al\\u006c\"
             assert_eq!(marked(key, part.clone()), (line, expected.to_owned()), "{key} {part:?}");
         }
         assert_eq!(excerpt(TEXT, "scores.path", &Part::Value), None);
+    }
+
+    #[test]
+    fn a_signature_is_not_shown_and_no_caret_stands_beyond_what_is() {
+        let line = "path = \"https://me:pw@h/ä?X=\"SIG\", label = 5";
+        let text = format!("[store]\n{line}\n");
+        let shown = "path = \"https://…@h/ä?…";
+        let columns = |text: &str| text.chars().count();
+        for (marks, column) in [("path", 0), ("h/ä", columns("path = \"https://…@")), ("SIG", columns(shown) - 1)] {
+            let at = text.find(marks).unwrap();
+            let told = super::marked(&text, at..at + marks.len());
+            assert!(told.contains(&format!("2 | {shown}\n")) && !told.contains("SIG"), "{told}");
+            let carets = told.lines().last().unwrap().split_once("| ").unwrap().1;
+            assert_eq!(carets.find('^'), Some(column), "{told}");
+            assert!(columns(carets) <= columns(shown), "{told}");
+        }
+        for bytes in [0..0, text.len()..text.len(), 0..text.len()] {
+            assert!(super::marked(&text, bytes).contains('^'));
+        }
+        assert!(super::marked("", 0..0).contains('^'));
     }
 
     #[test]

@@ -5,14 +5,15 @@ use std::io::Read;
 use std::path::Path;
 
 use super::environment::Environment;
-use super::error::{Complaint, ConfigError};
-use super::paths;
+use super::error::{Complaint, ConfigError, Place};
 use super::plan::{self, Plan};
 use super::prepare::matrix_file;
 use super::schema::check_keys;
 use super::spec::{BatchesSpec, FormatSpec, ROWS_PER_FILE, Spec, WeightsSpec};
 use super::written::Written;
+use super::{excerpt, paths};
 use crate::mine::PositivePick;
+use crate::words::unsigned;
 
 /// Reads a pipeline file, applies `--set key=value` overrides, and checks everything.
 ///
@@ -21,10 +22,10 @@ use crate::mine::PositivePick;
 /// value of the wrong type; a value or a combination that makes no sense.
 pub fn load(file: &Path, set: &[String]) -> Result<Plan, ConfigError> {
     let text = read(file)?;
-    let syntax = |source| ConfigError::Syntax { file: file.into(), source: Box::new(source) };
-    let mut table: toml::Table = text.parse().map_err(syntax)?;
+    let mut table: toml::Table = text.parse().map_err(|error| no_toml(file, &text, &error))?;
     for argument in set {
-        apply(&mut table, argument).map_err(|message| ConfigError::Set { argument: argument.clone(), message })?;
+        let wrong = |message| ConfigError::Set { argument: unsigned(argument).into_owned(), message };
+        apply(&mut table, argument).map_err(wrong)?;
     }
     let written = Written { file: file.into(), text, table: table.clone(), set: set.to_vec() };
     let stem = file.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
@@ -80,6 +81,16 @@ fn read(file: &Path) -> Result<String, ConfigError> {
         let line = error.as_bytes()[..at].iter().filter(|&&byte| byte == b'\n').count() + 1;
         no_text(format!("found byte 0x{:02x} in line {line}, expected UTF-8; save it as UTF-8", error.as_bytes()[at]))
     })
+}
+
+/// Not the parser's own excerpt: a quote in a signature ends a string, and the rest of the line would be shown.
+fn no_toml(file: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    ConfigError::Syntax {
+        file: file.into(),
+        place: Place(error.span().map(|span| excerpt::line_and_column(text, span.start))),
+        message: error.message().replace('\n', ", "),
+        excerpt: error.span().map(|span| excerpt::marked(text, span)),
+    }
 }
 
 /// What queries, pairs and scores do not say, the store says.

@@ -352,7 +352,7 @@ fn a_mistake_in_the_file_names_its_line() {
         plan(&text, &[]).unwrap_err(),
         "p.toml:10:12: mine.margin = \"much\": invalid type: string \"much\", expected a number"
     );
-    assert!(plan("[store\n", &[]).unwrap_err().starts_with("p.toml: not TOML: TOML parse error at line 1, column 7"));
+    assert!(plan("[store\n", &[]).unwrap_err().starts_with("p.toml:1:7: not TOML: "));
     assert_eq!(
         plan("[store]\npath = 'a'\nembedding = 'e'\n[output]\npath = 'o'", &[]).unwrap_err(),
         "p.toml: store.label: is missing; expected a SQL expression of the class, or else [pairs]"

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::environment::Environment;
 use super::error::{Complaint, ConfigError, KeyError, Place};
 use super::excerpt::{self, Part};
-use crate::words::without_credentials;
+use crate::words::{unsigned, without_credentials};
 
 /// The text of a pipeline file, and what `--set` made of it.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Written {
 
     fn found(&self, key: &str) -> Option<String> {
         let value = lookup(&self.table, key).filter(|value| !value.is_table())?;
-        Some(without_credentials(&value.to_string()).into_owned())
+        Some(without_credentials(&shown(value).to_string()).into_owned())
     }
 
     /// The pipeline as a tree, defaults not filled in, but for what queries, pairs and scores do not say and the store does.
@@ -83,13 +83,22 @@ impl Written {
     /// The line of the file that says what a key is, with a caret under a part of it; or the `--set` that does.
     pub fn excerpt(&self, key: &str, part: &Part) -> Option<String> {
         match overriding(&self.set, key) {
-            Some(argument) => Some(format!("  = by --set {}", without_credentials(argument))),
-            None => excerpt::excerpt(&without_credentials(&self.text), key, part),
+            Some(argument) => Some(format!("  = by --set {}", unsigned(argument))),
+            None => excerpt::excerpt(&self.text, key, part),
         }
     }
 
     fn place(&self, key: &str, part: &Part) -> Place {
         Place(if overriding(&self.set, key).is_some() { None } else { excerpt::place(&self.text, key, part) })
+    }
+}
+
+/// A value without signatures, whatever quotes they have in them.
+fn shown(value: &toml::Value) -> toml::Value {
+    match value {
+        toml::Value::String(text) => toml::Value::String(unsigned(text).into_owned()),
+        toml::Value::Array(items) => toml::Value::Array(items.iter().map(shown).collect()),
+        other => other.clone(),
     }
 }
 

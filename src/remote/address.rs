@@ -223,6 +223,24 @@ impl Kind {
         }
     }
 
+    /// What is not there, where a name names nothing.
+    pub(super) fn object(self) -> &'static str {
+        match self {
+            Self::Http => "file",
+            Self::S3 | Self::Google | Self::Azure => "object, nor a folder with objects in it",
+        }
+    }
+
+    /// What the credentials must allow.
+    pub(super) fn needs(self) -> &'static str {
+        match self {
+            Self::Http => "",
+            Self::S3 | Self::Google | Self::Azure => {
+                "the account must be allowed to list and read there, or to write: "
+            }
+        }
+    }
+
     /// What the names of its environment variables begin with.
     pub(super) fn prefix(self) -> &'static str {
         match self {

@@ -23,14 +23,17 @@ pub struct RemoteError {
 /// Why not.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    #[error("there is no such object, nor a folder with objects in it")]
-    Missing,
+    #[error("there is no such {0}")]
+    Missing(&'static str),
     #[error("there is no such {0}; check its name{1}")]
     NoBucket(&'static str, &'static str),
     #[error("no credentials were found; {0}")]
     NoCredentials(&'static str),
-    #[error("the store refuses it ({found}); the account must be allowed to list and read there, or to write: {cure}")]
-    Forbidden { found: String, cure: &'static str },
+    #[error("the store refuses it ({found}); {needs}{cure}")]
+    Forbidden { found: String, needs: &'static str, cure: &'static str },
+    /// What the environment says of the store is wrong, or is missing.
+    #[error("{found}; {cure}")]
+    Settings { found: String, cure: String },
     #[error("it has changed since it was listed; run the same command again")]
     Changed,
     #[error("a web server does not list; name a single file, or copy the folder to a store that does")]
@@ -84,23 +87,30 @@ impl Fault {
                 Self::NoBucket("bucket", if kind == Kind::S3 { ", AWS_REGION and AWS_ENDPOINT_URL" } else { "" })
             }
             _ if says(&["ContainerNotFound"]) => Self::NoBucket("container", ""),
-            E::NotFound { .. } => Self::Missing,
+            E::NotFound { .. } => Self::Missing(kind.object()),
             E::Precondition { .. } | E::NotModified { .. } => Self::Changed,
-            E::PermissionDenied { .. } | E::Unauthenticated { .. } => {
-                Self::Forbidden { found: answer(&causes), cure: kind.credentials() }
-            }
+            E::PermissionDenied { .. } | E::Unauthenticated { .. } => Self::forbidden(kind, &causes),
             // Of lists the client does not tell it apart.
             _ if ["401 ", "403 "].iter().any(|status| answer(&causes).starts_with(status)) => {
-                Self::Forbidden { found: answer(&causes), cure: kind.credentials() }
+                Self::forbidden(kind, &causes)
             }
             _ if says(&["Range request not supported", "non-partial response"]) => Self::NoRanges,
-            _ if says(&["incorrectly configured region", "AuthorizationHeaderMalformed"]) => Self::Unreachable {
+            _ if says(&["incorrectly configured region", "AuthorizationHeaderMalformed"]) => Self::Settings {
                 found: "the bucket is in another region".to_owned(),
-                tries: 1,
                 cure: "set AWS_REGION to it".to_owned(),
             },
             _ => Self::by_transport(kind, error, &causes),
         }
+    }
+
+    /// Of a store that could not be set up.
+    pub(super) fn of_settings(kind: Kind, error: &object_store::Error) -> Self {
+        let cure = format!("see to the environment variables that begin with {}_", kind.prefix());
+        Self::Settings { found: root(&causes(error)), cure }
+    }
+
+    fn forbidden(kind: Kind, causes: &[String]) -> Self {
+        Self::Forbidden { found: answer(causes), needs: kind.needs(), cure: kind.credentials() }
     }
 
     /// By what happened on the way.
@@ -116,10 +126,10 @@ impl Fault {
         let unreachable = |found: String, cure: String| Self::Unreachable { found, tries, cure };
         let http = chain(error).find_map(|cause| cause.downcast_ref::<HttpError>());
         match http.map(HttpError::kind) {
-            _ if says("scheme is not allowed") => unreachable(
-                "the store's endpoint is not encrypted (http)".to_owned(),
-                format!("set {prefix}_ALLOW_HTTP=true where that is meant"),
-            ),
+            _ if says("scheme is not allowed") => Self::Settings {
+                found: "the store's endpoint is not encrypted (http)".to_owned(),
+                cure: format!("set {prefix}_ALLOW_HTTP=true where that is meant"),
+            },
             _ if says("certificate") => unreachable(
                 format!("the server's certificate is not trusted: {found}"),
                 "let SSL_CERT_FILE name the certificate of its authority".to_owned(),

@@ -61,7 +61,7 @@ impl Remote {
         match store {
             Ok(store) => Ok(Self { store, address: address.clone() }),
             Err(error) => {
-                let (url, fault) = (address.to_string(), Fault::of(address.kind(), &error));
+                let (url, fault) = (address.to_string(), Fault::of_settings(address.kind(), &error));
                 Err(RemoteError { url, act: "reached", fault })
             }
         }
@@ -117,7 +117,7 @@ impl Remote {
         match found {
             Ok(found) => Ok(Some(Object::new(self.address.split(1).1, found))),
             Err(error) => match Fault::of(self.address.kind(), &error) {
-                Fault::Missing => Ok(None),
+                Fault::Missing(_) => Ok(None),
                 fault => Err(self.failed(&location, "read", fault)),
             },
         }
@@ -125,7 +125,8 @@ impl Remote {
 
     /// That neither [the object](Self::look) nor [the folder](Self::list) is there.
     pub fn missing(&self) -> RemoteError {
-        RemoteError { url: self.address.to_string(), act: "read", fault: Fault::Missing }
+        let fault = Fault::Missing(self.address.kind().object());
+        RemoteError { url: self.address.to_string(), act: "read", fault }
     }
 
     /// The whole of a small object in this folder, if it is there.
@@ -141,7 +142,7 @@ impl Remote {
         let answer = match self.store.get(&location).await {
             Ok(answer) => answer,
             Err(error) => match Fault::of(self.address.kind(), &error) {
-                Fault::Missing => return Ok(None),
+                Fault::Missing(_) => return Ok(None),
                 fault => return Err(self.failed(&location, "read", fault)),
             },
         };

@@ -109,6 +109,15 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The same of a line of somebody's own, in which a quote may end a URL before its end: of what follows the `?` of the first one
+/// nothing is shown.
+pub fn unsigned(line: &str) -> Cow<'_, str> {
+    match line.find("://").and_then(|at| Some(at + line[at..].find('?')?)) {
+        Some(query) => Cow::Owned(without_credentials(&line[..query]).into_owned() + "?…"),
+        None => without_credentials(line),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +159,13 @@ mod tests {
             ("s3://b/k?X=1: not there; az://u@c/d, too", "s3://b/k?…: not there; az://…@c/d, too"),
         ] {
             assert_eq!(without_credentials(text), shown);
+        }
+        for (line, shown) in [
+            ("a = 'what?'", "a = 'what?'"),
+            ("a = 's3://b/c', 5", "a = 's3://b/c', 5"),
+            ("a = \"https://me:p@h/a?X=\"SIG\"SIG\" # ?", "a = \"https://…@h/a?…"),
+        ] {
+            assert_eq!(unsigned(line), shown);
         }
     }
 }

@@ -361,19 +361,19 @@ fn what_is_wrong_with_a_store_is_told_with_its_cure() {
         (
             "s3://no-such-bucket-here/a/".to_owned(),
             with(&[]),
-            1,
+            2,
             "there is no such bucket; check its name, AWS_REGION and",
         ),
         (
             bucket.url("closed.parquet"),
             nobody,
-            1,
+            2,
             "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         ),
         (
             bucket.url("closed.parquet"),
             with(&[("AWS_SKIP_SIGNATURE", "true")]),
-            1,
+            2,
             "the store refuses it (403 Forbidden",
         ),
         (
@@ -382,18 +382,18 @@ fn what_is_wrong_with_a_store_is_told_with_its_cure() {
             1,
             "(os error 111) (6 tries); check AWS_ENDPOINT_URL",
         ),
-        (bucket.url("x"), with(&[("AWS_ALLOW_HTTP", "false")]), 1, "set AWS_ALLOW_HTTP=true where that is meant"),
-        (bucket.url("x"), with(&[("AWS_TIMEOUT", "soon")]), 1, "soon"),
+        (bucket.url("x"), with(&[("AWS_ALLOW_HTTP", "false")]), 2, "set AWS_ALLOW_HTTP=true where that is meant"),
+        (bucket.url("x"), with(&[("AWS_TIMEOUT", "soon")]), 2, "soon"),
         (
             format!("{http}/{}/gone.parquet", bucket.name),
             with(&[]),
             3,
-            "gone.parquet: cannot be read: there is no such object",
+            "gone.parquet: cannot be read: there is no such file",
         ),
         (
             format!("{http}/{}/closed.parquet?X-Sig={SECRET}", bucket.name),
             with(&[]),
-            1,
+            2,
             "closed.parquet?…: cannot be read: the store refuses it (403",
         ),
         ("https://host/folder/".to_owned(), with(&[]), 2, "a web server does not list; name a single file"),
@@ -404,10 +404,8 @@ fn what_is_wrong_with_a_store_is_told_with_its_cure() {
             let ran = miner(&room, &environment, &[command, "p.toml"]).exits(status);
             assert!(ran.stderr.contains(expected), "{path}: {}", ran.stderr);
         }
-        if status != 2 {
-            let ran = miner(&room, &environment, &["inspect", &path]).exits(status);
-            assert!(ran.stderr.contains(expected), "{path}: {}", ran.stderr);
-        }
+        let ran = miner(&room, &environment, &["inspect", &path]).exits(status);
+        assert!(ran.stderr.contains(expected), "{path}: {}", ran.stderr);
     }
 }
 
@@ -435,7 +433,7 @@ fn a_web_server_holds_single_files_whatever_it_tells_of_them() {
         assert_eq!(web.answers() > before + 1, fetches_again, "{name}");
     }
     let web = Web::serving("x.parquet", bytes, Manners { no_ranges: true, ..Manners::default() });
-    let ran = miner(&room, &[], &["inspect", &web.url("x.parquet")]).exits(1);
+    let ran = miner(&room, &[], &["inspect", &web.url("x.parquet")]).exits(2);
     assert!(ran.stderr.contains("cannot send a part of a file (HTTP ranges)"), "{}", ran.stderr);
 }
 
@@ -463,10 +461,41 @@ fn a_signature_opens_a_file_and_is_kept_nowhere() {
     room.write("p.toml", &pipeline(&format!("{}?{signed}", web.url("a.parquet"))));
     let again = miner(&room, &[], &["run", "p.toml"]).exits(0);
     assert!(again.stdout.contains("already complete"), "{}", again.stdout);
-    let refused = miner(&room, &[], &["verify", "out/p"]).exits(1);
-    assert!(refused.stderr.contains("name the place with --store PATH"), "{}", refused.stderr);
+    let refused = miner(&room, &[], &["verify", "out/p"]).exits(2);
+    assert!(refused.stderr.contains("give the signed URL with --store URL"), "{}", refused.stderr);
+    room.write("torn.toml", &format!("[store]\npath = \"{}?X=\"{SECRET}\"\n", web.url("a.parquet")));
+    let torn = miner(&room, &[], &["run", "torn.toml"]).exits(2);
+    assert!(torn.stderr.contains("torn.toml:2:") && torn.stderr.contains("a.parquet?…\n"), "{}", torn.stderr);
     let store = format!("{}?{signed}", web.url("a.parquet"));
     miner(&room, &[], &["verify", "out/p", "--store", &store]).exits(0);
+}
+
+#[test]
+fn a_copy_is_called_by_its_url_and_a_variable_in_that_by_its_name() {
+    let (room, bucket) = (Room::new(), s3());
+    rows(1, 60).write(&room.path("store.parquet"));
+    bucket.put("k=1/good.parquet", &fs::read(room.path("store.parquet")).unwrap());
+    bucket.put("k=1/bad.parquet", b"PAR1 and no more");
+    let mut environment = bucket.environment(bucket.server).to_vec();
+    environment.push(("PLACE", bucket.name.clone()));
+    room.write("bad.toml", &pipeline("s3://${PLACE}/k=*/bad.parquet"));
+    for command in ["run", "plan"] {
+        let ran = miner(&room, &environment, &[command, "bad.toml"]).exits(3);
+        assert!(ran.stderr.contains("error: s3://${PLACE}/k=1/bad.parquet: "), "{}", ran.stderr);
+    }
+    let inspected = miner(&room, &environment, &["inspect", &bucket.url("k=1/bad.parquet")]).exits(3);
+    assert!(inspected.stderr.contains(&format!("error: {}: ", bucket.url("k=1/bad.parquet"))), "{}", inspected.stderr);
+
+    room.write("good.toml", &pipeline("s3://${PLACE}/k=*/good.parquet"));
+    miner(&room, &environment, &["run", "good.toml"]).exits(0);
+    assert_eq!(manifest(&room.path("out/good"))["inputs"][0]["path"], "s3://${PLACE}/k=*/good.parquet");
+    assert_no_secret(&room.path("out/good"), &bucket.name);
+    miner(&room, &environment, &["verify", "out/good"]).exits(0);
+    environment.retain(|(name, _)| *name != "PLACE");
+    let unset = miner(&room, &environment, &["verify", "out/good"]).exits(2);
+    assert!(unset.stderr.contains("PLACE is not set") && unset.stderr.contains("--store PATH"), "{}", unset.stderr);
+    let moved = bucket.url("k=*/good.parquet");
+    miner(&room, &environment, &["verify", "out/good", "--store", &moved]).exits(0);
 }
 
 #[test]

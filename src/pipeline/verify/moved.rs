@@ -7,7 +7,7 @@ use crate::manifest::{EarlierError, LoadError};
 use crate::pipeline::copies::{Copies, CopyError, Listed};
 use crate::pipeline::engine::Engine;
 use crate::pipeline::veiled::veil;
-use crate::remote::{Address, RemoteError};
+use crate::remote::{Address, Fault, RemoteError};
 use crate::store::{ArrayError, ListError, Section, SurveyError};
 
 /// Copies of the inputs that lie in stores, as many bytes as they have.
@@ -33,20 +33,30 @@ pub(in crate::pipeline) fn hint(error: anyhow::Error, moved: &Moved, plan: &Plan
         _ => None,
     };
     let unreached = match error.downcast_ref() {
-        Some(CopyError::Remote(RemoteError { url, .. })) => Some(url.clone()),
+        Some(CopyError::Remote(RemoteError { url, fault, .. })) => {
+            Some((url.clone(), matches!(fault, Fault::Forbidden { .. })))
+        }
         _ => None,
     };
     let is_it = |path: &PathBuf| {
-        missing.as_ref() == Some(path) || unreached.is_some() && Address::at(path).map(|at| at.to_string()) == unreached
+        let is_unreached = |(url, _): &(String, bool)| Address::at(path).is_some_and(|at| at.to_string() == *url);
+        missing.as_ref() == Some(path) || unreached.as_ref().is_some_and(is_unreached)
     };
+    let is_signed = |path: &Path| Address::at(path).is_some_and(|at| !at.can_list());
     match plan.places().inputs().find(|(section, path)| moved.to(*section).is_none() && is_it(path)) {
         None => error,
-        Some((section, _)) => {
+        Some((section, path)) => {
             let (name, flag) = (section.told(), section.name());
             let verb = if matches!(section, Section::Store | Section::Exclude) { "is" } else { "are" };
-            error.context(format!(
-                "the {name} {verb} not where the manifest says; if moved, name the place with --{flag} PATH"
-            ))
+            error.context(match unreached {
+                // No manifest keeps a signature.
+                Some((_, true)) if is_signed(path) => {
+                    format!("the {name} {verb} not for everyone to read; give the signed URL with --{flag} URL")
+                }
+                _ => format!(
+                    "the {name} {verb} not where the manifest says; if moved, name the place with --{flag} PATH"
+                ),
+            })
         }
     }
 }
