@@ -144,8 +144,9 @@ enum Fetched {
 /// Copies inputs that lie in stores to this machine. Where their listings tell that the output is current, nothing is fetched.
 fn fetch(plan: &Plan, engine: &Engine, watch: &mut Watch) -> anyhow::Result<Fetched> {
     let listed = Listed::of(plan, engine)?;
+    // A store that the output cannot go to is told of here, before anything is fetched.
     if !listed.is_empty()
-        && let Some(sealed) = stages::sealed_there(plan, engine)
+        && let Some(sealed) = stages::sealed_there(plan, engine)?
         && let Some(fingerprint) = stages::listed_fingerprint(plan, &listed, &sealed)?
         && let Some(outcome) = already(plan, &fingerprint, engine, || copies::sweep(plan))?
     {

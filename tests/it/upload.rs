@@ -168,7 +168,7 @@ fn another_s_output_is_replaced_only_with_leave_and_nobody_s_files_never() {
 
     let proxy = Proxy::before(scene.bucket.server);
     proxy.spoil(u32::MAX, Fault::Status(403), is_part);
-    scene.ran(proxy.address, &["run", "p.toml", "--overwrite"]).exits(1);
+    scene.ran(proxy.address, &["run", "p.toml", "--overwrite"]).exits(2);
     let between = scene.files();
     assert!(!between.contains_key("manifest.json") && between.len() == before.len() - 1, "its manifest goes first");
     proxy.relent();
@@ -230,7 +230,7 @@ fn what_was_sent_and_changed_since_is_sent_again() {
     let scene = Scene::new();
     let proxy = Proxy::before(scene.bucket.server);
     proxy.spoil(u32::MAX, Fault::Status(403), is_manifest);
-    let failed = scene.ran(proxy.address, &["run", "p.toml"]).exits(1).stderr;
+    let failed = scene.ran(proxy.address, &["run", "p.toml"]).exits(2).stderr;
     assert!(failed.contains("manifest.json: cannot be put: the store refuses it"), "{failed}");
     proxy.relent();
     let parts: Vec<String> = scene.files().into_keys().filter(|name| name.starts_with("triplets/")).collect();
@@ -288,7 +288,7 @@ fn a_large_file_goes_in_parts_and_is_there_whole_or_not_at_all() {
 
     let proxy = Proxy::before(scene.bucket.server);
     proxy.spoil(u32::MAX, Fault::Status(403), |seen| seen.path.contains("partNumber=2"));
-    let failed = scene.ran(proxy.address, &["run", "p.toml"]).exits(1).stderr;
+    let failed = scene.ran(proxy.address, &["run", "p.toml"]).exits(2).stderr;
     assert!(failed.contains(&format!("{name}: cannot be put: the store refuses it")), "{failed}");
     assert!(!scene.files().contains_key(name), "a part of a file");
     let aborted = |seen: &Seen| seen.method == "DELETE" && seen.path.contains("uploadId=");
@@ -317,7 +317,7 @@ fn of_two_that_send_to_one_place_one_wins() {
     // Somebody writes while it sends: what is there is not what was sent.
     let seen = proxy.seen().len();
     proxy.spoil(u32::MAX, Fault::Status(403), is_manifest);
-    scene.ran(proxy.address, &["run", "p.toml"]).exits(1);
+    scene.ran(proxy.address, &["run", "p.toml"]).exits(2);
     assert!(proxy.seen()[seen..].iter().all(|seen| !is_part(seen)), "sent again");
     scene.ran(scene.bucket.server, &["run", "p.toml"]).exits(0);
     scene.is_whole();
@@ -329,8 +329,13 @@ fn what_stands_in_the_way_is_told_with_the_cure() {
     let told = |set: &str| scene.miner(&["run", "p.toml", "--set", set]);
     let http = told("output.path=http://127.0.0.1:1/out").exits(2).stderr;
     assert!(http.contains("a web server takes no files; write to s3://"), "{http}");
-    let bucket = told("output.path=s3://no-such-bucket/out").exits(1).stderr;
+    let bucket = told("output.path=s3://no-such-bucket/out").exits(2).stderr;
     assert!(bucket.contains("s3://no-such-bucket/out") && bucket.contains("there is no such bucket"), "{bucket}");
+    let input = "in/store.parquet";
+    scene.bucket.put(input, &fs::read(scene.room.path("store.parquet")).unwrap());
+    let (from, to) = (format!("store.path={}", scene.bucket.url(input)), "output.path=s3://no-such-bucket/out");
+    scene.miner(&["run", "p.toml", "--set", &from, "--set", to]).exits(2);
+    assert!(scene.scratch().is_none(), "nothing is fetched for it");
     for (store, words) in
         [("x/out/data.parquet", "would replace the store"), ("x", "lies inside the folder of the store")]
     {
@@ -340,7 +345,7 @@ fn what_stands_in_the_way_is_told_with_the_cure() {
 
     let proxy = Proxy::before(scene.bucket.server);
     proxy.spoil(u32::MAX, Fault::Status(403), |_| true);
-    let forbidden = scene.ran(proxy.address, &["run", "p.toml"]).exits(1).stderr;
+    let forbidden = scene.ran(proxy.address, &["run", "p.toml"]).exits(2).stderr;
     assert!(forbidden.contains("the store refuses it (403") && forbidden.contains("AWS_ACCESS_KEY_ID"), "{forbidden}");
     assert!(scene.scratch().is_none(), "refused before any work");
 }
@@ -357,7 +362,7 @@ fn nothing_secret_is_in_any_file_or_message() {
         command.env("BUCKET", &scene.bucket.name);
         command
     };
-    let ran = Ran::of(&mut command(proxy.address)).exits(1);
+    let ran = Ran::of(&mut command(proxy.address)).exits(2);
     let secrets = [SECRET, scene.bucket.name.as_str()];
     let shows = |text: &str| secrets.iter().find(|secret| text.contains(**secret)).copied();
     assert_eq!(shows(&format!("{}{}", ran.stdout, ran.stderr)), None, "{}", ran.stderr);

@@ -11,7 +11,7 @@ use crate::pipeline::engine::{Engine, Watch};
 use crate::pipeline::figures::figures_in;
 use crate::pipeline::scratch::{self, Scratch};
 use crate::pipeline::upload::{Upload, UploadError};
-use crate::remote::{Remote, RemoteError};
+use crate::remote::{Fault, Remote, RemoteError};
 use crate::report::{self, Summary, Unit};
 
 /// What stands where the output goes, and may become of it.
@@ -46,14 +46,22 @@ pub fn in_the_way(error: anyhow::Error) -> anyhow::Result<DestinationError> {
     }
 }
 
-/// The manifest of what stands there, if it can be read.
-pub fn sealed_there(plan: &Plan, engine: &Engine) -> Option<Sealed> {
+/// The manifest of what stands there, if it is one.
+///
+/// # Errors
+/// A store that refuses or does not answer.
+pub fn sealed_there(plan: &Plan, engine: &Engine) -> anyhow::Result<Option<Sealed>> {
     match &plan.target {
-        Target::Folder(path) => Sealed::load(path).ok(),
+        Target::Folder(path) => Ok(Sealed::load(path).ok()),
         Target::Store(address) => {
-            let read = async { Remote::open(address)?.read(MANIFEST, MANIFEST_BYTES).await };
-            let bytes = engine.wait::<_, RemoteError>(read).ok()??;
-            Sealed::read(bytes, address.join(MANIFEST).to_string().into()).ok()
+            let read = async {
+                match Remote::open(address)?.read(MANIFEST, MANIFEST_BYTES).await {
+                    Err(RemoteError { fault: Fault::TooLarge { .. }, .. }) => Ok(None),
+                    read => read,
+                }
+            };
+            let bytes = engine.wait::<_, RemoteError>(read)?;
+            Ok(bytes.and_then(|bytes| Sealed::read(bytes, address.join(MANIFEST).to_string().into()).ok()))
         }
     }
 }
