@@ -71,11 +71,16 @@ impl Complaint {
     }
 }
 
+/// How near a name is to one of its words.
+const WORD: f64 = 0.9;
+
 /// The known name nearest to what was written, where one is near.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    // Whoever remembers one word of several means that name.
+    let is_word_of = |name: &str| name.split(['_', '-']).any(|word| word == written);
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(written, name), name))
+        .map(|name| (strsim::jaro_winkler(written, name).max(if is_word_of(name) { WORD } else { 0.0 }), name))
         .filter(|(score, _)| *score > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

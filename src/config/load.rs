@@ -150,6 +150,10 @@ pub(super) fn wrong_type<E: std::fmt::Display>(error: &serde_path_to_error::Erro
     ] {
         message = message.replace(rust, plain);
     }
+    let quoted = text.strip_prefix("invalid type: string \"").and_then(|rest| rest.split_once("\", expected "));
+    if quoted.is_some_and(|(value, _)| value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok()) {
+        message += "; leave out the quotes";
+    }
     Complaint::new(error.path().to_string(), message)
 }
 

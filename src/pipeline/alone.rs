@@ -8,8 +8,8 @@ use super::stages::Searcher;
 use crate::config::Plan;
 use crate::store::{Prepared, Surveys};
 
-/// Graphs are built where the index is opened.
-pub fn build_graphs(
+/// The index is built where it is opened.
+pub fn build_index(
     _: &Plan,
     _: &Surveys,
     _: (&Job, &str),

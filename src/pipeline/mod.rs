@@ -105,7 +105,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let scratch = stages::scratch(plan, &fingerprint, &engine)?;
         let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
         let (store, learned) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch)?;
-        cluster::build_graphs(plan, &survey, (&job, &fingerprint), &store, &scratch, &engine, &mut watch)?;
+        cluster::build_index(plan, &survey, (&job, &fingerprint), &store, &scratch, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
         stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch)?;

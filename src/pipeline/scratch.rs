@@ -6,7 +6,7 @@
 //!   graphs/               search graphs, kept for the next run on the same store
 //!   inputs/               copies of inputs that lie in stores, removed with the run
 //!   run-KEY/              of this very run, removed when it is sealed
-//!     store/ cells notes/ partitions/ sorts/ cluster/
+//!     store/ cells notes/ partitions/ sorts/ assignment/ cluster/
 //!     output/ parts/      the output as it grows, and notes of the parts that are finished
 //! ```
 //!
@@ -127,6 +127,12 @@ impl Scratch {
     pub fn kept(&self) -> Kept {
         let work = self.work();
         Kept { cells: work.run.join("cells"), graphs: work.root.join(GRAPHS) }
+    }
+
+    /// Where rows are brought to their cells, where a cluster does that.
+    #[cfg(feature = "cluster")]
+    pub fn assignment(&self) -> PathBuf {
+        self.work().run.join("assignment")
     }
 
     /// Where small results of stages are kept.

@@ -27,6 +27,12 @@ pub(super) fn settled(found: Partly) -> Vec<Found> {
     found.into_iter().map(|fills| fills.into_iter().map(Option::unwrap_or_default).collect()).collect()
 }
 
+/// The rows of a store that some quest may admit, ascending; with `unlabelled` those without a label, too.
+pub(super) fn candidates(store: &Prepared, unlabelled: bool) -> impl Iterator<Item = Row> {
+    let labels = store.labels();
+    store.corpus().map(Row).filter(move |row| unlabelled || !labels[row.index()].is_null())
+}
+
 impl<'s> Corpus<'s> {
     pub fn new(store: &'s Prepared, unlabelled: bool) -> Self {
         let pools = store.group_names().iter().map(|_| OnceLock::new()).collect();
@@ -42,8 +48,7 @@ impl<'s> Corpus<'s> {
 
     /// The rows that some quest may admit, ascending.
     pub fn candidates(&self) -> impl Iterator<Item = Row> {
-        let labels = self.store.labels();
-        self.store.corpus().map(Row).filter(|row| self.unlabelled || !labels[row.index()].is_null())
+        candidates(self.store, self.unlabelled)
     }
 
     /// Fills what needs no scan. Gives the fills, and which quests have open windows.

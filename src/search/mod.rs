@@ -21,6 +21,8 @@ mod tiles;
 mod weighted;
 
 pub use brute::Brute;
+#[cfg(feature = "cluster")]
+pub use cells::Assignment;
 pub use cells::Cells;
 pub use exact::Exact;
 pub use graphs::GraphError;

@@ -184,16 +184,23 @@ pub(super) struct Space {
 impl Space {
     /// The coordinates of a store.
     pub fn of(store: &Prepared) -> Self {
-        let centre = match store.metric() {
-            Metric::Cosine | Metric::Dot => Vec::new(),
-            Metric::Euclidean | Metric::SqEuclidean => mean(store),
-        };
+        Self::around(store, || mean(store))
+    }
+
+    /// The same, where the [centre](Self::centre) is known; it is asked for only if there is one.
+    pub fn around(store: &Prepared, centre: impl FnOnce() -> Vec<f64>) -> Self {
+        let centre = if moves_together(store.metric()) { centre() } else { Vec::new() };
         Self { centre, rotation: Rotation::new(store.dims()) }
+    }
+
+    /// c, where scores are counted from it.
+    pub fn centre(&self) -> Option<&Vec<f64>> {
+        Some(&self.centre).filter(|centre| !centre.is_empty())
     }
 
     /// Whether scores have offsets.
     pub fn is_centred(&self) -> bool {
-        !self.centre.is_empty()
+        self.centre().is_some()
     }
 
     /// A vector in these coordinates.
@@ -202,6 +209,14 @@ impl Space {
         placed.iter_mut().zip(&self.centre).for_each(|(value, centre)| *value -= centre);
         self.rotation.apply(&mut placed);
         placed
+    }
+}
+
+/// Whether distances stay as they are when all rows and anchors move together.
+fn moves_together(metric: Metric) -> bool {
+    match metric {
+        Metric::Cosine | Metric::Dot => false,
+        Metric::Euclidean | Metric::SqEuclidean => true,
     }
 }
 

@@ -180,6 +180,19 @@ fn two_executors_mine_the_same_bytes_with_each_index() {
 }
 
 #[test]
+fn executors_bring_the_rows_of_a_larger_store_to_their_cells() {
+    let cluster = Cluster::new(70_000, "search.index = 'cells'\nmine.bands = { hard = 1 }\nmine.pick = 'nearest'\n");
+    let mut executors = [cluster.executor("work"), cluster.executor("work")];
+    let run = cluster.run(60);
+    run.tells("cells: 2 stretches of rows brought to 529 cells");
+    executors[0].kill();
+    run.ends().exits(0);
+    let report = cluster.room.miner(&["report", "out"]).exits(0).stdout;
+    assert!(report.contains("executors   cells: "), "{report}");
+    cluster.is_as_local();
+}
+
+#[test]
 fn an_executor_that_is_killed_early_midway_or_late_changes_nothing() {
     let cluster = Cluster::new(ROWS, LONG);
     for committed in [1, PARTITIONS / 2, PARTITIONS - 3] {

@@ -75,6 +75,8 @@ fn a_wrong_pipeline_has_status_2_and_the_cure() {
         ("[serch]\nindex = 'exact'\n", "did you mean `search`?"),
         ("[search]\nindex = 'exat'\n", "`exact`"),
         ("[search]\ntarget_recall = 'high'\n", "expected a number"),
+        ("[search]\ntarget_recall = '0.9'\n", "expected a number; leave out the quotes"),
+        ("[search]\nrecall = 0.9\n", "did you mean `target_recall`?"),
         ("[search\n", "not TOML"),
     ] {
         let room = Room::new();

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
+use super::attempts::{Attempts, End, Standing};
 use super::client::{Client, State};
 use super::items::Items;
 use super::order::{FILE, WorkOrder};
@@ -48,11 +49,6 @@ fn though(again: u32) -> String {
     if again == 0 { String::new() } else { format!(", though handed out again {}", counted(again.into(), "time")) }
 }
 
-/// Times that work is handed out without a single commit coming of it.
-const ATTEMPTS: u32 = 3;
-/// Before work is handed out again, at most; it takes so many times as long each time that nothing came of it.
-const PAUSE: Duration = Duration::from_secs(8);
-const SLOWER: u32 = 2;
 /// For a scheduler to plan what it has accepted.
 const PLANNED: Duration = Duration::from_secs(10);
 /// For commits of others to be seen here: file systems on a network look for new names every minute.
@@ -84,39 +80,23 @@ impl Cluster<'_> {
         let _order = Withdrawn(folder.join(FILE));
         let client = Client::new(&self.scheduler)?;
         let mut said = Said { progress: self.engine.progress(), scheduler: &self.scheduler, told: BTreeSet::new() };
-        let (mut vain, mut again, mut pause, mut number) = (0, 0, Duration::ZERO, 0);
-        let (mut before, mut failed) = (pending.len(), 0);
-        loop {
-            let Some(Ended { end, why }) =
-                self.attempt(&client, &mut watch, &mut said, folder.join(format!("items-{number}")))?
-            else {
-                return Ok(watch.shares());
-            };
-            let missing = watch.missing().len();
-            if missing < before {
-                (vain, again, pause) = (0, 0, Duration::ZERO);
-            } else if end != End::Refused || watch.failed() > failed {
-                // Where one executor refuses, what another fails at is told by its signs alone.
-                vain += 1;
-            }
-            (before, failed) = (missing, watch.failed());
-            // Whoever refuses does not speak for others, unless there are none.
-            if end == End::Away || vain == ATTEMPTS || (end == End::Refused && watch.silence() >= self.patience) {
+        let mut attempts = Attempts::new(pending.len());
+        for number in 0.. {
+            let items = folder.join(format!("items-{number}"));
+            let Some(Ended { end, why }) = self.attempt(&client, &mut watch, &mut said, items)? else { break };
+            let (missing, again) = (watch.missing().len(), attempts.again());
+            let silent = watch.silence() >= self.patience;
+            let Some(pause) = attempts.next(end, Standing { missing, failed: watch.failed(), silent }) else {
                 let (scheduler, what) = (self.scheduler.clone(), order.task.item());
                 return Err(ClusterError { scheduler, missing, asked: pending.len(), what, again, why }.into());
-            }
+            };
             said.once(&why, &format!("{why}; handed out again: {}", counted(missing as u64, order.task.item())));
-            let begun = Instant::now();
-            while begun.elapsed() < pause && !watch.missing().is_empty() {
-                self.pause()?;
-                watch.look()?;
-            }
+            self.rest(pause, &mut watch)?;
             if watch.missing().is_empty() {
-                return Ok(watch.shares());
+                break;
             }
-            pause = (pause * SLOWER).clamp(LOOK, PAUSE);
-            (again, number) = (again + 1, number + 1);
         }
+        Ok(watch.shares())
     }
 
     /// Hands out what is missing, once. Gives why it is to be done again; nothing where all is committed.
@@ -208,6 +188,16 @@ impl Cluster<'_> {
         }
     }
 
+    /// So long, unless all is committed before.
+    fn rest(&self, pause: Duration, watch: &mut Watch) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while begun.elapsed() < pause && !watch.missing().is_empty() {
+            self.pause()?;
+            watch.look()?;
+        }
+        Ok(())
+    }
+
     /// A moment, which ends when the run is asked to stop.
     fn pause(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
@@ -223,18 +213,6 @@ impl Cluster<'_> {
 struct Ended {
     end: End,
     why: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// No scheduler took the work.
-    Away,
-    /// The scheduler has it still, and nobody gives a sign of life.
-    Silent,
-    /// The scheduler has nothing more to do for it.
-    Over,
-    /// So it is, because of an executor that the work is not for.
-    Refused,
 }
 
 /// What was told of a cluster, each thing once.

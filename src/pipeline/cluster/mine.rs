@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::driver::Cluster;
-use super::order::{self, Needs, Program, Task, WorkOrder};
+use super::order::{Needs, Task, WorkOrder};
 use super::recipe::Recipe;
 use super::watch::Ledger;
 use super::{RUN, RUNS, seen};
@@ -47,14 +47,8 @@ pub fn crew<'a>(
         _ => Recipe::Exact,
     };
     let partitions = seen(RUN, &scratch.partitions());
-    let order = WorkOrder {
-        program: Program::this(),
-        fingerprint: fingerprint.to_owned(),
-        token: order::token(),
-        store: seen(RUN, &scratch.store()),
-        needs: Needs::of_mining(job),
-        task: Task::Mine { index, params: Box::new(plan.mine.clone()), partitions },
-    };
+    let task = Task::Mine { index, params: Box::new(plan.mine.clone()), partitions };
+    let order = WorkOrder::new(fingerprint, scratch, Needs::of_mining(job), task);
     Ok(Crew::Cluster(Box::new(Miners { cluster, order, folder: scratch.order("mine") })))
 }
 

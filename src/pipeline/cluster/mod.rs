@@ -1,7 +1,7 @@
 //! The same run on the executors of a Ballista scheduler.
 //!
 //! ```text
-//! driver   read ▸ prepare ▸ graphs ▸ index ▸ tune ▸ mine ▸ recall ▸ write ▸ seal
+//! driver   read ▸ prepare ▸ build ▸ index ▸ tune ▸ mine ▸ recall ▸ write ▸ seal
 //!                        order │ ▲ commits, signs   │ ▲
 //!          WORK/.NAME.miner/   ▼ │                  ▼ │
 //! executors               settle_item(folder, number)
@@ -12,12 +12,13 @@
 //! is lost, and is never asked for results. So it may fail in any way, and the worst that follows is that an item is done twice,
 //! to the same bytes.
 
+mod attempts;
 mod bench;
+mod build;
 mod client;
 mod desk;
 mod driver;
 mod function;
-mod graphs;
 mod items;
 mod mine;
 mod order;
@@ -27,8 +28,8 @@ mod sign;
 mod watch;
 mod worker;
 
+pub use build::build_index;
 pub use driver::{Cluster, ClusterError};
-pub use graphs::build_graphs;
 pub use mine::{Miners, crew};
 pub use serve::{ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
 

@@ -9,11 +9,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::recipe::Recipe;
+use super::{RUN, seen};
 use crate::disk;
 use crate::mine;
 use crate::pipeline::budget::{Budget, NODE};
 use crate::pipeline::job::Job;
 use crate::pipeline::program;
+use crate::pipeline::scratch::Scratch;
+use crate::search::sizes::ASSIGNED;
 use crate::search::{Hnsw, HnswParams};
 use crate::words::counted;
 
@@ -40,6 +43,8 @@ pub struct WorkOrder {
 pub enum Task {
     /// Graphs are built, a shard each, and kept in a folder under a key.
     Build { graphs: PathBuf, key: String, params: HnswParams },
+    /// Rows are brought to their cells, a stretch at a time, in a folder that has the centres. `unlabelled` as in [`crate::search::Exact::new`].
+    Assign { assignment: PathBuf, unlabelled: bool },
     /// Partitions are mined, and committed to a folder.
     Mine { index: Recipe, params: Box<mine::Params>, partitions: PathBuf },
 }
@@ -49,6 +54,7 @@ impl Task {
     pub fn item(&self) -> &'static str {
         match self {
             Self::Build { .. } => "graph",
+            Self::Assign { .. } => "stretch",
             Self::Mine { .. } => "partition",
         }
     }
@@ -98,11 +104,6 @@ fn short(build: &str) -> &str {
     build.get(..12).unwrap_or(build)
 }
 
-/// A number that no other order has.
-pub fn token() -> u64 {
-    RandomState::new().hash_one(std::process::id())
-}
-
 impl Program {
     pub fn this() -> Self {
         Self { version: program::VERSION.to_owned(), build: program::build().to_owned() }
@@ -126,6 +127,13 @@ impl Needs {
         }
     }
 
+    /// Of bringing rows to their cells: the rows, the centres, and as many rows as are multiplied with all centres at a time.
+    pub fn of_assigning(job: &Job) -> Self {
+        let (vector, cells) = (size_of::<f64>() as u64 * job.dims as u64 + 64, job.cells);
+        let held = job.corpus * size_of::<u32>() as u64 + 2 * cells * vector;
+        Self { opening: held, held, item: ASSIGNED as u64 * (2 * vector + cells * size_of::<i32>() as u64) }
+    }
+
     /// The most that they come to, with so many items at a time.
     pub fn bytes(&self, slots: usize) -> u64 {
         self.opening.max(self.held.saturating_add(self.item.saturating_mul(slots as u64)))
@@ -139,6 +147,13 @@ struct Head {
 }
 
 impl WorkOrder {
+    /// One of this program for the run with this fingerprint, whose scratch holds what is worked with.
+    pub fn new(fingerprint: &str, scratch: &Scratch, needs: Needs, task: Task) -> Self {
+        let token = RandomState::new().hash_one(std::process::id());
+        let (fingerprint, store) = (fingerprint.to_owned(), seen(RUN, &scratch.store()));
+        Self { program: Program::this(), fingerprint, token, store, needs, task }
+    }
+
     /// Writes it into an existing folder, whole or not at all.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         disk::keep(&folder.join(FILE), self)

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 
 use super::bench::Bench;
-use super::order::{FILE, OrderError, Task, WorkOrder};
+use super::order::{FILE, Needs, OrderError, Task, WorkOrder};
 use super::recipe::Recipe;
 use super::*;
 use crate::config::{self, Machines, Scheduler};
@@ -20,20 +20,23 @@ use crate::mine::Quotas;
 use crate::pipeline::brake::Brake;
 use crate::pipeline::crew::Crew;
 use crate::pipeline::engine::{Control, Engine, Watch};
-use crate::pipeline::job::appraise;
+use crate::pipeline::job::{Job, appraise};
+use crate::pipeline::scratch::Scratch;
 use crate::pipeline::stages;
 use crate::report::Silent;
 use crate::search::lottery::mix;
+use crate::search::{Assignment, Cells};
+use crate::store::{Prepared, Surveys};
 
 const ROWS: u64 = 1_400;
 const DIMS: i32 = 8;
 
-fn store(path: &Path) {
+fn store(path: &Path, rows: u64) {
     let value = |at: u64| (mix(at) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
-    let values = Float32Array::from_iter_values((0..ROWS * DIMS as u64).map(value));
+    let values = Float32Array::from_iter_values((0..rows * DIMS as u64).map(value));
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let vectors: ArrayRef = Arc::new(FixedSizeListArray::new(item, DIMS, Arc::new(values), None));
-    let labels: ArrayRef = Arc::new((0..ROWS).map(|row| Some(format!("c{}", row % 40))).collect::<StringArray>());
+    let labels: ArrayRef = Arc::new((0..rows).map(|row| Some(format!("c{}", row % 40))).collect::<StringArray>());
     let batch = RecordBatch::try_from_iter([("e", vectors), ("l", labels)]).unwrap();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
@@ -46,11 +49,21 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-/// Brings a run up to where partitions are mined, mines them here, and lets `look` see: the folder of the order, how many partitions
-/// there are, where harvests go, and those of the local run, which are gone from there.
-fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, Vec<u8>>) + Send) {
+/// A run as far as its store is prepared.
+struct Begun<'a> {
+    plan: &'a Plan,
+    survey: Surveys,
+    job: Job,
+    scratch: Scratch,
+    store: Arc<Prepared>,
+    engine: &'a Engine<'a>,
+    watch: Watch<'a>,
+}
+
+/// Begins a run over so many rows, and lets `look` go on with it.
+fn begun(rows: u64, asked: &str, look: impl FnOnce(&mut Begun) + Send) {
     let room = tempfile::tempdir().unwrap();
-    store(&room.path().join("s.parquet"));
+    store(&room.path().join("s.parquet"), rows);
     let file = room.path().join("p.toml");
     let text = "store = { path = 's.parquet', embedding = 'e', label = 'l' }\noutput.path = 'out'\n";
     fs::write(&file, format!("{text}{asked}")).unwrap();
@@ -59,22 +72,30 @@ fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, V
     plan.run.machines = Machines::Cluster { scheduler, patience: Duration::from_secs(1) };
     let (plan, brake) = (&plan, Brake::new());
     let control = Control { progress: &Silent, brake: &brake };
-    let engine = Engine::new(2, &control).unwrap();
+    let engine = &Engine::new(2, &control).unwrap();
     engine.install(|| {
         let mut watch = Watch::new(&Silent);
-        let survey = stages::survey(plan, &engine).unwrap();
-        let job = appraise(plan, &survey, &engine).unwrap().job;
-        let scratch = stages::scratch(plan, "f00d", &engine).unwrap();
-        let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch).unwrap();
-        let (store, _) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch).unwrap();
-        let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch).unwrap();
-        let quotas = Quotas::new(&store, &plan.mine);
-        stages::tune(plan, &store, &quotas, &mut index, &scratch, &mut watch).unwrap();
-        let Crew::Cluster(miners) = crew(plan, &survey, &job, "f00d", (&index, &scratch), &engine).unwrap() else {
+        let survey = stages::survey(plan, engine).unwrap();
+        let job = appraise(plan, &survey, engine).unwrap().job;
+        let scratch = stages::scratch(plan, "f00d", engine).unwrap();
+        let store = stages::prepare(plan, &survey, &scratch, engine, &mut watch).unwrap();
+        let (store, _) = stages::fit(plan, &survey, store, &scratch, engine, &mut watch).unwrap();
+        look(&mut Begun { plan, survey, job, scratch, store, engine, watch });
+    });
+}
+
+/// Brings a run up to where partitions are mined, mines them here, and lets `look` see: the folder of the order, how many partitions
+/// there are, where harvests go, and those of the local run, which are gone from there.
+fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, Vec<u8>>) + Send) {
+    begun(ROWS, asked, |Begun { plan, survey, job, scratch, store, engine, watch }| {
+        let mut index = stages::index(plan, survey, store, &scratch.kept(), engine, watch).unwrap();
+        let quotas = Quotas::new(store, &plan.mine);
+        stages::tune(plan, store, &quotas, &mut index, scratch, watch).unwrap();
+        let Crew::Cluster(miners) = crew(plan, survey, job, "f00d", (&index, scratch), engine).unwrap() else {
             panic!("not a cluster");
         };
-        let local = Crew::Local(&engine);
-        let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &local, &mut watch).unwrap();
+        let local = Crew::Local(engine);
+        let harvests = stages::mine(plan, store, &quotas, &index, scratch, &local, watch).unwrap();
         let (folder, mined) = (scratch.partitions(), files(&scratch.partitions()));
         assert!(harvests.partitions() > 2 && mined.len() == harvests.partitions() as usize);
         fs::remove_dir_all(&folder).unwrap();
@@ -136,6 +157,49 @@ fn a_graph_that_two_build_at_once_is_the_one_of_the_run() {
         });
         assert!(files(&built) == files(&folder.join(graphs)));
     });
+}
+
+#[test]
+fn rows_that_others_bring_to_their_cells_come_to_the_same_ones() {
+    const ROWS: u64 = 150_000;
+    for asked in ["mine.metric = 'cosine'\n", "mine.metric = 'euclidean'\n"] {
+        begun(ROWS, &format!("search.index = 'cells'\nsearch.cells.cells = 40\n{asked}"), |run| {
+            let unlabelled = run.plan.mine.negatives.unlabelled;
+            let (expected, shared) = (run.scratch.notes().join("local"), run.scratch.kept().cells);
+            Cells::open(&run.store, Some(40), unlabelled, Some(&expected)).unwrap();
+
+            let folder = run.scratch.assignment();
+            let begin = || Assignment::begin(&run.store, Some(40), unlabelled, &folder).unwrap();
+            let assignment = begin();
+            assert!(Assignment::is_worth(ROWS) && assignment.stretches() == 3);
+            let order = run.scratch.order("cells");
+            fs::create_dir_all(&order).unwrap();
+            let task = Task::Assign { assignment: seen(RUN, &folder), unlabelled };
+            WorkOrder::new("f00d", &run.scratch, Needs::of_assigning(&run.job), task).write(&order).unwrap();
+            let spills = tempfile::tempdir().unwrap();
+            let benches =
+                [bench(order.parent().unwrap(), spills.path()), bench(order.parent().unwrap(), spills.path())];
+            std::thread::scope(|scope| {
+                let each = |bench: &Bench| (0..3).map(|stretch| bench.settle(&order, stretch).unwrap()).sum::<u64>();
+                for bench in &benches {
+                    scope.spawn(move || assert_eq!(each(bench), ROWS));
+                }
+            });
+
+            // One that was damaged, after a crash.
+            let damaged = folder.join("stretch-00001");
+            let mut bytes = fs::read(&damaged).unwrap();
+            bytes[77] ^= 1;
+            fs::write(&damaged, bytes).unwrap();
+            let again = begin();
+            assert_eq!(again.settled(&(0..3).collect()).unwrap().len(), 2);
+            assert!(again.finish(&shared).is_err() && !shared.exists());
+            begin().settle(1).unwrap();
+            assignment.finish(&shared).unwrap();
+            assert!(fs::read(&shared).unwrap() == fs::read(&expected).unwrap(), "{asked}");
+            assert!(!folder.exists());
+        });
+    }
 }
 
 #[test]

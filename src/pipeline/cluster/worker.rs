@@ -7,7 +7,7 @@ use anyhow::Context;
 use super::order::{Task, WorkOrder};
 use crate::mine::Quotas;
 use crate::pipeline::partitions::Partitions;
-use crate::search::{Hnsw, HnswParams};
+use crate::search::{Assignment, Hnsw, HnswParams};
 use crate::store::Prepared;
 
 /// Items of work, by number.
@@ -16,7 +16,7 @@ pub trait Work: Sync {
     fn items(&self) -> u32;
 
     /// Does one on this thread, unless it is done. Another process may be at the same one. Gives what it came to: triplets of a
-    /// partition, rows of a graph.
+    /// partition, rows of a graph or of a stretch.
     fn settle(&self, number: u32) -> anyhow::Result<u64>;
 }
 
@@ -53,6 +53,19 @@ impl Work for Shards<'_> {
     }
 }
 
+impl Work for Assignment<'_> {
+    fn items(&self) -> u32 {
+        self.stretches()
+    }
+
+    fn settle(&self, number: u32) -> anyhow::Result<u64> {
+        if !self.is_settled(number) {
+            Assignment::settle(self, number)?;
+        }
+        Ok(self.rows(number).len() as u64)
+    }
+}
+
 /// Opens what the order in `folder` speaks of, on the threads of `pool`, and lends its items to `work`. What a search derives from
 /// the store goes to the folder `spills`.
 ///
@@ -69,6 +82,9 @@ pub fn with_work<R>(
     match &order.task {
         Task::Build { graphs, key, params } => {
             Ok(work(&Shards { store: &store, params, folder: folder.join(graphs), key }))
+        }
+        Task::Assign { assignment, unlabelled } => {
+            Ok(work(&Assignment::reopen(&store, *unlabelled, &folder.join(assignment))?))
         }
         Task::Mine { index, params, partitions } => {
             let open = || index.open(&store, params.negatives.unlabelled, folder);

@@ -5,17 +5,16 @@
 use rayon::prelude::*;
 
 use crate::kernel::quantised::{PackedBlock, Query, pack, products};
-use crate::search::corpus::Corpus;
 use crate::search::lottery::mix;
 use crate::search::tiles::{Space, squared_norm};
-use crate::store::{Code, Row};
+use crate::store::{Code, Prepared, Row};
 
 /// Rows of the sample a cell.
 pub const SAMPLE: usize = 48;
 /// Rounds of training. Cells need not be the best: how well they serve is measured on every run.
 pub const ROUNDS: usize = 8;
 /// Rows that are assigned together.
-const CHUNK: usize = 512;
+pub const CHUNK: usize = 512;
 /// A cell with less than this share of an average one gives its centre to the largest cells.
 const SMALLEST: f64 = 0.125;
 
@@ -55,16 +54,16 @@ impl Centres {
 }
 
 /// Trains `count` centres on a sample that the rows' ids decide.
-pub(super) fn train(corpus: &Corpus, space: &Space, candidates: &[Row], count: usize) -> Centres {
+pub(super) fn train(store: &Prepared, space: &Space, candidates: &[Row], count: usize) -> Centres {
     let mut sample: Vec<(u64, Row)> =
-        candidates.iter().map(|&row| (mix(corpus.store.keys()[row.index()] ^ SEED), row)).collect();
+        candidates.iter().map(|&row| (mix(store.keys()[row.index()] ^ SEED), row)).collect();
     let size = (SAMPLE * count).min(sample.len());
     if size < sample.len() {
         sample.select_nth_unstable(size);
         sample.truncate(size);
     }
     sample.sort_unstable();
-    let place = |&(_, row): &(u64, Row)| space.place(corpus.store.vector(row));
+    let place = |&(_, row): &(u64, Row)| space.place(store.vector(row));
     let vectors: Vec<Vec<f64>> = sample.par_iter().map(place).collect();
     let mut centres = Centres::new(vectors[..count.min(vectors.len())].to_vec());
     for round in 0..ROUNDS {
@@ -105,13 +104,16 @@ fn means(vectors: &[Vec<f64>], nearest: &[Code], mut centres: Vec<Vec<f64>>, sha
 }
 
 /// The nearest centre of every candidate, as one code a row of the store; null for rows that are none.
-pub(super) fn assign(corpus: &Corpus, space: &Space, candidates: &[Row], centres: &Centres) -> Vec<Code> {
-    let chunk = |rows: &[Row]| {
-        let vectors: Vec<Vec<f64>> = rows.iter().map(|&row| space.place(corpus.store.vector(row))).collect();
-        centres.nearest(&vectors)
-    };
-    let nearest: Vec<Code> = candidates.par_chunks(CHUNK).flat_map_iter(chunk).collect();
-    let mut codes = vec![Code::NULL; corpus.store.rows() as usize];
+pub(super) fn assign(store: &Prepared, space: &Space, candidates: &[Row], centres: &Centres) -> Vec<Code> {
+    let chunks = candidates.par_chunks(CHUNK);
+    let nearest: Vec<Code> = chunks.flat_map_iter(|rows| nearest(store, space, rows, centres)).collect();
+    let mut codes = vec![Code::NULL; store.rows() as usize];
     candidates.iter().zip(nearest).for_each(|(row, code)| codes[row.index()] = code);
     codes
+}
+
+/// The centre nearest to each of some rows, at best a [`CHUNK`] of them. It does not depend on the rows beside.
+pub(super) fn nearest(store: &Prepared, space: &Space, rows: &[Row], centres: &Centres) -> Vec<Code> {
+    let vectors: Vec<Vec<f64>> = rows.iter().map(|&row| space.place(store.vector(row))).collect();
+    centres.nearest(&vectors)
 }

@@ -6,12 +6,16 @@
 //! brings most: it is tuned on a sample of anchors until the recall asked for is reached. Anchors of a partition visit a
 //! cell together, in the same tiles as exact search.
 
+#[cfg(feature = "cluster")]
+mod assignment;
 mod cluster;
 mod normal;
 mod outlook;
 mod trained;
 
-pub use cluster::{ROUNDS as TRAINING_ROUNDS, SAMPLE};
+#[cfg(feature = "cluster")]
+pub use assignment::Assignment;
+pub use cluster::{CHUNK as ASSIGNED, ROUNDS as TRAINING_ROUNDS, SAMPLE};
 
 use std::collections::HashMap;
 use std::io;
@@ -65,6 +69,11 @@ impl<'s> Cells<'s> {
         ((2.0 * f64::from(rows).sqrt()) as u32).clamp(1, rows.max(1))
     }
 
+    /// As many as are asked for, or else as many as so many candidates have by default.
+    fn count_of(asked: Option<u32>, candidates: usize) -> usize {
+        asked.unwrap_or_else(|| Self::count(candidates as u32)) as usize
+    }
+
     /// Trains the cells and packs the store cell by cell. `unlabelled` as in [`Exact::new`].
     ///
     /// # Errors
@@ -79,14 +88,14 @@ impl<'s> Cells<'s> {
     /// When that file, or the packed rows, cannot be written.
     pub fn open(store: &'s Prepared, count: Option<u32>, unlabelled: bool, kept: Option<&Path>) -> io::Result<Self> {
         let ground = Ground::of(store, unlabelled);
-        let count = count.unwrap_or_else(|| Self::count(ground.candidates.len() as u32)) as usize;
+        let count = Self::count_of(count, ground.candidates.len());
         let found = kept.and_then(|path| Trained::kept(path, store.rows() as usize));
         let trained = match found {
             Some(trained) => trained,
             None => {
-                let Ground { corpus, space, candidates } = &ground;
-                let centres = cluster::train(corpus, space, candidates, count);
-                let codes = cluster::assign(corpus, space, candidates, &centres);
+                let Ground { space, candidates, .. } = &ground;
+                let centres = cluster::train(store, space, candidates, count);
+                let codes = cluster::assign(store, space, candidates, &centres);
                 let trained = Trained { centres: centres.vectors, codes };
                 kept.map_or(Ok(()), |path| trained.keep(path))?;
                 trained
