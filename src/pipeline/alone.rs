@@ -3,10 +3,16 @@
 use super::crew::Crew;
 use super::engine::{Engine, Watch};
 use super::job::Job;
+use super::roster::Roster;
 use super::scratch::Scratch;
 use super::stages::Searcher;
 use crate::config::Plan;
 use crate::store::{Prepared, Surveys};
+
+/// No other machine is looked at.
+pub fn look(_: &Plan) -> Option<Roster> {
+    None
+}
 
 /// The index is built where it is opened.
 pub fn build_index(

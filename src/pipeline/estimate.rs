@@ -5,10 +5,10 @@ use super::budget::{Budget, NODE};
 use super::job::Job;
 use super::machine;
 use crate::config::Plan;
-use crate::mine::{Ask, Band, NegativePick, PositivePick};
+use crate::mine::{self, Ask, Band, NegativePick, PositivePick};
 use crate::report::Estimates;
-use crate::search::Index;
 use crate::search::sizes::{SAMPLE_OF_A_CELL, TRAINING_ROUNDS};
+use crate::search::{Hnsw, Index};
 use crate::store::Transform;
 
 /// Counting labels, and beginning and ending each stage.
@@ -41,12 +41,34 @@ const MEASURED_ROWS: f64 = 341_479.0;
 /// Seconds that training and planning take for each product of a vector and a cell's mean.
 const CELL_SECONDS: f64 = 2e-9;
 
-/// Seconds that cells take beside what is looked at in them: a row meets every cell when it is assigned, an anchor when its
-/// visits are planned.
-fn cells(job: &Job) -> f64 {
-    let training = (SAMPLE_OF_A_CELL * TRAINING_ROUNDS) as f64 * job.cells as f64;
-    let products = (training + job.rows as f64) * job.dims as f64 / 100.0 + 8.0 * job.anchors as f64;
-    products * job.cells as f64 * CELL_SECONDS
+/// Seconds that it takes to train cells on their sample.
+fn train(job: &Job) -> f64 {
+    assign(job, (SAMPLE_OF_A_CELL * TRAINING_ROUNDS) as f64 * job.cells as f64)
+}
+
+/// The same of bringing so many rows to their cells: each meets every one.
+fn assign(job: &Job, rows: f64) -> f64 {
+    rows * job.dims as f64 / 100.0 * job.cells as f64 * CELL_SECONDS
+}
+
+/// And beside what is looked at in them: an anchor meets every cell when its visits are planned.
+fn visit(job: &Job) -> f64 {
+    8.0 * job.anchors as f64 * job.cells as f64 * CELL_SECONDS
+}
+
+/// Work that may be shared out, in seconds of one thread.
+struct Shared {
+    seconds: f64,
+    /// It is done item by item, each on one thread.
+    items: u64,
+}
+
+impl Shared {
+    /// Seconds with so many slots: of items that do not come out even, the last ones have some of the slots to themselves.
+    fn among(&self, slots: u64) -> f64 {
+        let items = self.items.max(1);
+        self.seconds / items as f64 * items.div_ceil(slots.max(1)) as f64
+    }
 }
 
 /// The share of all pairs that cells look at.
@@ -82,8 +104,8 @@ fn fit(plan: &Plan, job: &Job) -> (f64, f64) {
     (operations / FIT_RATE, 4.0 * read)
 }
 
-/// Estimates a job's time, memory and disk.
-pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
+/// Estimates a job's time, memory and disk; `slots` are those of a cluster that builds and mines in place of this machine.
+pub fn estimate(plan: &Plan, job: &Job, slots: Option<u64>) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
     let candidates = job.negatives as f64;
     let windows = job.pairs_of(job.anchors).min(job.relatives).saturating_mul(job.windows) as f64;
@@ -91,13 +113,16 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
         let once = anchors * machine::pair_seconds(job.dims);
         (once + (windows - anchors).max(0.0) * WINDOW_SECONDS) * candidates * share
     };
-    let (search, graphs) = match job.index {
-        Index::Exact | Index::Auto => (scan(1.0), 0.0),
-        Index::Cells => (cells(job) + scan(share_visited(plan, candidates)), candidates * 4.0 * d),
+    // To train, to build what is searched, and to search; and what is kept of it.
+    let (train, build, search, kept) = match job.index {
+        Index::Exact | Index::Auto => (0.0, 0.0, scan(1.0), 0.0),
+        Index::Cells => {
+            (train(job), assign(job, rows), visit(job) + scan(share_visited(plan, candidates)), candidates * 4.0 * d)
+        }
         Index::Hnsw => {
             let insert = if job.kept { 0.0 } else { INSERT_SECONDS + d * INSERT_DIMENSION_SECONDS };
             let ask = ASK_SECONDS + d * ASK_DIMENSION_SECONDS;
-            (job.corpus as f64 * insert + anchors * ask, rows * (4.0 * d + NODE as f64))
+            (0.0, job.corpus as f64 * insert, anchors * ask, rows * (4.0 * d + NODE as f64))
         }
     };
     let (fit, kept_raw) = fit(plan, job);
@@ -109,15 +134,25 @@ pub fn estimate(plan: &Plan, job: &Job) -> Estimates {
     let scratch = rows * (5.0 * d + kept_raw + 32.0 + job.beside_bytes as f64)
         + job.mined() as f64 * SCRATCH_TRIPLET
         + output
-        + graphs;
+        + kept;
     let positives = match plan.mine.positives.pick {
         PositivePick::Random => 0.0,
         _ => job.relatives as f64 * POSITIVE_SECONDS,
     };
+    let within = |rows: u64| rows.min(u64::from(u32::MAX)) as u32;
+    let build = Shared {
+        seconds: build,
+        items: if job.index == Index::Hnsw { Hnsw::shards(within(job.corpus)).into() } else { job.corpus },
+    };
+    let mine = Shared { seconds: positives + search, items: mine::partitions(0..within(job.asking)).len() as u64 };
+    let shared = match slots {
+        None => (build.seconds + mine.seconds) / threads,
+        Some(slots) => build.among(slots) + mine.among(slots),
+    };
     let (read, write) = (job.plain_bytes as f64 / READ_RATE, triplets / WRITE_RATE + carried / CARRY_RATE);
     Estimates {
         triplets_at_most: job.triplets(),
-        seconds: START_SECONDS + read + (fit + positives + search) / threads + write,
+        seconds: START_SECONDS + read + (fit + train) / threads + shared + write,
         at_most: plan.mine.pick == NegativePick::Random,
         memory_bytes: Budget::of(job).least(),
         scratch_bytes: scratch as u64,

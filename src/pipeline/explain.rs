@@ -1,9 +1,7 @@
 //! `miner plan`: what a run will do, why, and what it will take. Reads labels, not vectors; writes nothing.
 
 use std::fmt;
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Serialize;
@@ -11,10 +9,11 @@ use serde::Serialize;
 use super::engine::{Control, Engine};
 use super::estimate::estimate;
 use super::job::{Appraisal, Job, appraise};
+use super::roster::{self, AtSlots, Roster, SUPPOSED};
 use super::scratch::Scratch;
 use super::veiled::veil;
-use super::{budget, program, scratch, stages};
-use crate::config::{Machines, Plan, QUERY_VECTORS, VECTORS};
+use super::{budget, cluster, program, scratch, stages};
+use crate::config::{Plan, QUERY_VECTORS, VECTORS};
 use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
@@ -65,7 +64,10 @@ pub struct Explanation {
     pub partitions: usize,
     /// Who mines them, where it is not this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<ClusterLine>,
+    pub cluster: Option<Roster>,
+    /// What it would take them, where nobody knows how many there will be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub supposed: Vec<AtSlots>,
     pub threads: usize,
     pub estimates: Estimates,
     /// Bytes of anonymous memory that a run may take; absent where neither the pipeline nor the system tells.
@@ -98,27 +100,6 @@ impl EarlierOutput {
     }
 }
 
-/// The scheduler whose executors mine.
-#[derive(Debug, Serialize)]
-pub struct ClusterLine {
-    pub scheduler: String,
-    /// Whether it can be reached from here, now.
-    pub answers: bool,
-}
-
-/// A scheduler that does not answer so soon is not waited for.
-const ANSWER: Duration = Duration::from_secs(2);
-
-impl ClusterLine {
-    fn of(plan: &Plan) -> Option<Self> {
-        let Machines::Cluster { scheduler, .. } = &plan.run.machines else { return None };
-        let host = scheduler.host.trim_matches(['[', ']']);
-        let addresses = (host, scheduler.port).to_socket_addrs().into_iter().flatten().take(2);
-        let answers = addresses.into_iter().any(|address| TcpStream::connect_timeout(&address, ANSWER).is_ok());
-        Some(Self { scheduler: scheduler.to_string(), answers })
-    }
-}
-
 /// Checks a pipeline against its data and says what `run` would do. Inputs in stores are looked at in their
 /// [copies](super::over_copies).
 ///
@@ -142,6 +123,10 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             Err(error) => ("a run will refuse", Some(stages::in_the_way(error)?.obstacle.to_string())),
         };
         let resumes = Scratch::is_left(plan, &stages::scratch_key(&fingerprint));
+        let cluster = cluster::look(plan);
+        let slots = cluster.as_ref().map(Roster::slots);
+        let at = |&slots: &u64| AtSlots { slots, seconds: estimate(plan, &job, Some(slots)).seconds };
+        let supposed = if slots == Some(0) { SUPPOSED.iter().map(at).collect() } else { Vec::new() };
         Ok(Explanation {
             name: plan.name.clone(),
             store: shown(&plan.store.path),
@@ -165,12 +150,13 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             index: choice.index,
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
             partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
-            cluster: ClusterLine::of(plan),
+            cluster,
+            supposed,
             threads: engine.threads(),
             anchors: job.anchors,
             skips: job.skips,
             census,
-            estimates: estimate(plan, &job),
+            estimates: estimate(plan, &job, slots),
             memory: budget::given(plan),
         })
     });
@@ -280,17 +266,20 @@ impl fmt::Display for Explanation {
         let (partitions, threads) = (thousands(self.partitions as u64), counted(self.threads as u64, "thread"));
         match &self.cluster {
             None => line("partitions", format!("{partitions} on {threads}"))?,
-            Some(ClusterLine { scheduler, answers }) => {
+            Some(cluster) => {
+                let Roster { scheduler, answers, .. } = cluster;
                 let now = if *answers { "it answers" } else { "it does not answer now" };
                 line(
                     "partitions",
                     format!("{partitions} on the executors of {scheduler} ({now}), on one thread each"),
                 )?;
                 line("", format!("all else here, on {threads}"))?;
+                line("executors", cluster.told(self.partitions as u64))?;
             }
         }
         line("triplets", format!("at most {}", thousands(estimates.triplets_at_most)))?;
-        line("time", estimates.time())?;
+        let time = if self.supposed.is_empty() { estimates.time() } else { roster::times(estimates, &self.supposed) };
+        line("time", time)?;
         let bound = self.memory.map(|bytes| format!(", of {} at most", ByteSize(bytes))).unwrap_or_default();
         line("memory", format!("about {}{bound}", ByteSize(estimates.memory_bytes)))?;
         let (scratch, output) = (ByteSize(estimates.scratch_bytes), ByteSize(estimates.output_bytes));

@@ -3,7 +3,8 @@
 #![cfg(feature = "cluster")]
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, sleep};
@@ -116,9 +117,29 @@ impl Cluster {
 
     /// What a plan says of it.
     fn plan(&self) -> String {
-        let sets = self.sets(1);
+        self.plan_of(&self.address, &[])
+    }
+
+    /// What one says of whatever listens at an address.
+    fn plan_of(&self, address: &str, flags: &[&str]) -> String {
+        let [_, work, patience] = self.sets(1);
+        let sets = [format!("run.engine=df://{address}"), work, patience];
         let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-        self.room.miner(&[&["plan", "p.toml"], sets.as_slice()].concat()).exits(0).stdout
+        self.room.miner(&[&["plan", "p.toml"], sets.as_slice(), flags].concat()).exits(0).stdout
+    }
+
+    /// Waits until a plan shows so many executors.
+    fn knows(&self, executors: usize) -> serde_json::Value {
+        let begun = Instant::now();
+        loop {
+            let plan = self.plan_of(&self.address, &["--json"]);
+            let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+            if plan["cluster"]["executors"].as_array().unwrap().len() == executors {
+                return plan;
+            }
+            assert!(begun.elapsed() < LIMIT, "never {executors}: {plan:#}");
+            sleep(Duration::from_millis(100));
+        }
     }
 
     fn sets(&self, patience: u32) -> [String; 3] {
@@ -236,16 +257,19 @@ fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
     let alone = cluster.run(1).ends().exits(1);
     let parts = [
         "8 of 8 partitions are not done",
-        "no executor gave a sign of life",
+        "no executor gave a sign of life within 1 s; the scheduler knows of none; start one: ",
         "miner executor --scheduler",
         "goes on from there",
     ];
     assert!(parts.iter().all(|part| alone.stderr.contains(part)), "{}", alone.stderr);
     let plan = cluster.plan();
     assert!(plan.contains(&format!("8 on the executors of df://{} (it answers)", cluster.address)), "{plan}");
+    let start = format!("none is known to the scheduler; start some: miner executor --scheduler {}", cluster.address);
+    assert!(plan.contains(&start), "{plan}");
+    assert!(["with 1 slot, ", "with 8 slots, ", "with 64 slots\n"].iter().all(|part| plan.contains(part)), "{plan}");
     cluster.scheduler.kill();
     let plan = cluster.plan();
-    assert!(plan.contains("(it does not answer now)"), "{plan}");
+    assert!(plan.contains("(it does not answer now)") && plan.contains("executors   unknown: "), "{plan}");
     let away = cluster.run(1).ends().exits(1);
     assert!(away.stderr.contains("no scheduler took the work within 1 s"), "{}", away.stderr);
     assert_eq!(away.stderr.matches("does not answer").count(), 1, "{}", away.stderr);
@@ -254,6 +278,58 @@ fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
     let _executor = cluster.executor("work");
     cluster.run(60).ends().exits(0);
     cluster.is_as_local();
+}
+
+#[test]
+fn a_plan_shows_who_is_there() {
+    let cluster = Cluster::new(4_000, "search.index = 'exact'\n");
+    let [one, mut other] = [cluster.executor("work"), cluster.executor("work")];
+    let plan = cluster.knows(2);
+    let names = plan["cluster"]["executors"].as_array().unwrap().iter().map(|executor| {
+        assert!(executor["slots"] == 1 && executor["silent_seconds"].as_u64() < Some(8), "{plan:#}");
+        executor["name"].as_str().unwrap()
+    });
+    let expected = [&one, &other].map(|executor| format!("-{}", executor.child.id()));
+    assert!(expected.iter().all(|end| names.clone().any(|name| name.ends_with(end))), "{plan:#}");
+    assert!(plan["supposed"].is_null(), "{plan:#}");
+    let text = cluster.plan();
+    let named: Vec<String> = names.map(|name| format!("{name} (1 slot)")).collect();
+    let line = format!("executors   2 executors, 2 slots: 4 partitions a slot; {}\n", named.join(", "));
+    assert!(text.contains(&line) && !text.contains("with 64 slots"), "{text}");
+    // The one takes leave, the other cannot.
+    one.signal("-TERM");
+    one.ends().exits(0);
+    cluster.knows(1);
+    other.kill();
+    let text = cluster.knows(0);
+    assert_eq!(text["supposed"].as_array().map(Vec::len), Some(3), "{text:#}");
+}
+
+#[test]
+fn another_program_on_the_port_is_told_as_such() {
+    let cluster = Cluster::new(4_000, "search.index = 'exact'\n");
+    for (says, told) in [
+        (Some("SSH-2.0-x\r\n"), "what listens there is no scheduler of this miner ("),
+        (Some("HTTP/1.1 400 Bad Request\r\n\r\n"), "what listens there is no scheduler of this miner ("),
+        (Some(""), "what listens there is no scheduler of this miner ("),
+        (None, "no answer within 2s"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            let mut held = Vec::new();
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                match says {
+                    Some(says) => drop(stream.write_all(says.as_bytes())),
+                    None => held.push(stream),
+                }
+            }
+        });
+        let plan = cluster.plan_of(&address, &[]);
+        assert!(plan.contains("(it does not answer now)"), "{plan}");
+        assert!(plan.contains(&format!("executors   unknown: {told}")), "{says:?}: {plan}");
+    }
 }
 
 #[test]

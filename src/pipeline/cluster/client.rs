@@ -14,18 +14,21 @@ use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     CancelJobParams, ExecuteQueryParams, FailedJob, GetJobStatusParams, execute_query_result, job_status,
 };
-use ballista_core::utils::{GrpcClientConfig, create_grpc_client_endpoint};
 use ballista_core::version::BALLISTA_VERSION_HEADER;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
 use datafusion_proto::bytes::logical_plan_to_bytes_with_extension_codec;
+use tonic::transport::Channel;
 
+use super::dial::{Dial, DialError};
 use super::function::{REFUSES, SAYS, settle_item};
 use super::items::{Items, NUMBER, SCHEMA};
+use super::roster;
 use crate::config::Scheduler;
+use crate::pipeline::roster::Executor;
 
 /// A scheduler, and the threads to wait for it.
 pub struct Client {
-    url: String,
+    dial: Dial,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -44,6 +47,8 @@ pub enum State {
 
 /// For an answer.
 const ANSWER: Duration = Duration::from_secs(10);
+/// The same where a run could do without it.
+const LOOK: Duration = Duration::from_secs(2);
 /// And where nobody waits for what comes of it.
 const PARTING: Duration = Duration::from_millis(400);
 
@@ -51,7 +56,7 @@ impl Client {
     pub fn new(scheduler: &Scheduler) -> anyhow::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().context("cannot start threads")?;
-        Ok(Self { url: format!("http://{}:{}", scheduler.host, scheduler.port), runtime })
+        Ok(Self { dial: Dial::new(scheduler), runtime })
     }
 
     /// Waits for an answer, but not for ever.
@@ -77,16 +82,15 @@ impl Client {
             let plan = table.select(vec![settled])?.into_optimized_plan()?;
             let plan = logical_plan_to_bytes_with_extension_codec(&plan, &BallistaLogicalExtensionCodec::default())?;
             let version = HashMap::from([(BALLISTA_VERSION_HEADER.to_owned(), BALLISTA_VERSION.to_owned())]);
-            let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;
-            let mut scheduler =
-                SchedulerGrpcClient::with_interceptor(channel, BallistaGrpcMetadataInterceptor::new(version));
+            let version = BallistaGrpcMetadataInterceptor::new(version);
+            let mut scheduler = SchedulerGrpcClient::with_interceptor(self.connect().await?, version);
             let answer = scheduler.execute_query(ExecuteQueryParams {
                 session_id: context.session_id(),
                 settings: config.to_key_value_pairs(),
                 operation_id: context.session_id(),
                 query: Some(Query::LogicalPlan(plan.to_vec())),
             });
-            match answer.await?.into_inner().result {
+            match answer.await.map_err(DialError::of_call)?.into_inner().result {
                 Some(execute_query_result::Result::Success(accepted)) => Ok(accepted.job_id),
                 Some(execute_query_result::Result::Failure(refused)) => bail!("{refused:?}"),
                 None => bail!("an empty answer"),
@@ -97,10 +101,9 @@ impl Client {
     /// How a job stands.
     pub fn state(&self, job: &str) -> anyhow::Result<State> {
         self.wait(ANSWER, async {
-            let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;
             let asked = GetJobStatusParams { job_id: job.to_owned() };
-            let answer = SchedulerGrpcClient::new(channel).get_job_status(asked).await?.into_inner();
-            Ok(match answer.status.and_then(|status| status.status) {
+            let answer = SchedulerGrpcClient::new(self.connect().await?).get_job_status(asked).await;
+            Ok(match answer.map_err(DialError::of_call)?.into_inner().status.and_then(|status| status.status) {
                 Some(job_status::Status::Failed(FailedJob { error, .. })) => told(&error),
                 Some(job_status::Status::Successful(_)) => State::Done,
                 Some(job_status::Status::Queued(_) | job_status::Status::Running(_)) => State::UnderWay,
@@ -109,18 +112,25 @@ impl Client {
         })
     }
 
+    /// Who is there to work.
+    ///
+    /// # Errors
+    /// When nobody answers, or somebody else does.
+    pub fn executors(&self) -> anyhow::Result<Vec<Executor>> {
+        self.wait(LOOK, async { Ok(roster::ask(self.connect().await?).await?) })
+    }
+
+    async fn connect(&self) -> anyhow::Result<Channel> {
+        Ok(self.dial.channel(ANSWER).await?)
+    }
+
     /// Lets a job be forgotten, as far as anybody listens.
     pub fn cancel(&self, job: &str) {
         let _ = self.wait(PARTING, async {
-            let channel = create_grpc_client_endpoint(self.url.clone(), Some(&limits()))?.connect().await?;
             let asked = CancelJobParams { job_id: job.to_owned() };
-            Ok(SchedulerGrpcClient::new(channel).cancel_job(asked).await?)
+            Ok(SchedulerGrpcClient::new(self.connect().await?).cancel_job(asked).await?)
         });
     }
-}
-
-fn limits() -> GrpcClientConfig {
-    GrpcClientConfig { connect_timeout_seconds: 5, timeout_seconds: ANSWER.as_secs(), ..GrpcClientConfig::default() }
 }
 
 /// What an executor said, out of what the engine made of it.

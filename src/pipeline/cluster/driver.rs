@@ -12,6 +12,7 @@ use super::attempts::{Attempts, End, Standing};
 use super::client::{Client, State};
 use super::items::Items;
 use super::order::{FILE, WorkOrder};
+use super::roster;
 use super::watch::{Ledger, Watch};
 use crate::config::Scheduler;
 use crate::disk;
@@ -157,7 +158,7 @@ impl Cluster<'_> {
                 return Ok(None);
             }
             if let Some(ended) =
-                self.verdict(state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.folder())
+                self.verdict(client, state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.folder())
             {
                 return Ok(Some(ended));
             }
@@ -165,7 +166,14 @@ impl Cluster<'_> {
     }
 
     /// Why nothing more will come of a job of this age, if so; `silence` is the time since the last news of it.
-    fn verdict(&self, state: anyhow::Result<State>, age: Duration, silence: Duration, folder: &Path) -> Option<Ended> {
+    fn verdict(
+        &self,
+        client: &Client,
+        state: anyhow::Result<State>,
+        age: Duration,
+        silence: Duration,
+        folder: &Path,
+    ) -> Option<Ended> {
         let over = |why: String| Some(Ended { end: End::Over, why });
         match state {
             Err(error) => over(format!("the scheduler is gone ({error:#})")),
@@ -179,9 +187,8 @@ impl Cluster<'_> {
                 folder.display()
             )),
             Ok(State::UnderWay) if silence >= self.patience => {
-                let (within, Scheduler { host, port }) = (self.patience.as_secs(), &self.scheduler);
-                let cure = format!("miner executor --scheduler {host}:{port} --work {}", self.work.display());
-                let why = format!("no executor gave a sign of life within {within} s; is one running? {cure}");
+                let within = self.patience.as_secs();
+                let why = format!("no executor gave a sign of life within {within} s; {}", self.who(client));
                 Some(Ended { end: End::Silent, why })
             }
             Ok(_) => None,
@@ -196,6 +203,20 @@ impl Cluster<'_> {
             watch.look()?;
         }
         Ok(())
+    }
+
+    /// Who could have given one, and what to do.
+    fn who(&self, client: &Client) -> String {
+        let cure = roster::cure(&self.scheduler, &self.work);
+        match client.executors() {
+            Err(_) => format!("is one running? {cure}"),
+            Ok(executors) if executors.is_empty() => format!("the scheduler knows of none; start one: {cure}"),
+            Ok(executors) => format!(
+                "the scheduler knows of {}; do other runs keep them, or do they not see {}?",
+                counted(executors.len() as u64, "executor"),
+                self.work.display()
+            ),
+        }
     }
 
     /// A moment, which ends when the run is asked to stop.

@@ -8,21 +8,28 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::registry::BallistaFunctionRegistry;
+use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::utils::default_session_builder;
 use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
-use ballista_scheduler::cluster::BallistaCluster;
+use ballista_scheduler::cluster::{BallistaCluster, ClusterState};
 use ballista_scheduler::config::SchedulerConfig;
-use ballista_scheduler::scheduler_process::{create_scheduler, start_grpc_service_with_listener};
+use ballista_scheduler::scheduler_process::create_scheduler;
+use ballista_scheduler::scheduler_server::SchedulerServer;
 use datafusion::execution::FunctionRegistry;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+use tonic::service::Routes;
 
 use super::bench::Bench;
 use super::desk::Desk;
 use super::function::settle_item;
+use super::roster;
 use crate::config::Scheduler;
 use crate::pipeline::engine::Control;
 use crate::pipeline::lock::Holder;
@@ -56,6 +63,8 @@ const CONNECT: u16 = 60;
 const LEAVE: Duration = Duration::from_millis(600);
 /// Between two looks at whether they were.
 const TICK: Duration = Duration::from_millis(20);
+/// Between the name of an executor and what tells it from others of that name.
+const APART: char = '~';
 /// Threads for messages; those that mine are others.
 const MESSENGERS: usize = 2;
 
@@ -87,12 +96,30 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let cluster = BallistaCluster::new_from_config(&config).await?;
-        let scheduler = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, Arc::new(config)).await?;
-        Ok(start_grpc_service_with_listener(listener, scheduler).await?)
+        let executors = cluster.cluster_state();
+        let scheduler = create_scheduler(cluster, Arc::new(config)).await?;
+        let routes = routes(scheduler, executors).into_make_service_with_connect_info::<SocketAddr>();
+        Ok(axum::serve(listener, routes).await?)
     };
     let served = runtime.spawn(serve);
     control.progress.note(&format!("scheduler at df://{address}"));
     until_asked(runtime, served, control, &mpsc::channel().1)
+}
+
+/// What it answers: Ballista's calls, who is there, and whether it is alive.
+fn routes(scheduler: SchedulerServer<LogicalPlanNode, PhysicalPlanNode>, executors: Arc<dyn ClusterState>) -> Router {
+    let config = scheduler.state.config.clone();
+    let calls = SchedulerGrpcServer::new(scheduler)
+        .max_decoding_message_size(config.grpc_server_max_decoding_message_size as usize)
+        .max_encoding_message_size(config.grpc_server_max_encoding_message_size as usize);
+    let timeout = Duration::from_secs(config.executor_timeout_seconds);
+    let known = move || async move { Json(roster::known(executors.as_ref(), timeout).await) };
+    Routes::new(calls)
+        .into_axum_router()
+        .route(roster::PATH, get(known))
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(|| async { "ok" }))
+        .fallback(|| async { StatusCode::NOT_FOUND })
 }
 
 /// Mines what the scheduler hands out, until it is asked to stop.
@@ -119,7 +146,7 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     let Scheduler { host: scheduler_host, port: scheduler_port } = options.scheduler.clone();
     let config = ExecutorProcessConfig {
         // Names of hosts may be alike, and numbers of processes come again.
-        executor_id: format!("{name}-{}", scratch.path().file_name().unwrap_or_default().display()),
+        executor_id: format!("{name}{APART}{}", scratch.path().file_name().unwrap_or_default().display()),
         // For results, which nobody fetches: what is mined is committed to the work folder.
         bind_host: "127.0.0.1".to_owned(),
         port: 0,
@@ -145,6 +172,11 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     let told = format!("executor {name} of {}: {slots}, work below {}", options.scheduler, options.work.display());
     control.progress.note(&told);
     until_asked(runtime, served, control, &refusals)
+}
+
+/// Of what a scheduler knows an executor by, its name: the one that its signs of life have.
+pub fn executor_of(id: &str) -> &str {
+    id.split(APART).next().unwrap_or(id)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {
