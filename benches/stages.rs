@@ -15,7 +15,7 @@ fn stages(c: &mut Criterion) {
     let prepare = |dir: &Path| {
         runtime.block_on(async {
             let survey = store::survey(&plan.store).await.expect("the sample");
-            store::prepare(&plan.store, &survey, dir, &|_| ()).await.expect("the sample");
+            store::prepare(&plan.store, &survey, dir, 0, &|_| ()).await.expect("the sample");
         });
     };
     let dir = folder.path().join("store");

@@ -46,7 +46,7 @@ fuzz_target!(|bytes: &[u8]| {
     let read = async {
         let surveys = store::survey(plan.sources()).await.map_err(|error| error.to_string())?;
         store::census(plan.sources(), &surveys).await.map_err(|error| error.to_string())?;
-        let done = store::prepare(plan.sources(), &surveys, &prepared, &|_| ()).await;
+        let done = store::prepare(plan.sources(), &surveys, &prepared, 0, &|_| ()).await;
         done.map_err(|error| error.to_string())
     };
     if room.runtime.block_on(read).is_ok() {

@@ -99,7 +99,7 @@ pub(super) fn store() -> Arc<Prepared> {
     let dir = folder.path().join("prepared");
     block_on(2, async {
         let survey = store::survey(&params).await.unwrap();
-        store::prepare(&params, &survey, &dir, &|_| {}).await.unwrap();
+        store::prepare(&params, &survey, &dir, 0, &|_| {}).await.unwrap();
     });
     // Its files are mapped by now, so the folder may go.
     Arc::new(Prepared::open(&dir).unwrap())

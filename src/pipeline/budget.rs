@@ -159,6 +159,11 @@ impl Budget {
         self.stages().into_iter().map(|(bytes, ..)| bytes).max().unwrap_or(0)
     }
 
+    /// What is taken: the least, but where reading takes more.
+    pub fn taken(&self, job: &Job) -> u64 {
+        self.least().max(self.reading + job.reading.bytes.saturating_sub(job.reading_bytes))
+    }
+
     /// What `memory` leaves to the sorts of the last stage.
     pub fn sorts(&self, job: &Job, memory: u64) -> u64 {
         let set_apart = if job.sorts { SORT } else { 0 };
@@ -299,7 +304,17 @@ pub fn of_a_row_group((bytes, rows): (u64, u64)) -> u64 {
 /// Reading the inputs: the tables, then earlier outputs, a part after the other.
 fn reading(job: &Job) -> u64 {
     let earlier = COMPARING.min(job.excluded_bytes.saturating_mul(UNPACKED));
-    job.reading_bytes.max(earlier) + job.rows * SEEN_ROW + (job.links + job.excluded) * LINK
+    job.reading_bytes.max(earlier) + read(job)
+}
+
+/// What stays of what was read, while there is more to read.
+fn read(job: &Job) -> u64 {
+    job.rows * SEEN_ROW + (job.links + job.excluded) * LINK
+}
+
+/// What tables may hold on their way, of what the plan or else the machine gives: more than the least lets more threads read.
+pub fn reading_room(plan: &Plan, job: &Job) -> u64 {
+    given(plan).unwrap_or(UNTOLD).saturating_sub(BASE + coders(job) + rejected(job) + read(job))
 }
 
 /// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,

@@ -14,7 +14,7 @@ pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> 
     let engine = Engine::new(plan.run.threads, control)?;
     let calibration = engine.install(|| {
         let survey = stages::survey(plan, &engine)?;
-        let (store, _folder) = stages::prepare_aside(plan, &survey, &engine, "as a run will see it")?;
+        let (store, _folder) = stages::prepare_aside(plan, &survey, 0, &engine, "as a run will see it")?;
         Ok(mine::calibrate(&store, &plan.mine, &Quotas::new(&store, &plan.mine)))
     });
     calibration.map_err(|error| veil(&plan.environment, error))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::error::ArrowError;
 
-use super::budget::Budget;
+use super::budget::{Budget, reading_room};
 use super::engine::{Control, Engine};
 use super::job::appraise;
 use super::veiled::veil;
@@ -88,7 +88,8 @@ fn judged(a: &Arc<Earlier>, b: &Arc<Earlier>, plan: &Plan, moved: &Moved, engine
     }
     let job = appraise(plan, &survey, engine)?.job;
     let sorts = Budget::check_diff(plan.run.memory, b.path(), Some(&job))?;
-    let (store, _folder) = stages::prepare_aside(plan, &survey, engine, "the store of the later output")?;
+    let room = reading_room(plan, &job);
+    let (store, _folder) = stages::prepare_aside(plan, &survey, room, engine, "the store of the later output")?;
     let (anchors, corpus) = (Lookup::new(&store, store.anchors()), Lookup::new(&store, store.corpus()));
     let mut judge = |triplets: &[[IdDigest; 3]]| {
         let of = |role: usize| triplets.iter().map(|ids| ids[role]).collect::<Vec<IdDigest>>();

@@ -154,7 +154,7 @@ pub fn estimate(plan: &Plan, job: &Job, slots: Option<u64>) -> Estimates {
         triplets_at_most: job.triplets(),
         seconds: START_SECONDS + read + (fit + train) / threads + shared + write,
         at_most: plan.mine.pick == NegativePick::Random,
-        memory_bytes: Budget::of(job).least(),
+        memory_bytes: Budget::of(job).taken(job),
         scratch_bytes: scratch as u64,
         output_bytes: output as u64,
     }

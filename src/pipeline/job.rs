@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::budget::{Budget, of_a_row_group};
+use super::budget::{Budget, of_a_row_group, reading_room};
 use super::engine::Engine;
 use super::{scratch, stages};
 use crate::config::Plan;
 use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
-use crate::store::{self, BadRows, Census, SetCensus, Surveys};
+use crate::store::{self, BadRows, Census, Reading, SetCensus, Surveys};
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,8 +38,9 @@ pub struct Job {
     pub beside_bytes: u64,
     /// Whether rows that cannot be used are left out, and so listed.
     pub skips: bool,
-    /// What reading holds at a time.
+    /// What reading holds at a time, at least; and what it takes of what is given.
     pub reading_bytes: u64,
+    pub reading: Reading,
     /// What reading reads.
     pub plain_bytes: u64,
     pub anchors: u64,
@@ -124,7 +125,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
     };
     let sum = |of: &dyn Fn(u32) -> u32| counts.iter().map(|&count| u64::from(of(count))).sum::<u64>().min(census.kept);
     let (graphs, graph_rows) = (scratch::graphs(plan), census.kept as u32);
-    let job = Job {
+    let mut job = Job {
         rows: census.kept + queries.unwrap_or(0),
         corpus: census.kept,
         asking: queries.unwrap_or(census.kept),
@@ -143,6 +144,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
             .unwrap_or(0),
         skips: skips(plan),
         reading_bytes: survey.reading_bytes(),
+        reading: survey.reading(1, 0),
         plain_bytes: tables.map(|table| table.rows() * table.row_bytes()).sum(),
         anchors: match balance.anchors_per_class {
             Some(most) => census.anchors_of_classes(u64::from(most)),
@@ -178,6 +180,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         kept: choice.index == Index::Hnsw && Hnsw::is_kept(&graphs, &stages::graph_key(plan, survey)?, graph_rows),
         threads,
     };
+    job.reading = survey.reading(engine.threads(), reading_room(plan, &job));
     Ok(Appraisal { census, choice, job })
 }
 

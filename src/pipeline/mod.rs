@@ -53,7 +53,7 @@ use crate::config::Plan;
 use crate::manifest::{self, Destination, Material};
 use crate::mine::Quotas;
 use crate::report::Summary;
-use budget::Budget;
+use budget::{Budget, reading_room};
 use copies::Listed;
 use engine::{Engine, Watch};
 use estimate::estimate;
@@ -106,7 +106,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let slots = cluster::look(plan).map(|roster| roster.slots());
         let estimates = estimate(plan, &job, slots);
         let scratch = stages::scratch(plan, &fingerprint, &engine)?;
-        let store = stages::prepare(plan, &survey, &scratch, &engine, &mut watch)?;
+        let store = stages::prepare(plan, &survey, reading_room(plan, &job), &scratch, &engine, &mut watch)?;
         let (store, learned) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch)?;
         cluster::build_index(plan, &survey, (&job, &fingerprint), &store, &scratch, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch)?;

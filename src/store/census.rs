@@ -15,6 +15,7 @@ use super::ids::Digest;
 use super::label_codes::LabelCoder;
 use super::link_table::LinkSurvey;
 use super::look_alikes::{self, LookAlikes};
+use super::pace::Pace;
 use super::prepare::PrepareError;
 use super::scan::{Scan, Stretch};
 use super::selection::Selection;
@@ -210,7 +211,7 @@ async fn read_labels(
     }
     let mut expressions: Vec<Expr> = selection.label.iter().map(|(label, _)| label.clone()).collect();
     expressions.extend(selection.filter.clone());
-    let mut scan = Scan::new(&survey.files, expressions, 1)?;
+    let mut scan = Scan::new(&survey.files, expressions, 1, Pace::slowest(survey.files.len()))?;
     let mut kept = 0;
     while let Some(stretch) = scan.next().await? {
         let labels = kept_labels(&stretch, selection).and_then(|labels| add(&labels).map(|()| labels));

@@ -1,6 +1,7 @@
 //! Whether vectors have the dimensions that a pipeline needs, as far as the first rows tell: worth asking before all are read.
 
 use super::fit::{check_dims, discriminant_dims};
+use super::pace::Pace;
 use super::prepare::PrepareError;
 use super::scan::Scan;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
@@ -37,7 +38,7 @@ async fn first_dims(survey: &Survey) -> Result<Option<usize>, PrepareError> {
         return Ok(Some(arrays.dims()));
     }
     let embedding = survey.selection.embedding.0.clone();
-    let mut scan = Scan::new(&survey.files, vec![embedding], survey.row_bytes())?;
+    let mut scan = Scan::new(&survey.files, vec![embedding], survey.row_bytes(), Pace::slowest(1))?;
     let Some(stretch) = scan.next().await? else { return Ok(None) };
     Ok(Vectors::of(stretch.batch.column(0)).and_then(|vectors| vectors.common_length(stretch.batch.num_rows())))
 }

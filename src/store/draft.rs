@@ -117,18 +117,23 @@ impl Draft {
     }
 
     pub fn append(&mut self, rows: Rows) -> Result<(), WriteError> {
-        self.vectors.write(rows.vectors)?;
-        self.labels.write(rows.labels)?;
-        for (group, codes) in self.groups.iter_mut().zip(rows.groups) {
-            group.write(codes)?;
-        }
-        self.keys.write(rows.keys)?;
-        self.source_rows.write(rows.source_rows)?;
-        if let Some(own) = &mut self.own {
-            own.write(rows.own)?;
-        }
-        let table = RecordBatch::try_new(self.ids_schema.clone(), rows.table);
-        table.and_then(|table| self.ids.write(table)).map_err(at(&self.dir, self.ids_name))
+        let Self { dir, vectors, labels, groups, keys, source_rows, ids, ids_name, ids_schema, own, .. } = self;
+        let beside = || {
+            labels.write(rows.labels)?;
+            for (group, codes) in groups.iter_mut().zip(rows.groups) {
+                group.write(codes)?;
+            }
+            keys.write(rows.keys)?;
+            source_rows.write(rows.source_rows)?;
+            if let Some(own) = own {
+                own.write(rows.own)?;
+            }
+            let table = RecordBatch::try_new(ids_schema.clone(), rows.table);
+            table.and_then(|table| ids.write(table)).map_err(at(dir, ids_name))
+        };
+        // Vectors are most of the bytes, and each is hashed.
+        let (vectors, beside) = rayon::join(|| vectors.write(rows.vectors), beside);
+        vectors.and(beside)
     }
 
     /// Writes the sorted links of so many anchors.

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use rayon::slice::ParallelSliceMut;
 
-use super::vectors::{Preparer, Vectors};
+use super::vectors::{Judge, Vectors};
 use crate::kernel::Metric;
 
 /// What an embedding column holds.
@@ -31,7 +31,9 @@ const MOST_NORMS: usize = 1 << 20;
 
 /// Counts as vectors come by, in a memory that does not grow with their number.
 pub(super) struct EmbeddingCount {
-    preparer: Preparer,
+    judge: Judge,
+    /// One vector.
+    values: Vec<f32>,
     norms: Vec<f64>,
     /// A norm is kept of each of so many vectors.
     every: u64,
@@ -45,10 +47,9 @@ pub(super) struct EmbeddingCount {
 
 impl EmbeddingCount {
     pub fn new(data_type: &DataType) -> Self {
-        // A metric that leaves vectors as they are.
-        let preparer = Preparer::new(Metric::Dot, data_type);
         Self {
-            preparer,
+            judge: Judge::new(data_type),
+            values: Vec::new(),
             norms: Vec::new(),
             every: 1,
             usable: 0,
@@ -62,16 +63,17 @@ impl EmbeddingCount {
     pub fn add(&mut self, column: &ArrayRef) {
         let Some(vectors) = Vectors::of(column) else { return };
         for row in 0..column.len() {
-            match self.preparer.push(&vectors, row) {
+            // A metric that leaves vectors as they are.
+            match self.judge.judge(vectors.look(row, Metric::Dot, &mut self.values)) {
                 Ok(squared_norm) => {
                     self.add_norm(squared_norm.sqrt());
                     if self.hashes.len() < MOST_COMPARED {
-                        self.hashes.push(super::ids::digest(bytemuck::cast_slice(self.preparer.prepared())));
+                        self.hashes.push(super::ids::digest(bytemuck::cast_slice(&self.values)));
                     }
                 }
                 Err(flaw) => *self.unusable.entry(flaw.kind()).or_default() += 1,
             }
-            self.preparer.clear();
+            self.values.clear();
         }
     }
 
@@ -103,7 +105,7 @@ impl EmbeddingCount {
             sorted => Some([self.ends[0], sorted[sorted.len() / 2], self.ends[1]]),
         };
         EmbeddingFacts {
-            dims: norms.and(self.preparer.dims()),
+            dims: norms.and(self.judge.dims()),
             norms,
             zero: self.zero,
             repeated: self.hashes.windows(2).filter(|pair| pair[0] == pair[1]).count() as u64,

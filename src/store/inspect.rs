@@ -16,6 +16,7 @@ use super::embedding_facts::{EmbeddingCount, EmbeddingFacts};
 use super::guess::{Guess, guess};
 use super::label_codes::each_set;
 use super::look_alikes::{self, LookAlikes};
+use super::pace::Pace;
 use super::scan::{Scan, ScanError};
 use super::survey::{SurveyError, agree_on, merged_schema, read_footers, read_sizes, walk_pages};
 use super::types::{is_category, is_embedding, is_text, label_lists, list_element, plain};
@@ -91,10 +92,10 @@ pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
         let look = Look::begin(field.name(), field.data_type());
         looks.push(look.map_err(|source| fault(path, field.name(), source))?);
     }
-    let mut scan = Scan::new(&files, expressions, row_bytes)?;
+    let mut scan = Scan::new(&files, expressions, row_bytes, Pace::slowest(files.len()))?;
     while let Some(stretch) = scan.next().await? {
         for (look, column) in looks.iter_mut().zip(stretch.batch.columns()) {
-            look.add(column).map_err(|source| fault(&stretch.file.path, &look.name, source))?;
+            look.add(column).map_err(|source| fault(&stretch.place.file.path, &look.name, source))?;
         }
         while looks.iter().map(Look::held_bytes).sum::<usize>() > VALUE_BYTES {
             looks.iter_mut().max_by_key(|look| look.held_bytes()).into_iter().for_each(Look::give_up);

@@ -16,6 +16,7 @@ use super::expression::{Columns, ExpressionError, Fault, Typed};
 use super::flaw::Flaw;
 use super::ids::{self, Digest, Seen};
 use super::links::Link;
+use super::pace::Pace;
 use super::prepare::PrepareError;
 use super::rejects::Rejects;
 use super::scan::{Scan, Stretch};
@@ -79,7 +80,8 @@ impl LinkSurvey {
     }
 
     pub(super) fn scan(&self) -> Result<Scan<'_>, PrepareError> {
-        Ok(Scan::new(&self.files, expressions(&self.left.0, &self.right.0, &self.value), ROW_BYTES)?)
+        let expressions = expressions(&self.left.0, &self.right.0, &self.value);
+        Ok(Scan::new(&self.files, expressions, ROW_BYTES, Pace::slowest(self.files.len()))?)
     }
 
     /// The anchors' ids of some rows of [`LinkSurvey::scan`].
@@ -155,7 +157,7 @@ pub(super) async fn resolve(
     let mut rejects = Rejects::new(params.section, params.bad_rows, anchors.id_type.clone());
     let mut scan = survey.scan()?;
     while let Some(stretch) = scan.next().await? {
-        let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
+        let unfit = |source| PrepareError::Column { path: stretch.place.file.path.clone(), source };
         let ids = Ids::of(survey, &stretch).map_err(unfit)?;
         let mut flawed = Vec::new();
         for (row, link) in (0..).zip(ids.links(params, &stretch, anchors, corpus).map_err(unfit)?) {
@@ -165,7 +167,7 @@ pub(super) async fn resolve(
             }
         }
         let lefts = cast(&ids.lefts, anchors.id_type).map_err(unfit)?;
-        rejects.add(&stretch, &lefts, &flawed).map_err(unfit)?;
+        rejects.add(stretch.place, &lefts, &flawed).map_err(unfit)?;
         if rejects.beyond_listing() {
             break;
         }
@@ -247,7 +249,7 @@ pub(super) async fn two_values(
     };
     let mut scan = survey.scan()?;
     while let Some(stretch) = scan.next().await? {
-        let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
+        let unfit = |source| PrepareError::Column { path: stretch.place.file.path.clone(), source };
         let ids = Ids::of(survey, &stretch).map_err(unfit)?;
         for (row, link) in ids.links(params, &stretch, anchors, corpus).map_err(unfit)?.into_iter().enumerate() {
             let Ok(link) = link else { continue };
@@ -255,7 +257,7 @@ pub(super) async fn two_values(
             if same && told.found.first().is_none_or(|(.., first)| *first != link.value) {
                 told.left.1 = shortened(array_value_to_string(&ids.lefts, row).unwrap_or_default());
                 told.right.1 = shortened(array_value_to_string(&ids.rights, row).unwrap_or_default());
-                told.found.push((stretch.file.path.clone(), stretch.file_row + row as u64, link.value));
+                told.found.push((stretch.place.file.path.clone(), stretch.place.file_row + row as u64, link.value));
             }
             if told.found.len() == 2 {
                 return Ok(told);

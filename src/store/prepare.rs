@@ -6,9 +6,11 @@ use arrow::array::new_empty_array;
 use arrow::compute::concat_batches;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
+use rayon::prelude::*;
 
 use super::codes::Coder;
 use super::draft::{Draft, Rows, WriteError};
+use super::examine::Examined;
 use super::fit::{FitError, check_dims};
 use super::ids::{self, Seen};
 use super::label_codes::{Coded, LabelCoder};
@@ -17,7 +19,7 @@ use super::link_table::{self, Named, TwoValues};
 use super::links::{self, Link};
 use super::prepared::Excluded;
 use super::rejects::{BadRowsFound, Rejects};
-use super::scan::{ScanError, Stretch};
+use super::scan::ScanError;
 use super::sets::SetsHeader;
 use super::side::Side;
 use super::survey::{DimensionsDiffer, Survey, Surveys};
@@ -56,7 +58,8 @@ const MAX_ROWS: u64 = u32::MAX as u64 - 1;
 
 /// Reads all rows of all tables once, and writes the prepared store into the folder `dir`, its header last. Where `[prepare]`
 /// learns from the vectors, they are left as they are for [`super::fit`].
-/// `on_rows` hears how many rows with vectors each step has read. Where it fails, the folder is gone.
+/// `room` bounds what is on its way, in bytes, where that is more than [the least](Surveys::reading_bytes); `on_rows` hears how many
+/// rows with vectors each step has read. Where it fails, the folder is gone.
 ///
 /// # Errors
 /// A file cannot be read or has changed; a row cannot be used and the pipeline does not allow skipping; nothing is left;
@@ -65,9 +68,10 @@ pub async fn prepare(
     sources: impl Into<Sources<'_>>,
     surveys: &Surveys,
     dir: &Path,
+    room: u64,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<(), PrepareError> {
-    let prepared = read_all(sources.into(), surveys, dir, on_rows).await;
+    let prepared = read_all(sources.into(), surveys, dir, room, on_rows).await;
     if prepared.is_err() {
         // Half a store helps nobody, and may be what fills the disk. What went wrong before matters more than this.
         let _ = disk::remove_folder(dir);
@@ -79,13 +83,14 @@ async fn read_all(
     sources: Sources<'_>,
     surveys: &Surveys,
     dir: &Path,
+    room: u64,
     on_rows: &(dyn Fn(u64) + Sync),
 ) -> Result<(), PrepareError> {
     let mut preparation = Preparation::begin(sources.store, &surveys.store, dir)?;
-    preparation.read(on_rows).await?;
+    preparation.read(room, on_rows).await?;
     if let (Some(params), Some(survey)) = (sources.queries, &surveys.queries) {
         preparation.turn_to(params, survey)?;
-        preparation.read(on_rows).await?;
+        preparation.read(room, on_rows).await?;
     }
     for (params, survey) in sources.links().zip(surveys.links()) {
         preparation.link(params, survey).await?;
@@ -93,6 +98,9 @@ async fn read_all(
     preparation.exclude(&surveys.excluded)?;
     preparation.finish(sources)
 }
+
+/// A stretch that was examined, or why it cannot be.
+type Checked<'a> = Result<Examined<'a>, PrepareError>;
 
 struct Preparation<'a> {
     draft: Draft,
@@ -155,15 +163,32 @@ impl<'a> Preparation<'a> {
         Ok(())
     }
 
-    /// Reads the whole of a side.
-    async fn read(&mut self, on_rows: &(dyn Fn(u64) + Sync)) -> Result<(), PrepareError> {
-        let survey = self.side.survey;
-        let mut scan = TableScan::new(survey)?;
-        while let Some(stretch) = scan.next().await? {
-            self.add(&stretch)?;
-            on_rows(stretch.batch.num_rows() as u64);
+    /// Reads the whole of a side. While some stretches are examined, on all threads, those before them are added in order.
+    async fn read(&mut self, room: u64, on_rows: &(dyn Fn(u64) + Sync)) -> Result<(), PrepareError> {
+        let (survey, examiner) = (self.side.survey, self.side.examiner());
+        let pace = survey.pace(rayon::current_num_threads(), room);
+        let mut scan = TableScan::new(survey, pace)?;
+        let mut ready = Vec::new();
+        while !self.side.rejects.beyond_listing() {
+            let (stretches, ended) = match scan.wave(pace.wave).await {
+                Ok(stretches) => (stretches, Ok(())),
+                Err(failed) => (Vec::new(), Err(failed)),
+            };
+            let last = stretches.is_empty();
+            let examine = || stretches.into_par_iter().map(|stretch| examiner.examine(stretch)).collect();
+            let (added, examined) = rayon::join(|| self.add_all(std::mem::take(&mut ready), on_rows), examine);
+            added?;
             if self.side.rejects.beyond_listing() {
                 break;
+            }
+            ended?;
+            if last {
+                break;
+            }
+            ready = examined;
+            if pace.wave == 1 {
+                // Nothing more is held than what is being added.
+                self.add_all(std::mem::take(&mut ready), on_rows)?;
             }
         }
         let Side { params, rejects, kept, rows, .. } = &self.side;
@@ -171,15 +196,30 @@ impl<'a> Preparation<'a> {
         Ok(usable::check_rows(params, survey.rows(), *kept, *rows)?)
     }
 
-    fn add(&mut self, stretch: &Stretch) -> Result<(), PrepareError> {
-        let unfit = |source| PrepareError::Column { path: stretch.file.path.clone(), source };
+    /// Adds stretches in order, up to one after which there are more rows to be listed than can be.
+    fn add_all(&mut self, stretches: Vec<Checked>, on_rows: &(dyn Fn(u64) + Sync)) -> Result<(), PrepareError> {
+        for stretch in stretches {
+            let stretch = stretch?;
+            let rows = stretch.rows.len() as u64;
+            self.add(stretch)?;
+            on_rows(rows);
+            if self.side.rejects.beyond_listing() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, stretch: Examined) -> Result<(), PrepareError> {
+        let place = stretch.place;
+        let unfit = |source| PrepareError::Column { path: place.file.path.clone(), source };
         let passed = self.side.take_in(stretch).map_err(unfit)?;
-        if let Some(dims) = self.side.preparer.dims() {
+        if let Some(dims) = self.side.judge.dims() {
             // Not only when all is read.
             check_dims(&self.side.params.fitting, self.side.survey.matrix(), dims).map_err(Box::new)?;
         }
         if let Some(Corpus { side, .. }) = &self.corpus {
-            let dims = [side.preparer.dims(), self.side.preparer.dims()];
+            let dims = [side.judge.dims(), self.side.judge.dims()];
             DimensionsDiffer::check([side.params, self.side.params], dims)?;
         }
         self.rows += passed.rows.len() as u64;
@@ -201,11 +241,11 @@ impl<'a> Preparation<'a> {
             }
         }
         let groups = self.groups.iter_mut().zip(&passed.columns.groups).map(|(coder, values)| coder.encode(values));
-        let first = stretch.first_source_row();
+        let first = place.source_row();
         let digests = || passed.rows.iter().map(|&row| passed.digests[row as usize]);
         let own = |corpus: &Corpus| digests().map(|digest| corpus.own(&self.side, digest)).collect::<Vec<Row>>();
         self.draft.append(Rows {
-            vectors: self.side.preparer.prepared(),
+            vectors: &passed.vectors,
             labels: &labels,
             groups: &groups.collect::<Result<Vec<_>, _>>().map_err(unfit)?,
             keys: &digests().map(ids::key).collect::<Vec<_>>(),
@@ -213,7 +253,6 @@ impl<'a> Preparation<'a> {
             own: &self.corpus.as_ref().map(own).unwrap_or_default(),
             table: passed.columns.table,
         })?;
-        self.side.preparer.clear();
         Ok(())
     }
 
@@ -284,7 +323,7 @@ impl<'a> Preparation<'a> {
             labels: values.len(),
             members: sets.iter().map(|set| set.len()).sum(),
         };
-        let norms = [Some(&store), queries.as_ref()].into_iter().flatten().map(|side| side.preparer.max_norm());
+        let norms = [Some(&store), queries.as_ref()].into_iter().flatten().map(|side| side.judge.max_norm());
         let header = Header {
             format: layout::FORMAT.to_owned(),
             version: layout::VERSION,
@@ -293,7 +332,7 @@ impl<'a> Preparation<'a> {
             pairs: count(Section::Pairs),
             scores: count(Section::Scores),
             excluded,
-            dims: store.preparer.dims().unwrap_or(0),
+            dims: store.judge.dims().unwrap_or(0),
             metric: store.params.reading_metric(),
             max_norm: norms.fold(0.0, f64::max),
             classes,

@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 use arrow::util::display::array_value_to_string;
 
 use super::flaw::Flaw;
-use super::scan::Stretch;
+use super::scan::Place;
 use super::usable::LeftOut;
 use super::{BadRows, Section};
 use crate::words::{counted, thousands, visible};
@@ -119,15 +119,15 @@ impl Rejects {
         }
     }
 
-    /// Adds the flawed rows of a stretch; `ids` are those of all its rows.
-    pub fn add(&mut self, stretch: &Stretch, ids: &ArrayRef, flawed: &[(u32, Flaw)]) -> Result<(), ArrowError> {
+    /// Adds the flawed rows of a stretch that begins at `place`; `ids` are those of all its rows.
+    pub fn add(&mut self, place: Place, ids: &ArrayRef, flawed: &[(u32, Flaw)]) -> Result<(), ArrowError> {
         // Not the path: this table goes into an output that must not depend on where the store lies.
-        let file = &stretch.file.name;
+        let file = &place.file.name;
         for (row, flaw) in flawed {
-            let file_row = stretch.file_row + u64::from(*row);
+            let file_row = place.file_row + u64::from(*row);
             if self.first.len() < FIRST {
                 let id = ids.is_valid(*row as usize).then(|| array_value_to_string(ids, *row as usize)).transpose()?;
-                let file = stretch.file.path.clone();
+                let file = place.file.path.clone();
                 self.first.push(BadRow { file, row: file_row, id, reason: flaw.to_string() });
             }
             *self.kinds.entry(flaw.kind()).or_default() += 1;
@@ -138,7 +138,7 @@ impl Rejects {
             self.list_bytes += (file.len() + reason.len() + ROW_BYTES) as u64;
             self.files.append_value(file);
             self.file_rows.append_value(file_row);
-            self.source_rows.append_value(stretch.first_source_row() + u64::from(*row));
+            self.source_rows.append_value(place.source_row() + u64::from(*row));
             self.reasons.append_value(reason);
         }
         if !flawed.is_empty() && self.bad_rows == BadRows::Skip {

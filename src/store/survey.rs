@@ -16,8 +16,9 @@ use super::expression::ExpressionError;
 use super::files::{self, ListError, Listed};
 use super::link_table::LinkSurvey;
 use super::matrix::{self, Matrix, MatrixError};
+use super::pace::{Load, Pace, Reading};
 use super::prepare::PrepareError;
-use super::scan::{self, ScanError};
+use super::scan::ScanError;
 use super::selection::{Selection, SelectionError};
 use super::session::batch_rows;
 use super::stamp::Stamp;
@@ -202,9 +203,15 @@ impl Surveys {
         self.tables().map(Survey::rows).sum()
     }
 
-    /// What reading holds at most, one table after the other.
+    /// What reading holds at least, one table after the other.
     pub fn reading_bytes(&self) -> u64 {
         self.tables().map(Survey::reading_bytes).max().unwrap_or(0)
+    }
+
+    /// How so many threads read where they may hold `room`: the table that holds most.
+    pub fn reading(&self, threads: usize, room: u64) -> Reading {
+        let readings = self.tables().map(|table| table.reading(threads, room));
+        readings.max_by_key(|reading| reading.bytes).unwrap_or(Reading { bytes: 0, decoders: 1, checkers: 1 })
     }
 
     /// Negatives that are not taken again, of outputs that are hashed already.
@@ -278,12 +285,30 @@ impl Survey {
         self.row_bytes
     }
 
-    /// Bytes that reading holds at most: footers, row groups as they lie on the disk, pages, and batches on their way.
+    /// Bytes that reading holds at least: footers, row groups as they lie on the disk, pages, and batches on their way.
     pub fn reading_bytes(&self) -> u64 {
-        let footers: usize = self.files.iter().map(|file| file.metadata.memory_size()).sum();
-        let open = scan::open_files(self.files.len()) * (self.row_group_bytes + self.page_bytes);
+        let load = self.load();
+        self.footer_bytes().saturating_add(load.bytes(load.slowest()))
+    }
+
+    fn reading(&self, threads: usize, room: u64) -> Reading {
+        let (load, pace) = (self.load(), self.pace(threads, room));
+        let bytes = self.footer_bytes().saturating_add(load.bytes(pace));
+        Reading { bytes, decoders: pace.units.min(threads), checkers: pace.wave }
+    }
+
+    /// How far ahead so many threads read where they may hold `room`.
+    pub(super) fn pace(&self, threads: usize, room: u64) -> Pace {
+        self.load().pace(threads, room.saturating_sub(self.footer_bytes()))
+    }
+
+    fn load(&self) -> Load {
         let arrays = self.arrays.as_ref().map_or(0, |arrays| arrays.batch_bytes(batch_rows(self.row_bytes)));
-        scan::in_flight(self.files.len(), self.row_bytes) + open + footers as u64 + arrays
+        Load::of(&self.files, self.row_bytes, self.row_group_bytes + self.page_bytes, arrays)
+    }
+
+    fn footer_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.metadata.memory_size() as u64).sum()
     }
 
     /// What `prepare.transform` names, where it is a file.
@@ -310,6 +335,16 @@ impl Survey {
 }
 
 impl InputFile {
+    /// Rows of each row group, in order.
+    pub(super) fn group_rows(&self) -> impl ExactSizeIterator<Item = u64> {
+        // A footer with fewer than none is refused.
+        self.metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    pub(super) fn metadata(&self) -> &Arc<ParquetMetaData> {
+        &self.metadata
+    }
+
     pub(super) fn modified(&self) -> SystemTime {
         self.stamp.modified
     }

@@ -7,6 +7,7 @@ use arrow::datatypes::{Field, FieldRef, Schema};
 use arrow::error::ArrowError;
 
 use super::array::ArrayReader;
+use super::pace::Pace;
 use super::scan::{Scan, ScanError, Stretch};
 use super::survey::Survey;
 
@@ -14,21 +15,38 @@ use super::survey::Survey;
 pub(super) struct TableScan<'a> {
     scan: Scan<'a>,
     arrays: Option<ArrayReader<'a>>,
+    /// What ended the last wave.
+    failed: Option<ScanError>,
 }
 
 impl<'a> TableScan<'a> {
-    pub fn new(survey: &'a Survey) -> Result<Self, ScanError> {
-        let scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes())?;
-        Ok(Self { scan, arrays: survey.arrays().map(ArrayReader::new) })
+    pub fn new(survey: &'a Survey, pace: Pace) -> Result<Self, ScanError> {
+        let scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes(), pace)?;
+        Ok(Self { scan, arrays: survey.arrays().map(ArrayReader::new), failed: None })
     }
 
-    /// The next rows, or `None` after the last.
-    pub async fn next(&mut self) -> Result<Option<Stretch<'a>>, ScanError> {
+    /// The next `most` stretches, or those that are left; none after the last.
+    pub async fn wave(&mut self, most: usize) -> Result<Vec<Stretch<'a>>, ScanError> {
+        let mut wave = Vec::with_capacity(most);
+        while self.failed.is_none() && wave.len() < most {
+            match self.next().await {
+                Ok(Some(stretch)) => wave.push(stretch),
+                Ok(None) => break,
+                Err(failed) => self.failed = Some(failed),
+            }
+        }
+        match self.failed.take_if(|_| wave.is_empty()) {
+            Some(failed) => Err(failed),
+            None => Ok(wave),
+        }
+    }
+
+    async fn next(&mut self) -> Result<Option<Stretch<'a>>, ScanError> {
         let Some(mut stretch) = self.scan.next().await? else { return Ok(None) };
         if let Some(arrays) = &mut self.arrays {
             let vectors = arrays.next(stretch.batch.num_rows())?;
             stretch.batch = with_vectors(&stretch.batch, vectors).map_err(|source| {
-                let path = stretch.file.path.clone();
+                let path = stretch.place.file.path.clone();
                 ScanError::Read { path, source: source.into() }
             })?;
         }

@@ -68,7 +68,7 @@ fn good(path: &Path, ids: &[&str]) {
 
 fn prepare_all(params: &Params, dir: &Path) -> Result<Prepared, String> {
     let survey = block_on(survey(params)).map_err(|error| error.to_string())?;
-    block_on(prepare(params, &survey, dir, &|_| ())).map_err(|error| error.to_string())?;
+    block_on(prepare(params, &survey, dir, 0, &|_| ())).map_err(|error| error.to_string())?;
     Ok(Prepared::open(dir).unwrap())
 }
 
@@ -261,7 +261,7 @@ fn the_fingerprint_is_of_the_content() {
     assert_eq!(one.store.fingerprint(), two.store.fingerprint());
     good(&path, &["p", "q", "r", "s", "t", "v"]);
     assert_ne!(block_on(survey(&params(&path))).unwrap().store.fingerprint(), one.store.fingerprint());
-    let changed = block_on(prepare(&params(&path), &one, &dir.path().join("out"), &|_| ())).err();
+    let changed = block_on(prepare(&params(&path), &one, &dir.path().join("out"), 0, &|_| ())).err();
     assert!(changed.is_some_and(|error| error.to_string().contains("has changed since")));
     assert_eq!((two.store.rows(), two.store.dims()), (6, 2));
 }
@@ -288,7 +288,7 @@ fn arrays_are_counted_and_watched() {
     write_array(&[1.0; 21]);
     let changed = surveys.check_unchanged(&params).unwrap_err().to_string();
     assert!(changed.contains("x.npy: the file has changed since it was first looked at"), "{changed}");
-    let refused = block_on(prepare(&params, &surveys, &dir.path().join("out"), &|_| ())).unwrap_err().to_string();
+    let refused = block_on(prepare(&params, &surveys, &dir.path().join("out"), 0, &|_| ())).unwrap_err().to_string();
     assert_eq!(refused, changed);
     let refused = block_on(survey(&params)).err().unwrap().to_string();
     assert!(refused.contains("x.npy: 7 vectors, but") && refused.contains("x.parquet has 6 rows"), "{refused}");

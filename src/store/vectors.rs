@@ -8,23 +8,25 @@ use half::f16;
 use super::flaw::Flaw;
 use crate::kernel::{Metric, normalise, squared_norm};
 
-/// Checks vectors one by one, and holds those of one batch that passed: `rows × dims`, row-major.
-pub(super) struct Preparer {
-    metric: Metric,
+/// What a vector is by itself: its width, and its squared norm once it is prepared, or what is wrong with it. An error where that
+/// goes before any question of width.
+pub(super) type Look = Result<(usize, Result<f64, Flaw>), Flaw>;
+
+/// Holds vectors against each other: all have one width.
+pub(super) struct Judge {
     /// Fixed by the type, or by the first good vector.
     dims: Option<usize>,
-    prepared: Vec<f32>,
-    /// Largest squared norm of a prepared vector.
+    /// Largest squared norm of a good vector.
     max_squared_norm: f64,
 }
 
-impl Preparer {
-    pub fn new(metric: Metric, data_type: &DataType) -> Self {
+impl Judge {
+    pub fn new(data_type: &DataType) -> Self {
         let dims = match data_type {
             DataType::FixedSizeList(_, size) => usize::try_from(*size).ok(),
             _ => None,
         };
-        Self { metric, dims, prepared: Vec::new(), max_squared_norm: 0.0 }
+        Self { dims, max_squared_norm: 0.0 }
     }
 
     pub fn dims(&self) -> Option<usize> {
@@ -35,42 +37,17 @@ impl Preparer {
         self.max_squared_norm.sqrt()
     }
 
-    /// The vectors that passed since the last [`Preparer::clear`].
-    pub fn prepared(&self) -> &[f32] {
-        &self.prepared
-    }
-
-    pub fn clear(&mut self) {
-        self.prepared.clear();
-    }
-
-    /// Adds the vector at `row`, or says what is wrong with it. Returns the squared norm of what was added.
-    pub fn push(&mut self, vectors: &Vectors, row: usize) -> Result<f64, Flaw> {
-        let range = vectors.range(row)?;
-        let expected = self.dims.unwrap_or(range.len());
-        match range.len() {
-            0 => return Err(Flaw::EmptyVector),
-            found if found != expected => return Err(Flaw::Ragged { found, expected }),
-            _ => {}
+    /// The squared norm of the next vector, or what is wrong with it.
+    pub fn judge(&mut self, look: Look) -> Result<f64, Flaw> {
+        let (found, squared_norm) = look?;
+        let expected = self.dims.unwrap_or(found);
+        if found != expected {
+            return Err(Flaw::Ragged { found, expected });
         }
-        let start = self.prepared.len();
-        let passed = match &vectors.values {
-            Values::F16(values) => append(&values[range], &mut self.prepared),
-            Values::F32(values) => append(&values[range], &mut self.prepared),
-            Values::F64(values) => append(&values[range], &mut self.prepared),
-        };
-        let squared_norm = passed.and_then(|()| finish(&mut self.prepared[start..], self.metric));
-        match squared_norm {
-            Ok(squared_norm) => {
-                self.max_squared_norm = self.max_squared_norm.max(squared_norm);
-                self.dims = Some(expected);
-                Ok(squared_norm)
-            }
-            Err(flaw) => {
-                self.prepared.truncate(start);
-                Err(flaw)
-            }
-        }
+        let squared_norm = squared_norm?;
+        self.max_squared_norm = self.max_squared_norm.max(squared_norm);
+        self.dims = Some(expected);
+        Ok(squared_norm)
     }
 }
 
@@ -151,6 +128,34 @@ impl<'a> Vectors<'a> {
         };
         let element_nulls = elements.nulls().filter(|nulls| nulls.null_count() > 0);
         Some(Self { values, bounds, nulls, element_nulls })
+    }
+
+    /// Values in the first `rows` vectors together.
+    pub fn values(&self, rows: usize) -> usize {
+        match self.bounds {
+            Bounds::Fixed(size) => rows * size,
+            Bounds::Offsets(offsets) => (offsets[rows] - offsets[0]) as usize,
+            Bounds::LargeOffsets(offsets) => (offsets[rows] - offsets[0]) as usize,
+        }
+    }
+
+    /// Checks the vector at `row` by itself. A good one is appended to `prepared`, as the metric asks for it.
+    pub fn look(&self, row: usize, metric: Metric, prepared: &mut Vec<f32>) -> Look {
+        let range = self.range(row)?;
+        if range.is_empty() {
+            return Err(Flaw::EmptyVector);
+        }
+        let (start, width) = (prepared.len(), range.len());
+        let appended = match &self.values {
+            Values::F16(values) => append(&values[range], prepared),
+            Values::F32(values) => append(&values[range], prepared),
+            Values::F64(values) => append(&values[range], prepared),
+        };
+        let squared_norm = appended.and_then(|()| finish(&mut prepared[start..], metric));
+        if squared_norm.is_err() {
+            prepared.truncate(start);
+        }
+        Ok((width, squared_norm))
     }
 
     /// Appends the values at `row` as f64, and says how many.
@@ -238,9 +243,10 @@ mod tests {
 
     fn push_all(column: ArrayRef, metric: Metric) -> (Vec<Result<(), Flaw>>, Vec<f32>) {
         let vectors = Vectors::of(&column).unwrap();
-        let mut preparer = Preparer::new(metric, column.data_type());
-        let results = (0..column.len()).map(|row| preparer.push(&vectors, row).map(|_| ())).collect();
-        (results, preparer.prepared)
+        let (mut judge, mut prepared) = (Judge::new(column.data_type()), Vec::new());
+        let mut push = |row| judge.judge(vectors.look(row, metric, &mut prepared)).map(|_| ());
+        let results = (0..column.len()).map(&mut push).collect();
+        (results, prepared)
     }
 
     #[test]

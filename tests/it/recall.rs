@@ -114,7 +114,7 @@ fn measured(room: &Room, pipeline: &str) -> HashSet<u64> {
     let dir = room.path("prepared");
     runtime.block_on(async {
         let survey = store::survey(plan.sources()).await.unwrap();
-        store::prepare(plan.sources(), &survey, &dir, &|_| ()).await.unwrap();
+        store::prepare(plan.sources(), &survey, &dir, 0, &|_| ()).await.unwrap();
     });
     let store = Prepared::open(&dir).unwrap();
     mine::measured(&store, &plan.mine).iter().map(|row| store.source_rows()[row.index()]).collect()

@@ -61,7 +61,7 @@ fn prepared(
     let out = dir.join("prepared");
     runtime.block_on(async {
         let survey = store::survey(&params).await.unwrap();
-        store::prepare(&params, &survey, &out, &|_| ()).await.unwrap();
+        store::prepare(&params, &survey, &out, 0, &|_| ()).await.unwrap();
     });
     Prepared::open(&out).unwrap()
 }

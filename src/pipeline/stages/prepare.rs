@@ -30,10 +30,11 @@ pub fn scratch(plan: &Plan, fingerprint: &str, engine: &Engine) -> Result<Scratc
     Ok(scratch)
 }
 
-/// The prepared store: the one an interrupted run left, or a new one.
+/// The prepared store: the one an interrupted run left, or a new one, read with so much on its way.
 pub fn prepare(
     plan: &Plan,
     survey: &Surveys,
+    room: u64,
     scratch: &Scratch,
     engine: &Engine,
     watch: &mut Watch,
@@ -43,7 +44,7 @@ pub fn prepare(
         let store = match Prepared::reopen(&dir) {
             Ok(store) => store,
             Err(_) => {
-                engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
+                engine.wait(store::prepare(plan.sources(), survey, &dir, room, &|rows| stage.advance(rows)))?;
                 Prepared::open(&dir)?
             }
         };
@@ -106,17 +107,18 @@ fn fitted(plan: &Plan, survey: &Surveys, store: Prepared, on_rows: &(dyn Fn(u64)
     Ok(store::fit(store, &plan.store, survey, corpus, on_rows)?)
 }
 
-/// A store prepared for a look, in a folder that goes when it is dropped.
+/// A store prepared for a look, in a folder that goes when it is dropped; read with so much on its way.
 pub fn prepare_aside(
     plan: &Plan,
     survey: &Surveys,
+    room: u64,
     engine: &Engine,
     done: &str,
 ) -> anyhow::Result<(Prepared, tempfile::TempDir)> {
     let folder = engine.brake().folder()?;
     let dir = folder.path().join("store");
     let stage = engine.progress().stage("read", Some(survey.rows()), Unit::Rows);
-    engine.wait(store::prepare(plan.sources(), survey, &dir, &|rows| stage.advance(rows)))?;
+    engine.wait(store::prepare(plan.sources(), survey, &dir, room, &|rows| stage.advance(rows)))?;
     let prepared = fitted(plan, survey, Prepared::open(&dir)?, &|_| ())?;
     stage.finish(done);
     engine.go_on()?;

@@ -9,7 +9,7 @@ pub(super) use moved::{hint, inputs};
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::budget::{Budget, Output};
+use super::budget::{Budget, Output, reading_room};
 use super::engine::{Control, Engine, Watch};
 use super::job::{Job, appraise};
 use super::scratch::Kept;
@@ -119,7 +119,8 @@ impl Check<'_> {
         let opens = job.index.is_approximate() && (full || job.index == Index::Cells);
         let extent = extent(sealed, &job, plan.output.layout, full, opens);
         Budget::check_output(&job, &extent, plan.run.memory, out)?;
-        let (store, folder) = stages::prepare_aside(plan, &survey, engine, "the store is as it was checked then")?;
+        let (room, done) = (reading_room(plan, &job), "the store is as it was checked then");
+        let (store, folder) = stages::prepare_aside(plan, &survey, room, engine, done)?;
         let quotas = Quotas::new(&store, &plan.mine);
         let mut watch = Watch::new(engine.progress());
         let kept = Kept { cells: folder.path().join("cells"), graphs: folder.path().join("graphs") };
