@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mine::{Balance, Pk, Weighting};
+use crate::store::Reading;
 
 fn job() -> Job {
     Job {
@@ -19,6 +20,7 @@ fn job() -> Job {
         beside_bytes: 12,
         skips: false,
         reading_bytes: 20 << 20,
+        reading: Reading { bytes: 30 << 20, decoders: 2, checkers: 2 },
         plain_bytes: 200_000 * 140,
         anchors: 200_000,
         negatives: 200_000,
@@ -101,6 +103,15 @@ fn more_of_anything_never_needs_less() {
         grow(&mut job);
         assert!(Budget::of(&job).least() > base, "change {place}");
     }
+}
+
+#[test]
+fn what_reading_takes_beyond_the_least_is_told() {
+    let (usual, wide) = (job(), Job { reading: Reading { bytes: 4 << 30, ..job().reading }, ..job() });
+    assert_eq!(Budget::of(&usual).taken(&usual), Budget::of(&usual).least(), "other stages hold more");
+    let budget = Budget::of(&wide);
+    assert_eq!(budget.taken(&wide), budget.reading + (4 << 30) - (20 << 20));
+    assert_eq!(budget.least(), Budget::of(&usual).least(), "nothing more is asked for");
 }
 
 #[test]

@@ -231,10 +231,9 @@ fn of_several_damages_the_first_is_told() {
     let damage = |file: usize, group: usize| {
         let path = path.join(format!("half={file}/x.parquet"));
         let mut bytes = fs::read(&path).unwrap();
-        let chunk = footers[file].row_group(group).column(0);
-        // A text in the pages says that it is longer than they are.
-        let first = chunk.data_page_offset() as usize + chunk.compressed_size() as usize - 4;
-        bytes[first - 2_000..first].fill(0xff);
+        let (begin, length) = footers[file].row_group(group).column(0).byte_range();
+        // Texts say that they are longer than their page.
+        bytes[(begin + length / 2) as usize..][..2_000].fill(0xff);
         fs::write(path, bytes).unwrap();
     };
     let refused =

@@ -81,6 +81,39 @@ fn a_run_keeps_to_the_least_it_asks_for() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn more_memory_lets_more_threads_read_and_is_kept_to() {
+    let (files, n, d) = (8, 50_000, 64);
+    let (room, mut draw) = (Room::new(), Draw(12));
+    fs::create_dir(room.path("parts")).unwrap();
+    for file in 0..files {
+        let rows = Rows {
+            vectors: (0..n).map(|_| (0..d).map(|_| draw.unit()).collect()).collect(),
+            labels: (0..n).map(|_| Some(format!("class-{}", draw.below(20)))).collect(),
+            teams: vec![None; n as usize],
+        };
+        rows.write_with_ids(&room.path(&format!("parts/{file}.parquet")), file * n..(file + 1) * n);
+    }
+    let asked = "mine.bands = { any = 1 }\nbalance.anchors_per_class = 1\noutput.path = 'out'\n";
+    room.write("p.toml", &format!("{STORE}{asked}").replace("store.parquet", "parts"));
+    let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB", "--threads", "1"]).exits(2).stderr);
+    let run = |memory: &str, threads: &str| {
+        let args = ["run", "p.toml", "--quiet", "--json", "--overwrite", "--memory", memory, "--threads", threads];
+        let ran: Value = serde_json::from_str(&room.miner(&args).exits(0).stdout).unwrap();
+        let figures = ["/peak_memory", "/estimates/memory_bytes"].map(|figure| ran.pointer(figure).unwrap().as_u64());
+        let made = tree(&room.path("out"));
+        fs::remove_dir_all(room.path("out")).unwrap();
+        (figures[0].unwrap(), figures[1].unwrap(), made)
+    };
+    let (little, told_little, made) = run(&format!("{least}MiB"), "1");
+    let (much, told_much, same) = run("64GiB", "8");
+    assert!(made == same);
+    assert!(little * 10 <= told_little * 11, "{little} bytes of {told_little}");
+    assert!(much * 10 <= told_much * 11, "{much} bytes of {told_much}");
+    assert!(told_much > told_little + (50 << 20), "{told_little} bytes with one thread, {told_much} with eight");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn several_labels_a_row_keep_to_it_too() {
     let n = 60_000;
     let mut draw = Draw(8);

@@ -78,7 +78,7 @@ fn begun(rows: u64, asked: &str, look: impl FnOnce(&mut Begun) + Send) {
         let survey = stages::survey(plan, engine).unwrap();
         let job = appraise(plan, &survey, engine).unwrap().job;
         let scratch = stages::scratch(plan, "f00d", engine).unwrap();
-        let store = stages::prepare(plan, &survey, &scratch, engine, &mut watch).unwrap();
+        let store = stages::prepare(plan, &survey, 0, &scratch, engine, &mut watch).unwrap();
         let (store, _) = stages::fit(plan, &survey, store, &scratch, engine, &mut watch).unwrap();
         look(&mut Begun { plan, survey, job, scratch, store, engine, watch });
     });
