@@ -9,6 +9,7 @@ use triplet_miner::pipeline::{self, Control, ExecutorOptions};
 use super::log::LogFlag;
 use super::pipeline_file::{Size, size};
 use super::status::Status;
+use super::tls::TlsFlags;
 use super::{engine_log, progress, signals};
 
 /// Mine partitions that a scheduler hands out
@@ -34,6 +35,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     scratch: Option<PathBuf>,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     pub log: LogFlag,
 }
 
@@ -43,6 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
     let options = ExecutorOptions {
         scheduler: args.scheduler.clone(),
+        tls: args.tls.tls(),
         slots: usize::from(args.slots),
         work: args.work.clone(),
         scratch: args.scratch.clone(),

@@ -25,6 +25,8 @@ mod scheduler;
 mod schema;
 mod signals;
 mod status;
+#[cfg(feature = "cluster")]
+mod tls;
 mod verify;
 mod version;
 

@@ -7,12 +7,13 @@ use triplet_miner::pipeline::{self, Control, SchedulerOptions};
 
 use super::log::LogFlag;
 use super::status::Status;
+use super::tls::TlsFlags;
 use super::{engine_log, progress, signals};
 
 /// Hand out partitions to executors on other machines, for pipelines with run.engine = "df://HOST:PORT"
 ///
-/// Runs until it is interrupted or terminated. It does not ask who connects: let it listen where only machines of the cluster
-/// can reach it.
+/// Runs until it is interrupted or terminated. Without certificates it does not ask who connects: let it listen where only machines
+/// of the cluster can reach it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  miner scheduler --bind 10.0.0.1:50050")]
 pub struct Args {
@@ -23,6 +24,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(8..=3_600))]
     timeout: u64,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     pub log: LogFlag,
 }
 
@@ -30,7 +33,7 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     engine_log::begin();
     let progress = progress::choose(false, args.log.log);
     let control = Control { progress: progress.as_ref(), brake: signals::watch()? };
-    let options = SchedulerOptions { bind: args.bind, timeout: Duration::from_secs(args.timeout) };
+    let options = SchedulerOptions { bind: args.bind, tls: args.tls.tls(), timeout: Duration::from_secs(args.timeout) };
     pipeline::serve_scheduler(&options, &control)?;
     Ok(Status::Done)
 }

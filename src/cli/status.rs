@@ -7,6 +7,8 @@ use triplet_miner::config::ConfigError;
 use triplet_miner::manifest::{
     ColumnsError, DestinationError, DiffError, EarlierError, LoadError, Obstacle, SealError,
 };
+#[cfg(feature = "cluster")]
+use triplet_miner::pipeline::TlsError;
 use triplet_miner::pipeline::{
     CopyError, Interrupted, NoWorkFolder, SeveralLabels, TooFewClasses, TooLittleMemory, UploadError, Veiled,
 };
@@ -48,6 +50,8 @@ impl Status {
             c if c.is::<Interrupted>() => Some(Self::Interrupted),
             c if c.is::<ConfigError>() || c.is::<SeveralLabels>() => Some(Self::Wrong),
             c if c.is::<TooLittleMemory>() || c.is::<TooFewClasses>() || c.is::<NoWorkFolder>() => Some(Self::Wrong),
+            #[cfg(feature = "cluster")]
+            c if c.is::<TlsError>() => Some(Self::Wrong),
             c if c.is::<SurveyError>() || c.is::<InspectError>() => Some(Self::Refused),
             c if c.is::<ColumnsError>() => Some(Self::Wrong),
             c if c.is::<DestinationError>() => c.downcast_ref().map(of_destination),

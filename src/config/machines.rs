@@ -1,13 +1,14 @@
 //! Which machines mine: this one, or those of a cluster.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use url::Url;
 
 use super::error::Complaint;
-use super::spec::{LOCAL, RunSpec};
+use super::paths::path;
+use super::spec::{LOCAL, RunSpec, TlsSpec};
 
 /// Who works on a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,7 @@ pub enum Machines {
     /// The executors of a scheduler, which see `run.work` under the same path. This one does all the rest.
     Cluster {
         scheduler: Scheduler,
+        tls: Option<Tls>,
         /// How long nobody may give a sign of life.
         patience: Duration,
     },
@@ -28,6 +30,16 @@ pub struct Scheduler {
     /// A name or an address, IPv6 in brackets.
     pub host: String,
     pub port: u16,
+}
+
+/// Who a process of a cluster is, and whom it believes: files of PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// Its certificate, and those between that and the authority's.
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    /// The certificate of the authority that has signed those of all others.
+    pub ca: PathBuf,
 }
 
 /// Ballista's own.
@@ -60,13 +72,13 @@ impl fmt::Display for Scheduler {
 /// For file systems whose news takes a minute to come round, and machines that are only just started.
 const PATIENCE: u32 = 120;
 
-pub(super) fn machines(run: &RunSpec) -> Result<Machines, Complaint> {
+/// Who works on a run; paths are relative to `base`.
+pub(super) fn machines(run: &RunSpec, base: &Path) -> Result<Machines, Complaint> {
     if run.engine == LOCAL {
-        return match run.patience {
+        let (patience, tls) = (run.patience.is_some(), run.tls.is_some());
+        return match [("run.patience", patience), ("run.tls", tls)].into_iter().find(|(_, given)| *given) {
             None => Ok(Machines::This),
-            Some(_) => {
-                Err(Complaint::of_key("run.patience", "is of the executors of a cluster, and run.engine names none"))
-            }
+            Some((key, _)) => Err(Complaint::of_key(key, "is of a cluster, and run.engine names none")),
         };
     }
     if !run.engine.starts_with("df://") {
@@ -87,7 +99,16 @@ pub(super) fn machines(run: &RunSpec) -> Result<Machines, Complaint> {
         seconds @ 1..=86_400 => Duration::from_secs(seconds.into()),
         _ => return Err(Complaint::new("run.patience", "must be from 1 to 86,400 seconds")),
     };
-    Ok(Machines::Cluster { scheduler, patience })
+    let tls = run.tls.as_ref().map(|tls| tls_of(tls, base)).transpose()?;
+    Ok(Machines::Cluster { scheduler, tls, patience })
+}
+
+fn tls_of(TlsSpec { cert, key, ca }: &TlsSpec, base: &Path) -> Result<Tls, Complaint> {
+    Ok(Tls {
+        cert: path(base, "run.tls.cert", cert)?,
+        key: path(base, "run.tls.key", key)?,
+        ca: path(base, "run.tls.ca", ca)?,
+    })
 }
 
 #[cfg(test)]
@@ -115,7 +136,8 @@ mod tests {
         assert_eq!(told(&["run.engine=local"]), Ok(Machines::This));
         let engine = |engine: &str| format!("run.engine={engine}");
         for (sets, expected) in [
-            (&["run.patience=9"][..], "p.toml: run.patience = 9: is of the executors of a cluster"),
+            (&["run.patience=9"][..], "p.toml: run.patience = 9: is of a cluster, and run.engine names none"),
+            (&["run.tls.cert=a", "run.tls.key=b", "run.tls.ca=c"], "p.toml: run.tls: is of a cluster"),
             (&[&engine("ray://x")], "p.toml: run.engine = \"ray://x\": expected \"local\", or \"df://host:port\""),
             (&[&engine("df://x/y")], "p.toml: run.engine = \"df://x/y\": expected \"df://host:port\""),
         ] {
@@ -125,7 +147,19 @@ mod tests {
         let there = told(&[&engine("df://x"), "run.work=/w", "run.patience=9"]);
         if cfg!(feature = "cluster") {
             let scheduler = Scheduler { host: "x".to_owned(), port: PORT };
-            assert_eq!(there, Ok(Machines::Cluster { scheduler, patience: Duration::from_secs(9) }));
+            let patience = Duration::from_secs(9);
+            assert_eq!(there, Ok(Machines::Cluster { scheduler, tls: None, patience }));
+            let here = |set: &str| told(&[&engine("df://x"), "run.work=/w", set]);
+            let certificates = here("run.tls={ cert = '/c/a.pem', key = 'k.pem', ca = '/c/ca.pem' }");
+            let Ok(Machines::Cluster { tls: Some(Tls { cert, key, ca }), .. }) = certificates else {
+                panic!("{certificates:?}")
+            };
+            assert_eq!([&cert, &ca].map(|path| path.to_str()), [Some("/c/a.pem"), Some("/c/ca.pem")]);
+            assert!(key.ends_with("k.pem") && key.is_absolute(), "beside the pipeline: {}", key.display());
+            let half = here("run.tls={ cert = 'a', ca = 'c' }").unwrap_err();
+            assert!(half.contains("run.tls") && half.contains("missing field `key`"), "{half}");
+            let empty = here("run.tls={ cert = 'a', key = '', ca = 'c' }").unwrap_err();
+            assert!(empty.contains("run.tls.key") && empty.contains("is empty; expected a path"), "{empty}");
             let nowhere = told(&[&engine("df://x"), "run.work=w"]).unwrap_err();
             assert!(nowhere.contains("run.work = \"w\"") && nowhere.contains("expected an absolute path"), "{nowhere}");
             assert!(told(&[&engine("df://x"), "run.work=/w", "run.patience=0"]).is_err());

@@ -160,7 +160,7 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
         },
         work => path(base, "run.work", work)?,
     };
-    let machines = machines(&spec.run)?;
+    let machines = machines(&spec.run, base)?;
     let output = output(spec, &mine.ask)?;
     together::check(spec, &mine, &output)?;
     Ok(Plan {

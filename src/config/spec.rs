@@ -503,11 +503,32 @@ pub struct RunSpec {
     /// Default: 120.
     #[schemars(range(min = 1, max = 86400))]
     pub patience: Option<u32>,
+    /// Where the scheduler speaks TLS: what is shown to it, and what it is known by.
+    pub tls: Option<TlsSpec>,
+}
+
+/// Files of PEM. Relative to this file.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSpec {
+    /// The certificate that is shown to the scheduler.
+    pub cert: String,
+    /// Its private key.
+    pub key: String,
+    /// The certificate of the authority that has signed those of the cluster.
+    pub ca: String,
 }
 
 impl Default for RunSpec {
     fn default() -> Self {
-        Self { threads: 0, memory: String::new(), work: String::new(), engine: LOCAL.to_owned(), patience: None }
+        Self {
+            threads: 0,
+            memory: String::new(),
+            work: String::new(),
+            engine: LOCAL.to_owned(),
+            patience: None,
+            tls: None,
+        }
     }
 }
 

@@ -106,6 +106,7 @@ impl EarlierOutput {
 /// # Errors
 /// Those that `run` would meet before it reads vectors, but for what stands at `output.path`, which is told.
 pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
+    cluster::check(plan).map_err(|error| veil(&plan.environment, error))?;
     let engine = Engine::new(plan.run.threads, control)?;
     let shown = |path: &Path| plan.environment.hide(&path.display().to_string()).into_owned();
     let explanation = engine.install(|| {

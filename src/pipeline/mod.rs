@@ -31,7 +31,7 @@ pub use brake::{Brake, Interrupted};
 pub use budget::TooLittleMemory;
 pub use calibrate::calibrate;
 #[cfg(feature = "cluster")]
-pub use cluster::{ClusterError, ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
+pub use cluster::{ClusterError, ExecutorOptions, SchedulerOptions, TlsError, serve_executor, serve_scheduler};
 pub use copies::{Copies, CopyError, copies_for_a_look, over_copies};
 pub use crew::NoWorkFolder;
 pub use diff::diff;
@@ -84,6 +84,7 @@ pub struct Outcome {
 /// variable is [`Veiled`].
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     crew::check_work(plan).map_err(|error| veil(&plan.environment, error.into()))?;
+    cluster::check(plan).map_err(|error| veil(&plan.environment, error))?;
     let engine = Engine::new(plan.run.threads, control)?;
     let mut watch = Watch::new(engine.progress());
     let copies = match fetch(plan, &engine, &mut watch).map_err(|error| veil(&plan.environment, error))? {

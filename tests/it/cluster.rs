@@ -16,13 +16,13 @@ use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A process of the cluster, or the run itself; killed when it goes.
-struct Process {
+pub struct Process {
     child: Child,
     lines: mpsc::Receiver<String>,
 }
 
 impl Process {
-    fn start(room: &Room, args: &[&str]) -> Self {
+    pub fn start(room: &Room, args: &[&str]) -> Self {
         let mut child = room.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (told, lines) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -55,7 +55,7 @@ impl Process {
     }
 
     /// Waits for the end, and gives what was said on the way.
-    fn ends(mut self) -> Ran {
+    pub fn ends(mut self) -> Ran {
         let begun = Instant::now();
         let status = loop {
             match self.child.try_wait().unwrap() {
@@ -78,41 +78,45 @@ impl Drop for Process {
 }
 
 /// A job, a scheduler, and what one machine makes of the job.
-struct Cluster {
-    room: Room,
-    scheduler: Process,
-    address: String,
+pub struct Cluster {
+    pub room: Room,
+    pub scheduler: Process,
+    pub address: String,
 }
 
 impl Cluster {
-    /// A store of so many rows, and a pipeline that asks for it; partitions are of 512 anchors.
     fn new(rows: usize, asked: &str) -> Self {
-        let (room, mut draw) = (Room::in_memory(), Draw(5));
-        let store = Rows {
-            vectors: (0..rows).map(|_| (0..32).map(|_| draw.unit()).collect()).collect(),
-            labels: (0..rows).map(|row| Some(format!("c{}", row % 50))).collect(),
-            teams: vec![None; rows],
-        };
-        store.write(&room.path("store.parquet"));
-        room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
-        fs::create_dir(room.path("work")).unwrap();
-        let scheduler = Process::start(&room, &["scheduler", "--bind", "127.0.0.1:0", "--timeout", "8"]);
+        Self::begin(room(rows, asked), &[])
+    }
+
+    /// Over a room with a job, with a scheduler that is told so.
+    pub fn begin(room: Room, flags: &[&str]) -> Self {
+        let args = ["scheduler", "--bind", "127.0.0.1:0", "--timeout", "8"];
+        let scheduler = Process::start(&room, &[&args, flags].concat());
         let told = scheduler.tells("df://");
         let address = told.split_once("df://").unwrap().1.trim().to_owned();
         Self { room, scheduler, address }
     }
 
     fn executor(&self, work: &str) -> Process {
+        self.executor_with(work, &[])
+    }
+
+    pub fn executor_with(&self, work: &str, flags: &[&str]) -> Process {
         let work = self.room.path(work).display().to_string();
         let args = ["executor", "--scheduler", &self.address, "--work", &work, "--slots", "1"];
-        Process::start(&self.room, &args)
+        Process::start(&self.room, &[&args, flags].concat())
     }
 
     /// The run on the cluster, under way.
     fn run(&self, patience: u32) -> Process {
+        self.run_with(patience, &[])
+    }
+
+    pub fn run_with(&self, patience: u32, more: &[&str]) -> Process {
         let sets = self.sets(patience);
-        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
-        Process::start(&self.room, &[&["run", "p.toml"], sets.as_slice()].concat())
+        let sets = sets.iter().map(String::as_str).chain(more.iter().copied()).flat_map(|set| ["--set", set]);
+        Process::start(&self.room, &["run", "p.toml"].into_iter().chain(sets).collect::<Vec<_>>())
     }
 
     /// What a plan says of it.
@@ -142,7 +146,7 @@ impl Cluster {
         }
     }
 
-    fn sets(&self, patience: u32) -> [String; 3] {
+    pub fn sets(&self, patience: u32) -> [String; 3] {
         [
             format!("run.engine=df://{}", self.address),
             format!("run.work={}", self.room.path("work").display()),
@@ -167,7 +171,7 @@ impl Cluster {
     }
 
     /// Compares with what one machine writes, and leaves as if nothing had been run.
-    fn is_as_local(&self) {
+    pub fn is_as_local(&self) {
         let mined = tree(&self.room.path("out"));
         fs::remove_dir_all(self.room.path("out")).unwrap();
         self.room.miner(&["run", "p.toml", "--quiet"]).exits(0);
@@ -175,6 +179,20 @@ impl Cluster {
         assert!(mined == expected, "{:?} and {:?}", mined.keys(), expected.keys());
         fs::remove_dir_all(self.room.path("out")).unwrap();
     }
+}
+
+/// A store of so many rows, and a pipeline that asks for it; partitions are of 512 anchors.
+pub fn room(rows: usize, asked: &str) -> Room {
+    let (room, mut draw) = (Room::in_memory(), Draw(5));
+    let store = Rows {
+        vectors: (0..rows).map(|_| (0..32).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..rows).map(|row| Some(format!("c{}", row % 50))).collect(),
+        teams: vec![None; rows],
+    };
+    store.write(&room.path("store.parquet"));
+    room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
+    fs::create_dir(room.path("work")).unwrap();
+    room
 }
 
 /// Long enough to be killed in: a few seconds, forty partitions.

@@ -23,7 +23,7 @@ use super::dial::{Dial, DialError};
 use super::function::{REFUSES, SAYS, settle_item};
 use super::items::{Items, NUMBER, SCHEMA};
 use super::roster;
-use crate::config::Scheduler;
+use crate::config::{Scheduler, Tls};
 use crate::pipeline::roster::Executor;
 
 /// A scheduler, and the threads to wait for it.
@@ -53,16 +53,23 @@ const LOOK: Duration = Duration::from_secs(2);
 const PARTING: Duration = Duration::from_millis(400);
 
 impl Client {
-    pub fn new(scheduler: &Scheduler) -> anyhow::Result<Self> {
+    /// # Errors
+    /// When threads cannot be started; when certificates cannot be used.
+    pub fn new(scheduler: &Scheduler, tls: Option<&Tls>) -> anyhow::Result<Self> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().context("cannot start threads")?;
-        Ok(Self { dial: Dial::new(scheduler), runtime })
+        Ok(Self { dial: Dial::new(scheduler, tls)?, runtime })
     }
 
     /// Waits for an answer, but not for ever.
     fn wait<T>(&self, limit: Duration, answer: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-        let answered = self.runtime.block_on(async { tokio::time::timeout(limit, answer).await });
-        answered.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")))
+        self.runtime.block_on(async {
+            match tokio::time::timeout(limit, answer).await {
+                Ok(Err(error)) => Err(self.dial.explain(error).await),
+                Ok(answered) => answered,
+                Err(_) => Err(anyhow!("no answer within {limit:?}")),
+            }
+        })
     }
 
     /// Hands out the work of a run whose order lies in `folder`. Gives the name of the job.

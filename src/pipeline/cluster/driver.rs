@@ -10,11 +10,12 @@ use anyhow::Context;
 
 use super::attempts::{Attempts, End, Standing};
 use super::client::{Client, State};
+use super::dial::DialError;
 use super::items::Items;
 use super::order::{FILE, WorkOrder};
 use super::roster;
 use super::watch::{Ledger, Watch};
-use crate::config::Scheduler;
+use crate::config::{Scheduler, Tls};
 use crate::disk;
 use crate::pipeline::engine::Engine;
 use crate::report::{Progress, Shares};
@@ -24,6 +25,7 @@ use crate::words::counted;
 pub struct Cluster<'a> {
     pub(super) engine: &'a Engine<'a>,
     pub(super) scheduler: Scheduler,
+    pub(super) tls: Option<Tls>,
     /// How long nobody may give a sign of life.
     pub(super) patience: Duration,
     /// The folder that all machines see.
@@ -79,7 +81,7 @@ impl Cluster<'_> {
         let mut watch = Watch::begin(folder.clone(), pending, ledger).with_context(unusable)?;
         order.write(&folder).with_context(unusable)?;
         let _order = Withdrawn(folder.join(FILE));
-        let client = Client::new(&self.scheduler)?;
+        let client = Client::new(&self.scheduler, self.tls.as_ref())?;
         let mut said = Said { progress: self.engine.progress(), scheduler: &self.scheduler, told: BTreeSet::new() };
         let mut attempts = Attempts::new(pending.len());
         for number in 0.. {
@@ -134,6 +136,9 @@ impl Cluster<'_> {
         loop {
             match client.submit(items, watch.folder()) {
                 Ok(job) => return Ok(Ok(job)),
+                Err(error) if error.downcast_ref().is_some_and(DialError::is_final) => {
+                    return Ok(Err(format!("{error:#}")));
+                }
                 Err(error) if begun.elapsed() >= self.patience => {
                     let cure = "start one with `miner scheduler`";
                     return Ok(Err(format!("no scheduler took the work within {within} s ({error:#}); {cure}")));

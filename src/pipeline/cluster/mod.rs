@@ -19,24 +19,31 @@ mod client;
 mod desk;
 mod dial;
 mod driver;
+mod executor;
 mod function;
 mod items;
+mod listen;
 mod mine;
 mod order;
 mod recipe;
 mod roster;
 mod serve;
 mod sign;
+mod tls;
 mod watch;
 mod worker;
 
 pub use build::build_index;
 pub use driver::{Cluster, ClusterError};
+pub use executor::{ExecutorOptions, serve_executor};
 pub use mine::{Miners, crew};
 pub use roster::look;
-pub use serve::{ExecutorOptions, SchedulerOptions, serve_executor, serve_scheduler};
+pub use serve::{SchedulerOptions, serve_scheduler};
+pub use tls::TlsError;
 
 use std::path::{Path, PathBuf};
+
+use anyhow::Context;
 
 use super::engine::Engine;
 use crate::config::{Machines, Plan};
@@ -44,9 +51,20 @@ use crate::config::{Machines, Plan};
 impl<'a> Cluster<'a> {
     /// The one that a plan names; nothing where this machine does all the work.
     fn of(plan: &Plan, engine: &'a Engine<'a>) -> Option<Self> {
-        let Machines::Cluster { scheduler, patience } = plan.run.machines.clone() else { return None };
-        Some(Self { engine, scheduler, patience, work: plan.run.work.clone() })
+        let Machines::Cluster { scheduler, tls, patience } = plan.run.machines.clone() else { return None };
+        Some(Self { engine, scheduler, tls, patience, work: plan.run.work.clone() })
     }
+}
+
+/// Whether what a plan names to reach a cluster with can be used.
+///
+/// # Errors
+/// Those of certificates.
+pub fn check(plan: &Plan) -> anyhow::Result<()> {
+    if let Machines::Cluster { tls: Some(tls), .. } = &plan.run.machines {
+        tls::connector(tls).context("run.tls")?;
+    }
+    Ok(())
 }
 
 /// A path of the run's folder, or with another `up` of the one above it, as seen from the folder of an order.

@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use super::client::Client;
 use super::dial::DialError;
-use super::serve::executor_of;
+use super::executor::executor_of;
 use crate::config::{Machines, Plan, Scheduler};
 use crate::pipeline::roster::{Executor, Roster};
 
@@ -71,8 +71,8 @@ pub fn cure(Scheduler { host, port }: &Scheduler, work: &Path) -> String {
 
 /// Looks at the cluster that a plan names; nothing where this machine does all the work.
 pub fn look(plan: &Plan) -> Option<Roster> {
-    let Machines::Cluster { scheduler, .. } = &plan.run.machines else { return None };
-    let asked = Client::new(scheduler).and_then(|client| client.executors());
+    let Machines::Cluster { scheduler, tls, .. } = &plan.run.machines else { return None };
+    let asked = Client::new(scheduler, tls.as_ref()).and_then(|client| client.executors());
     let cure = cure(scheduler, &plan.run.work);
     let scheduler = scheduler.to_string();
     Some(match asked {
@@ -101,7 +101,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let routes = Router::new().route(path, get(move || async move { answer.repeat(times) }));
         runtime.spawn(async move { axum::serve(listener, routes).await });
-        let client = Client::new(&Scheduler { host: "127.0.0.1".to_owned(), port }).unwrap();
+        let client = Client::new(&Scheduler { host: "127.0.0.1".to_owned(), port }, None).unwrap();
         let asked = client.executors().map_err(|error| error.to_string());
         runtime.shutdown_background();
         asked

@@ -1,21 +1,18 @@
-//! The processes that make a cluster: a scheduler, and executors on as many machines as there are.
-//!
-//! Executors ask the scheduler for work; nobody calls them. So the scheduler's is the only port that a cluster opens.
+//! The process that hands out work. Executors ask it for some, and nobody calls them: so its port is the only one that a cluster opens.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::StatusCode;
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use ballista_core::config::TaskSchedulingPolicy;
-use ballista_core::registry::BallistaFunctionRegistry;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_core::utils::default_session_builder;
-use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_process};
 use ballista_scheduler::cluster::{BallistaCluster, ClusterState};
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
@@ -26,53 +23,35 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
-use super::bench::Bench;
-use super::desk::Desk;
 use super::function::settle_item;
-use super::roster;
-use crate::config::Scheduler;
+use super::listen::TlsListener;
+use super::{roster, tls};
+use crate::config::Tls;
 use crate::pipeline::engine::Control;
-use crate::pipeline::lock::Holder;
-use crate::pipeline::machine;
-use crate::words::counted;
 
 /// What a scheduler is told.
 pub struct SchedulerOptions {
     /// Where it listens; port 0 picks a free one.
     pub bind: SocketAddr,
+    /// Who it is, and whom it lets in; nothing where it asks nobody.
+    pub tls: Option<Tls>,
     /// Without a word for so long, an executor counts as lost, and others do what it was doing. A busy one asks every five seconds.
     pub timeout: Duration,
 }
 
-/// What an executor is told.
-pub struct ExecutorOptions {
-    pub scheduler: Scheduler,
-    /// Partitions that are mined at a time, each on one thread; 0: as many as there are cores.
-    pub slots: usize,
-    /// The only folder whose work is done.
-    pub work: PathBuf,
-    /// Where searches put what they derive from a store; the system's folder for such things unless named.
-    pub scratch: Option<PathBuf>,
-    /// Bytes of anonymous memory, at most; three quarters of the machine's unless named.
-    pub memory: Option<u64>,
-}
-
-/// How long an executor looks for its scheduler before it gives up.
-const CONNECT: u16 = 60;
 /// What those who were asked to stop may take to take leave.
-const LEAVE: Duration = Duration::from_millis(600);
+pub const LEAVE: Duration = Duration::from_millis(600);
 /// Between two looks at whether they were.
 const TICK: Duration = Duration::from_millis(20);
-/// Between the name of an executor and what tells it from others of that name.
-const APART: char = '~';
 /// Threads for messages; those that mine are others.
 const MESSENGERS: usize = 2;
 
 /// Hands out work until it is asked to stop.
 ///
 /// # Errors
-/// When it cannot listen.
+/// When it cannot listen; when certificates cannot be used.
 pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow::Result<()> {
+    let acceptor = options.tls.as_ref().map(tls::acceptor).transpose()?;
     let listener = TcpListener::bind(options.bind).with_context(|| format!("cannot listen on {}", options.bind))?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
@@ -94,20 +73,27 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
     };
     let runtime = runtime()?;
     let serve = async move {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let port = tokio::net::TcpListener::from_std(listener)?;
         let cluster = BallistaCluster::new_from_config(&config).await?;
         let executors = cluster.cluster_state();
-        let scheduler = create_scheduler(cluster, Arc::new(config)).await?;
-        let routes = routes(scheduler, executors).into_make_service_with_connect_info::<SocketAddr>();
-        Ok(axum::serve(listener, routes).await?)
+        let routes = routes(create_scheduler(cluster, Arc::new(config)).await?, executors);
+        match acceptor {
+            None => axum::serve(port.tap_io(|stream| drop(stream.set_nodelay(true))), routes).await?,
+            Some(acceptor) => axum::serve(TlsListener::new(port, acceptor).tap_io(|_| {}), routes).await?,
+        }
+        Ok(())
     };
     let served = runtime.spawn(serve);
-    control.progress.note(&format!("scheduler at df://{address}"));
-    until_asked(runtime, served, control, &mpsc::channel().1)
+    let how = if options.tls.is_some() { " in TLS" } else { "" };
+    control.progress.note(&format!("scheduler{how} at df://{address}"));
+    until_asked(runtime, served, control, &mpsc::channel().1, || {})
 }
 
 /// What it answers: Ballista's calls, who is there, and whether it is alive.
-fn routes(scheduler: SchedulerServer<LogicalPlanNode, PhysicalPlanNode>, executors: Arc<dyn ClusterState>) -> Router {
+fn routes(
+    scheduler: SchedulerServer<LogicalPlanNode, PhysicalPlanNode>,
+    executors: Arc<dyn ClusterState>,
+) -> IntoMakeServiceWithConnectInfo<Router, SocketAddr> {
     let config = scheduler.state.config.clone();
     let calls = SchedulerGrpcServer::new(scheduler)
         .max_decoding_message_size(config.grpc_server_max_decoding_message_size as usize)
@@ -120,82 +106,30 @@ fn routes(scheduler: SchedulerServer<LogicalPlanNode, PhysicalPlanNode>, executo
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(|| async { "ok" }))
         .fallback(|| async { StatusCode::NOT_FOUND })
+        .into_make_service_with_connect_info()
 }
 
-/// Mines what the scheduler hands out, until it is asked to stop.
-///
-/// # Errors
-/// When the folder of work is not there; when the scheduler cannot be reached for a minute.
-pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::Result<()> {
-    let slots = match options.slots {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        slots => slots,
-    };
-    let memory = options.memory.or_else(machine::memory).unwrap_or(u64::MAX);
-    let scratch = match &options.scratch {
-        Some(folder) => tempfile::tempdir_in(folder).with_context(|| format!("--scratch {}", folder.display()))?,
-        None => tempfile::tempdir()?,
-    };
-    let Holder { pid, host, .. } = Holder::myself();
-    let name = format!("{host}-{pid}");
-    let bench = Bench::new(&options.work, scratch.path().to_owned(), name.clone(), slots, memory)?;
-    let (log, refusals) = mpsc::channel();
-    let mut functions = BallistaFunctionRegistry::default();
-    let function = settle_item(Some(Arc::new(Desk::new(bench, log))));
-    functions.scalar_functions.insert(function.name().to_owned(), Arc::new(function));
-    let Scheduler { host: scheduler_host, port: scheduler_port } = options.scheduler.clone();
-    let config = ExecutorProcessConfig {
-        // Names of hosts may be alike, and numbers of processes come again.
-        executor_id: format!("{name}{APART}{}", scratch.path().file_name().unwrap_or_default().display()),
-        // For results, which nobody fetches: what is mined is committed to the work folder.
-        bind_host: "127.0.0.1".to_owned(),
-        port: 0,
-        grpc_port: 0,
-        external_host: Some(host),
-        scheduler_host,
-        scheduler_port,
-        scheduler_connect_timeout_seconds: CONNECT,
-        vcores: slots,
-        task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
-        work_dir: Some(scratch.path().display().to_string()),
-        memory_pool_size: Some(0),
-        override_function_registry: Some(Arc::new(functions)),
-        ..ExecutorProcessConfig::default()
-    };
-    let runtime = runtime()?;
-    let address = options.scheduler.to_string();
-    let serve = async move {
-        start_executor_process(Arc::new(config)).await.map_err(|error| anyhow!("scheduler {address}: {error}"))
-    };
-    let served = runtime.spawn(serve);
-    let slots = counted(slots as u64, "slot");
-    let told = format!("executor {name} of {}: {slots}, work below {}", options.scheduler, options.work.display());
-    control.progress.note(&told);
-    until_asked(runtime, served, control, &refusals)
-}
-
-/// Of what a scheduler knows an executor by, its name: the one that its signs of life have.
-pub fn executor_of(id: &str) -> &str {
-    id.split(APART).next().unwrap_or(id)
-}
-
-fn runtime() -> anyhow::Result<Runtime> {
+pub fn runtime() -> anyhow::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(MESSENGERS).enable_all().build().context("cannot start threads")
 }
 
-/// Waits for a server to fail, or to be asked to stop; then it may take leave of the others. What it has to tell is told meanwhile.
-fn until_asked(
+/// Waits for a server to fail, or to be asked to stop; then it may take `leave` of the others. What it has to tell is told meanwhile.
+pub fn until_asked(
     runtime: Runtime,
     served: JoinHandle<anyhow::Result<()>>,
     control: &Control,
     lines: &mpsc::Receiver<String>,
+    leave: impl FnOnce(),
 ) -> anyhow::Result<()> {
     while control.brake.go_on().is_ok() && !served.is_finished() {
         lines.try_iter().for_each(|line| control.progress.note(&line));
         std::thread::sleep(TICK);
     }
     let asked = control.brake.go_on().is_err();
+    if asked {
+        leave();
+    }
     let left = runtime.block_on(async { tokio::time::timeout(LEAVE, served).await });
     // What is being mined is not waited for: it is committed whole or not at all.
     runtime.shutdown_background();

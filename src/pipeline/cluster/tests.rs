@@ -69,7 +69,7 @@ fn begun(rows: u64, asked: &str, look: impl FnOnce(&mut Begun) + Send) {
     fs::write(&file, format!("{text}{asked}")).unwrap();
     let mut plan = config::load(&file, &[]).unwrap();
     let scheduler = Scheduler { host: "nobody.invalid".to_owned(), port: 1 };
-    plan.run.machines = Machines::Cluster { scheduler, patience: Duration::from_secs(1) };
+    plan.run.machines = Machines::Cluster { scheduler, tls: None, patience: Duration::from_secs(1) };
     let (plan, brake) = (&plan, Brake::new());
     let control = Control { progress: &Silent, brake: &brake };
     let engine = &Engine::new(2, &control).unwrap();
