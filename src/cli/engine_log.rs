@@ -3,7 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use log::{LevelFilter, Log, Metadata, Record};
+use triplet_miner::words::visible;
 
 use super::output;
 
@@ -11,6 +13,10 @@ use super::output;
 static LAST: Mutex<Option<(String, Instant)>> = Mutex::new(None);
 /// Before the same is told again.
 const PAUSE: Duration = Duration::from_secs(60);
+
+/// How lines begin that tell of nothing: a run takes its work back when all is committed, which the scheduler may know already; and
+/// nobody calls an executor, to stop what it is at or for anything else.
+const HARMLESS: [&str; 2] = ["Fail to find job", "Failed to get client for executor"];
 
 struct Engine;
 
@@ -31,11 +37,18 @@ impl Log for Engine {
             return;
         }
         let text = record.args().to_string();
+        if HARMLESS.iter().any(|beginning| text.starts_with(beginning)) {
+            return;
+        }
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
         if last.as_ref().is_some_and(|(told, at)| *told == text && at.elapsed() < PAUSE) {
             return;
         }
-        output::warn(&text);
+        match super::log::is_json() {
+            true => output::warn(&text),
+            // Servers run for months.
+            false => output::beside(&format!("{:.0} warning: {}", Timestamp::now(), visible(&text))),
+        }
         *last = Some((text, Instant::now()));
     }
 

@@ -29,8 +29,10 @@ use super::bench::Bench;
 use super::desk::Desk;
 use super::dial::{Dial, DialError};
 use super::function::settle_item;
+use super::order::Program;
 use super::roster;
 use super::serve::{LEAVE, runtime, until_asked};
+use super::spills::Spills;
 use crate::config::{Scheduler, Tls};
 use crate::pipeline::engine::Control;
 use crate::pipeline::lock::Holder;
@@ -74,10 +76,10 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
         slots => slots,
     };
     let memory = options.memory.or_else(machine::memory).unwrap_or(u64::MAX);
-    let scratch = match &options.scratch {
-        Some(folder) => tempfile::tempdir_in(folder).with_context(|| format!("--scratch {}", folder.display()))?,
-        None => tempfile::tempdir()?,
-    };
+    let scratch = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
+    let scratch = Spills::begin(&scratch).context("--scratch")?;
+    // A hash of the executable, which the first run need not wait for.
+    Program::this();
     let Holder { pid, host, .. } = Holder::myself();
     let name = format!("{host}-{pid}");
     let bench = Bench::new(&options.work, scratch.path().to_owned(), name.clone(), slots, memory)?;

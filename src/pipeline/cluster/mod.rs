@@ -29,6 +29,7 @@ mod recipe;
 mod roster;
 mod serve;
 mod sign;
+mod spills;
 mod tls;
 mod watch;
 mod worker;
