@@ -499,8 +499,8 @@ pub struct RunSpec {
     pub work: String,
     /// "local", or "df://host:port": the Ballista scheduler whose executors mine.
     pub engine: String,
-    /// Seconds without a sign of life from any executor, after which work is handed out again; three times in vain end the run.
-    /// Default: 120.
+    /// Seconds without a sign of life from any executor, after which work is handed out again; three times in vain end the run. So
+    /// long a scheduler, or a work folder out of reach, is waited for, too. Default: 120.
     #[schemars(range(min = 1, max = 86400))]
     pub patience: Option<u32>,
     /// Where the scheduler speaks TLS: what is shown to it, and what it is known by.

@@ -12,6 +12,6 @@ pub use memory::Watermark;
 pub use page::PAGE;
 pub use progress::{Progress, Silent, Stage, Unit};
 pub use summary::{
-    BandLine, PrepareLine, REPORT, REPORT_BYTES, RecallLine, ReportError, Shares, StageTime, Summary, band_lines,
-    parse, read,
+    BandLine, PrepareLine, REPORT, REPORT_BYTES, RecallLine, ReportError, Share, Shares, StageTime, Summary,
+    band_lines, parse, read,
 };

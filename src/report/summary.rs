@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -171,12 +172,23 @@ pub struct StageTime {
     pub executors: Shares,
 }
 
-/// Items of work that executors did, by their names, as far as they told.
-pub type Shares = BTreeMap<String, u64>;
+/// What executors did, by their names, as far as they told.
+pub type Shares = BTreeMap<String, Share>;
+
+/// What one of them did of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    /// Of the work: partitions, graphs.
+    pub items: u64,
+    /// Bytes of the work folder that it opened for them.
+    pub opened: u64,
+}
 
 /// The same in words.
 pub(super) fn shares_text(shares: &Shares) -> String {
-    let share = |(name, items): (&String, &u64)| format!("{name} {}", words::thousands(*items));
+    let share = |(name, Share { items, opened }): (&String, &Share)| {
+        format!("{name} {} ({} opened)", words::thousands(*items), ByteSize(*opened))
+    };
     shares.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 

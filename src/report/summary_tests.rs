@@ -98,6 +98,16 @@ glosses → /out/glosses
 }
 
 #[test]
+fn what_executors_did_stands_below_the_time() {
+    let mut summary = summary();
+    let shares = [("a-1", Share { items: 1_060, opened: 3 << 30 }), ("b-7", Share { items: 2, opened: 512 })];
+    summary.stages[1].executors = shares.map(|(name, share)| (name.to_owned(), share)).into();
+    let card = summary.to_string();
+    let expected = "\n  executors   mine: a-1 1,060 (3.0 GiB opened), b-7 2 (512 B opened)\n  space ";
+    assert!(card.contains(expected), "{card}");
+}
+
+#[test]
 fn another_layout_has_rows_of_its_own() {
     let summary = Summary { layout: "n-tuple".to_owned(), left_out: 20, rows_written: Some(1_166), ..summary() };
     let card = summary.to_string();

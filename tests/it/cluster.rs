@@ -2,14 +2,22 @@
 //! that a single machine writes.
 #![cfg(feature = "cluster")]
 
+mod folder;
+mod namespace;
+mod slow;
+mod soak;
+mod stores;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use self::namespace::Namespace;
 use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
 
 /// What does not end within this never will.
@@ -22,8 +30,8 @@ pub struct Process {
 }
 
 impl Process {
-    pub fn start(room: &Room, args: &[&str]) -> Self {
-        let mut child = room.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    pub fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (told, lines) = mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
@@ -50,8 +58,7 @@ impl Process {
     }
 
     fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+        send(signal, self.child.id());
     }
 
     /// Waits for the end, and gives what was said on the way.
@@ -77,11 +84,21 @@ impl Drop for Process {
     }
 }
 
+/// Sends a signal to a process.
+fn send(signal: &str, process: u32) {
+    assert!(Command::new("kill").args([signal, &process.to_string()]).status().unwrap().success());
+}
+
 /// A job, a scheduler, and what one machine makes of the job.
 pub struct Cluster {
     pub room: Room,
     pub scheduler: Process,
     pub address: String,
+    /// Where the work folder is another file system, the processes that see it.
+    namespace: Option<Namespace>,
+    /// More of the pipeline, and of the environment, for runs.
+    more: Vec<String>,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Cluster {
@@ -91,11 +108,17 @@ impl Cluster {
 
     /// Over a room with a job, with a scheduler that is told so.
     pub fn begin(room: Room, flags: &[&str]) -> Self {
+        Self::within(room, flags, |_| None)
+    }
+
+    /// The same, whose processes are in a namespace that knows the room.
+    fn within(room: Room, flags: &[&str], namespace: impl FnOnce(&Room) -> Option<Namespace>) -> Self {
+        let namespace = namespace(&room);
         let args = ["scheduler", "--bind", "127.0.0.1:0", "--timeout", "8"];
-        let scheduler = Process::start(&room, &[&args, flags].concat());
+        let scheduler = Process::start(inside(namespace.as_ref(), room.command(&[&args, flags].concat())));
         let told = scheduler.tells("df://");
         let address = told.split_once("df://").unwrap().1.trim().to_owned();
-        Self { room, scheduler, address }
+        Self { room, scheduler, address, namespace, more: Vec::new(), environment: Vec::new() }
     }
 
     fn executor(&self, work: &str) -> Process {
@@ -103,9 +126,18 @@ impl Cluster {
     }
 
     pub fn executor_with(&self, work: &str, flags: &[&str]) -> Process {
+        Process::start(inside(self.namespace.as_ref(), self.executor_command(work, flags)))
+    }
+
+    fn executor_command(&self, work: &str, flags: &[&str]) -> Command {
         let work = self.room.path(work).display().to_string();
         let args = ["executor", "--scheduler", &self.address, "--work", &work, "--slots", "1"];
-        Process::start(&self.room, &[&args, flags].concat())
+        self.room.command(&[&args, flags].concat())
+    }
+
+    /// Another scheduler in the place of the one that was killed.
+    fn restart_scheduler(&mut self) {
+        self.scheduler = Process::start(self.room.command(&["scheduler", "--bind", &self.address, "--timeout", "8"]));
     }
 
     /// The run on the cluster, under way.
@@ -114,14 +146,20 @@ impl Cluster {
     }
 
     pub fn run_with(&self, patience: u32, more: &[&str]) -> Process {
-        let sets = self.sets(patience);
-        let sets = sets.iter().map(String::as_str).chain(more.iter().copied()).flat_map(|set| ["--set", set]);
-        Process::start(&self.room, &["run", "p.toml"].into_iter().chain(sets).collect::<Vec<_>>())
+        let sets = self.sets(patience).into_iter().chain(more.iter().map(|set| (*set).to_owned()));
+        Process::start(inside(self.namespace.as_ref(), self.command("run", &sets.collect::<Vec<_>>())))
     }
 
     /// What a plan says of it.
     fn plan(&self) -> String {
         self.plan_of(&self.address, &[])
+    }
+
+    fn command(&self, what: &str, sets: &[String]) -> Command {
+        let sets = sets.iter().chain(&self.more).flat_map(|set| ["--set", set]);
+        let mut command = self.room.command(&[what, "p.toml"]);
+        command.args(sets).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
     }
 
     /// What one says of whatever listens at an address.
@@ -154,9 +192,15 @@ impl Cluster {
         ]
     }
 
+    /// The work folder, as its processes see it.
+    fn work(&self) -> PathBuf {
+        let path = self.room.path("work");
+        self.namespace.as_ref().map_or(path.clone(), |namespace| namespace.sees(&path))
+    }
+
     /// How many partitions are committed.
     fn committed(&self) -> usize {
-        let folders = walkdir::WalkDir::new(self.room.path("work")).into_iter().flatten();
+        let folders = walkdir::WalkDir::new(self.work()).into_iter().flatten();
         let is_committed = |name: &str| name.starts_with("partition-") && !name.ends_with(".tmp");
         folders.filter(|entry| entry.file_name().to_str().is_some_and(is_committed)).count()
     }
@@ -193,6 +237,14 @@ pub fn room(rows: usize, asked: &str) -> Room {
     room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
     fs::create_dir(room.path("work")).unwrap();
     room
+}
+
+/// A command for a namespace, where there is one.
+fn inside(namespace: Option<&Namespace>, command: Command) -> Command {
+    match namespace {
+        Some(namespace) => namespace.command(&command),
+        None => command,
+    }
 }
 
 /// Long enough to be killed in: a few seconds, forty partitions.
@@ -263,8 +315,7 @@ fn a_scheduler_that_is_killed_and_started_again_is_found_again() {
     let run = cluster.run(60);
     cluster.until(PARTITIONS / 4);
     cluster.scheduler.kill();
-    let address = cluster.address.clone();
-    cluster.scheduler = Process::start(&cluster.room, &["scheduler", "--bind", &address, "--timeout", "8"]);
+    cluster.restart_scheduler();
     run.ends().exits(0);
     cluster.is_as_local();
 }
@@ -291,8 +342,7 @@ fn nobody_at_work_ends_in_words_and_the_same_command_goes_on() {
     let away = cluster.run(1).ends().exits(1);
     assert!(away.stderr.contains("no scheduler took the work within 1 s"), "{}", away.stderr);
     assert_eq!(away.stderr.matches("does not answer").count(), 1, "{}", away.stderr);
-    let address = cluster.address.clone();
-    cluster.scheduler = Process::start(&cluster.room, &["scheduler", "--bind", &address]);
+    cluster.restart_scheduler();
     let _executor = cluster.executor("work");
     cluster.run(60).ends().exits(0);
     cluster.is_as_local();

@@ -76,7 +76,7 @@ fn children() -> Duration {
     Duration::from_millis(10 * (ticks(13) + ticks(14)))
 }
 
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let given = std::env::var("MINER_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
     eprintln!("MINER_SEED={seed}");

@@ -24,6 +24,8 @@ pub struct Standing {
     pub failed: u64,
     /// Whether nobody has given a sign of life for as long as the run has patience.
     pub silent: bool,
+    /// Whether nothing was committed for so long.
+    pub stands: bool,
 }
 
 /// The attempts of one order.
@@ -36,7 +38,8 @@ pub struct Attempts {
     pause: Duration,
 }
 
-/// Attempts without a single commit that end the run.
+/// Attempts without a single commit that end the run, where patience is over: what fails everywhere at once may be a folder that is
+/// out of reach for a moment, or full.
 const VAIN: u32 = 3;
 /// The first pause after one without a commit, how much longer each that follows is, and the longest.
 const FIRST: Duration = Duration::from_millis(500);
@@ -64,7 +67,7 @@ impl Attempts {
         }
         (self.missing, self.failed) = (now.missing, now.failed);
         // Whoever refuses does not speak for others, unless there are none.
-        if end == End::Away || self.vain == VAIN || (end == End::Refused && now.silent) {
+        if end == End::Away || (self.vain >= VAIN && now.stands) || (end == End::Refused && now.silent) {
             return None;
         }
         let pause = self.pause;
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     fn at(missing: usize) -> Standing {
-        Standing { missing, failed: 0, silent: false }
+        Standing { missing, failed: 0, silent: false, stands: true }
     }
 
     #[test]
@@ -90,6 +93,13 @@ mod tests {
         assert_eq!(attempts.again(), 2);
         assert_eq!(attempts.next(End::Over, at(5)), None);
         assert_eq!(Attempts::new(5).next(End::Away, at(5)), None, "nobody is there to hand anything to");
+    }
+
+    #[test]
+    fn what_fails_at_once_is_tried_for_as_long_as_the_run_has_patience() {
+        let (mut attempts, soon) = (Attempts::new(5), Standing { stands: false, ..at(5) });
+        assert!((0..20).all(|_| attempts.next(End::Over, soon).is_some()));
+        assert_eq!(attempts.next(End::Over, at(5)), None);
     }
 
     #[test]
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn whoever_refuses_ends_a_run_only_where_nobody_else_is_there_or_others_fail() {
-        let refused = |silent, failed| Standing { missing: 5, failed, silent };
+        let refused = |silent, failed| Standing { failed, silent, ..at(5) };
         let mut attempts = Attempts::new(5);
         assert!((0..50).all(|_| attempts.next(End::Refused, refused(false, 0)).is_some()));
         assert_eq!(attempts.next(End::Refused, refused(true, 0)), None);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::in_a_line;
 use super::order::{FILE, OrderError, WorkOrder};
 use super::sign::Pulse;
 use super::worker::{self, Work};
@@ -54,7 +55,7 @@ struct Opened {
     folder: PathBuf,
     order: WorkOrder,
     requests: mpsc::Sender<Request>,
-    pulse: Pulse,
+    pulse: Arc<Pulse>,
     /// Why it is open no more.
     ended: Arc<OnceLock<String>>,
 }
@@ -116,14 +117,16 @@ impl Bench {
         let is_same = |opened: &Arc<Opened>| opened.folder == folder && opened.order.token == order.token;
         let opened = match open.iter().position(is_same) {
             Some(at) if open[at].ended.get().is_none() => open.remove(at),
-            _ => {
+            ended => {
+                // What was done of it before it ended counts.
+                let pulse = ended.map(|at| open[at].pulse.clone());
                 open.retain(|opened| opened.folder != folder);
                 let held =
                     |open: &[Arc<Opened>]| open.iter().map(|opened| opened.order.needs.bytes(self.slots)).sum::<u64>();
                 while open.len() >= OPEN || (!open.is_empty() && held(&open).saturating_add(needed) > self.memory) {
                     open.remove(0);
                 }
-                Arc::new(Opened::begin(folder, order, &self.tools))
+                Arc::new(Opened::begin(folder, order, pulse, &self.tools))
             }
         };
         open.push(opened.clone());
@@ -133,18 +136,21 @@ impl Bench {
 
 impl Opened {
     /// Opens an order on a thread of its own, which ends when nobody asks any more, or the order was taken back.
-    fn begin(folder: PathBuf, order: WorkOrder, tools: &Arc<Tools>) -> Self {
+    fn begin(folder: PathBuf, order: WorkOrder, pulse: Option<Arc<Pulse>>, tools: &Arc<Tools>) -> Self {
         let (requests, asked) = mpsc::channel();
-        let (pulse, ended) = (Pulse::begin(&folder, &tools.executor), Arc::<OnceLock<String>>::default());
+        let pulse = pulse.unwrap_or_else(|| Arc::new(Pulse::begin(&folder, &tools.executor)));
+        let ended = Arc::<OnceLock<String>>::default();
         let (place, asked_for, tools, why) = (folder.clone(), order.clone(), tools.clone(), ended.clone());
-        let is_idle = pulse.idleness();
+        let signs = pulse.clone();
         let work = move || {
-            let is_over = || is_idle() && !place.join(FILE).exists();
-            let answer = |work: &dyn Work| answer(&tools.pool, work, &asked, &is_over);
+            let is_over = || signs.is_idle() && !place.join(FILE).exists();
+            let answer = |work: &dyn Work| {
+                signs.opened(asked_for.bytes(&place));
+                answer(&tools.pool, work, &asked, &is_over);
+            };
             let worked = worker::with_work(&place, &asked_for, &tools.spills, &tools.pool, answer);
             // Before those who have asked are told that there is no answer.
-            let _ =
-                why.set(worked.map_or_else(|error| format!("{error:#}"), |()| "its order was taken back".to_owned()));
+            let _ = why.set(worked.map_or_else(|error| in_a_line(&error), |()| "its order was taken back".to_owned()));
         };
         if let Err(error) = thread::Builder::new().name("order".to_owned()).spawn(work) {
             let _ = ended.set(format!("cannot start a thread: {error}"));
@@ -177,7 +183,7 @@ fn answer(pool: &rayon::ThreadPool, work: &dyn Work, asked: &mpsc::Receiver<Requ
             };
             scope.spawn(move |_| {
                 let came_to = match number < work.items() {
-                    true => work.settle(number).map_err(|error| format!("{error:#}")),
+                    true => work.settle(number).map_err(|error| in_a_line(&error)),
                     false => Err(format!("item {number} of {}", work.items())),
                 };
                 // Who asked may have been stopped.

@@ -24,6 +24,8 @@ pub struct Desk {
 const HOLD: Duration = Duration::from_secs(3);
 /// Nobody waits for more turns.
 const TURNS: u32 = 20;
+/// And where the order was open lately: it was taken back, or its folder is out of reach for a moment.
+const BREATH: Duration = Duration::from_secs(1);
 /// Between two tries: a folder may be mounted late, or its news come late.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -45,8 +47,9 @@ impl Desk {
     pub fn settle(&self, folder: &Path, number: u32) -> Result<u64, Unsettled> {
         let settled = self.bench.settle(folder, number);
         match &settled {
-            // A run that ended, or is about to give the same work out again.
-            Err(Unsettled::Refused(_)) if self.bench.knows(folder) => settled,
+            Err(Unsettled::Refused(_)) if self.bench.knows(folder) => {
+                Self::hold(settled, BREATH, || self.bench.settle(folder, number))
+            }
             Err(Unsettled::Refused(why)) => {
                 self.tell(why.to_string());
                 let turns = self.held.fetch_add(1, Ordering::Relaxed).saturating_add(1).min(TURNS);

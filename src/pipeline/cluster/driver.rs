@@ -11,6 +11,7 @@ use anyhow::Context;
 use super::attempts::{Attempts, End, Standing};
 use super::client::{Client, State};
 use super::dial::DialError;
+use super::in_a_line;
 use super::items::Items;
 use super::order::{FILE, WorkOrder};
 use super::roster;
@@ -56,9 +57,13 @@ fn though(again: u32) -> String {
 const PLANNED: Duration = Duration::from_secs(10);
 /// For commits of others to be seen here: file systems on a network look for new names every minute.
 const UNSEEN: Duration = Duration::from_secs(60);
-/// Between two looks at the folder of the run, and between two at whether the run is to stop.
+/// Between two looks at the folder of the run, at most; what has just begun may be over soon.
 const LOOK: Duration = Duration::from_millis(500);
-const TICK: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_millis(20);
+/// And as a part of the time that an attempt has taken.
+const PART: u32 = 20;
+/// Between two looks at whether the run is to stop.
+const TICK: Duration = Duration::from_millis(20);
 
 impl Cluster<'_> {
     /// Lets executors do the `pending` items of an order, which goes into `folder` meanwhile. Gives what each of them did.
@@ -88,13 +93,14 @@ impl Cluster<'_> {
             let items = folder.join(format!("items-{number}"));
             let Some(Ended { end, why }) = self.attempt(&client, &mut watch, &mut said, items)? else { break };
             let (missing, again) = (watch.missing().len(), attempts.again());
-            let silent = watch.silence() >= self.patience;
-            let Some(pause) = attempts.next(end, Standing { missing, failed: watch.failed(), silent }) else {
+            let [silent, stands] = [watch.silence(), watch.standstill()].map(|length| length >= self.patience);
+            let standing = Standing { missing, failed: watch.failed(), silent, stands };
+            let Some(pause) = attempts.next(end, standing) else {
                 let (scheduler, what) = (self.scheduler.clone(), order.task.item());
                 return Err(ClusterError { scheduler, missing, asked: pending.len(), what, again, why }.into());
             };
             said.once(&why, &format!("{why}; handed out again: {}", counted(missing as u64, order.task.item())));
-            self.rest(pause, &mut watch)?;
+            self.rest(pause, &mut watch, &mut said)?;
             if watch.missing().is_empty() {
                 break;
             }
@@ -111,12 +117,12 @@ impl Cluster<'_> {
         items: PathBuf,
     ) -> anyhow::Result<Option<Ended>> {
         let missing: Vec<u32> = watch.missing().iter().copied().collect();
-        let items = Items::write(items, &missing).context("cannot write to the work folder")?;
+        let items = self.write(items, &missing, said)?;
         let job = match self.submit(client, &items, watch, said)? {
             Ok(job) => job,
             Err(why) => return Ok(Some(Ended { end: End::Away, why })),
         };
-        let ended = self.follow(client, &job, watch);
+        let ended = self.follow(client, &job, watch, said);
         // Where all is committed there may be tasks left that would find that out one by one.
         if !matches!(&ended, Ok(Some(ended)) if ended.end != End::Silent) {
             client.cancel(&job);
@@ -145,20 +151,54 @@ impl Cluster<'_> {
                 }
                 Err(error) => {
                     said.once("away", &format!("does not answer ({error:#}); tried again for {within} s"));
-                    self.pause()?;
+                    self.pause(LOOK)?;
                 }
             }
         }
     }
 
-    /// Waits until all is committed (nothing is given), or this job comes to no more.
-    fn follow(&self, client: &Client, job: &str, watch: &mut Watch) -> anyhow::Result<Option<Ended>> {
+    /// Writes down what is to be done, in a folder that may be out of reach, or full, for a while.
+    fn write(&self, folder: PathBuf, missing: &[u32], said: &mut Said) -> anyhow::Result<Items> {
         let begun = Instant::now();
         loop {
-            self.pause()?;
+            match Items::write(folder.clone(), missing) {
+                Ok(items) => return Ok(items),
+                Err(error) => {
+                    let error = anyhow::Error::from(error).context(folder.display().to_string());
+                    self.bear(error, begun.elapsed(), said)?;
+                    self.pause(LOOK)?;
+                }
+            }
+        }
+    }
+
+    /// Looks what is committed, in the same folder.
+    fn look(&self, watch: &mut Watch, said: &mut Said) -> anyhow::Result<()> {
+        watch.look().or_else(|error| self.bear(error, watch.blindness(), said))
+    }
+
+    /// Bears with a folder that has failed for so long.
+    ///
+    /// # Errors
+    /// When patience is over.
+    fn bear(&self, error: anyhow::Error, length: Duration, said: &mut Said) -> anyhow::Result<()> {
+        let within = self.patience.as_secs();
+        if length >= self.patience {
+            return Err(error.context(format!("the work folder could not be used for {within} s")));
+        }
+        let why = in_a_line(&error);
+        said.once("folder", &format!("the work folder cannot be used ({why}); tried again for {within} s"));
+        Ok(())
+    }
+
+    /// Waits until all is committed (nothing is given), or this job comes to no more.
+    fn follow(&self, client: &Client, job: &str, watch: &mut Watch, said: &mut Said) -> anyhow::Result<Option<Ended>> {
+        let begun = Instant::now();
+        loop {
+            self.pause((begun.elapsed() / PART).clamp(SOON, LOOK))?;
             // Asked before commits are looked for: those of a job that is done are there.
             let state = client.state(job);
-            watch.look()?;
+            self.look(watch, said)?;
             if watch.missing().is_empty() {
                 return Ok(None);
             }
@@ -201,11 +241,11 @@ impl Cluster<'_> {
     }
 
     /// So long, unless all is committed before.
-    fn rest(&self, pause: Duration, watch: &mut Watch) -> anyhow::Result<()> {
+    fn rest(&self, pause: Duration, watch: &mut Watch, said: &mut Said) -> anyhow::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < pause && !watch.missing().is_empty() {
-            self.pause()?;
-            watch.look()?;
+            self.pause(LOOK)?;
+            self.look(watch, said)?;
         }
         Ok(())
     }
@@ -225,11 +265,11 @@ impl Cluster<'_> {
     }
 
     /// A moment, which ends when the run is asked to stop.
-    fn pause(&self) -> anyhow::Result<()> {
+    fn pause(&self, length: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while begun.elapsed() < LOOK {
+        while begun.elapsed() < length {
             self.engine.go_on()?;
-            sleep(TICK);
+            sleep(TICK.min(length));
         }
         Ok(())
     }
@@ -249,9 +289,9 @@ struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// Tells a `line`, unless one of the same matter was.
+    /// Tells a `line`, unless one of the same matter was; which partition or process it was is no matter.
     fn once(&mut self, matter: &str, line: &str) {
-        if self.told.insert(matter.to_owned()) {
+        if self.told.insert(matter.replace(|c: char| c.is_ascii_digit(), "")) {
             self.progress.note(&format!("{}: {line}", self.scheduler));
         }
     }

@@ -31,7 +31,8 @@ impl Items {
     /// Writes `numbers` into a `folder` of their own; what a run that was killed left there goes.
     pub fn write(folder: PathBuf, numbers: &[u32]) -> io::Result<Self> {
         disk::remove_folder(&folder)?;
-        fs::create_dir_all(&folder)?;
+        // Of a work folder that is out of reach nothing is made anew.
+        fs::create_dir(&folder)?;
         let chunks = numbers.chunks(numbers.len().div_ceil(TASKS).max(1));
         let items = Self { folder, files: chunks.len() };
         for (at, numbers) in chunks.enumerate() {

@@ -9,6 +9,7 @@ use super::recipe::Recipe;
 use super::watch::Ledger;
 use super::{RUN, RUNS, seen};
 use crate::config::Plan;
+use crate::mine::Tally;
 use crate::pipeline::crew::Crew;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::job::Job;
@@ -74,7 +75,9 @@ impl Ledger for Harvested<'_> {
         let mut committed = harvests.named()?;
         // What is named was written whole; still a file system may have lost half of it.
         committed.retain(|&ordinal| among.contains(&ordinal) && harvests.is_committed(ordinal));
-        committed.iter().try_for_each(|&ordinal| harvests.tally(ordinal).map(|tally| (self.done)(ordinal, &tally)))?;
+        // None is told of before all are read: those that could not be read are read again.
+        let tallies: Vec<Tally> = committed.iter().map(|&ordinal| harvests.tally(ordinal)).collect::<Result<_, _>>()?;
+        committed.iter().zip(&tallies).for_each(|(&ordinal, tally)| (self.done)(ordinal, tally));
         Ok(committed)
     }
 }

@@ -68,6 +68,15 @@ pub fn check(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An error and its causes in one line. A cause is left out where the error above it has quoted it already.
+fn in_a_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |line, cause| match line.contains(&cause) {
+        true => line,
+        false if line.is_empty() => cause,
+        false => format!("{line}: {cause}"),
+    })
+}
+
 /// A path of the run's folder, or with another `up` of the one above it, as seen from the folder of an order.
 fn seen(up: &str, path: &Path) -> PathBuf {
     Path::new(up).join(path.file_name().unwrap_or_default())

@@ -3,8 +3,8 @@
 //! Nothing of the environment is in it, and no expression: what these say went into the prepared store.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,13 @@ impl Needs {
     }
 }
 
+/// Of a file, or of all files in a folder.
+fn bytes_below(path: &Path) -> u64 {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let inside = entries.map(|entry| bytes_below(&entry.path())).sum::<u64>();
+    inside + fs::metadata(path).ok().filter(fs::Metadata::is_file).map_or(0, |file| file.len())
+}
+
 /// What all versions of the program tell alike.
 #[derive(Deserialize)]
 struct Head {
@@ -152,6 +159,17 @@ impl WorkOrder {
         let token = RandomState::new().hash_one(std::process::id());
         let (fingerprint, store) = (fingerprint.to_owned(), seen(RUN, &scratch.store()));
         Self { program: Program::this(), fingerprint, token, store, needs, task }
+    }
+
+    /// Bytes of what is opened for it, as it lies in the work folder; `folder` is its own.
+    pub fn bytes(&self, folder: &Path) -> u64 {
+        let index = match &self.task {
+            Task::Mine { index: Recipe::Cells { kept, .. }, .. } => Some(kept),
+            Task::Mine { index: Recipe::Hnsw { graphs, .. }, .. } => Some(graphs),
+            Task::Assign { assignment, .. } => Some(assignment),
+            Task::Mine { index: Recipe::Exact, .. } | Task::Build { .. } => None,
+        };
+        [Some(&self.store), index].into_iter().flatten().map(|path| bytes_below(&folder.join(path))).sum()
     }
 
     /// Writes it into an existing folder, whole or not at all.

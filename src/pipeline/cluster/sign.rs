@@ -21,10 +21,12 @@ const BEAT: Duration = Duration::from_secs(1);
 pub struct Sign {
     /// Items that it is asked for and has not answered.
     pub busy: u32,
-    /// Those that it has done since it opened the order.
+    /// Those of the order that it has done.
     pub done: u64,
     /// And those that it has failed at.
     pub failed: u64,
+    /// Bytes of the work folder that it has opened for them.
+    pub opened: u64,
     /// Counts up. A clock would have to agree with those of others.
     beat: u64,
 }
@@ -42,6 +44,7 @@ struct Counts {
     busy: AtomicU32,
     done: AtomicU64,
     failed: AtomicU64,
+    opened: AtomicU64,
 }
 
 impl Pulse {
@@ -55,10 +58,14 @@ impl Pulse {
         Self { counts, news }
     }
 
-    /// What says whether nothing is asked for.
-    pub fn idleness(&self) -> impl Fn() -> bool + Send + use<> {
-        let counts = self.counts.clone();
-        move || counts.busy.load(Ordering::Relaxed) == 0
+    /// Whether nothing is asked for.
+    pub fn is_idle(&self) -> bool {
+        self.counts.busy.load(Ordering::Relaxed) == 0
+    }
+
+    /// What the work takes was opened: so many bytes.
+    pub fn opened(&self, bytes: u64) {
+        self.counts.opened.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// One item more is asked for.
@@ -85,9 +92,10 @@ fn show(counts: &Counts, heard: &mpsc::Receiver<()>, file: &Path) {
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
         let busy = counts.busy.load(Ordering::Relaxed);
-        let (done, failed) = (counts.done.load(Ordering::Relaxed), counts.failed.load(Ordering::Relaxed));
+        let [done, failed, opened] =
+            [&counts.done, &counts.failed, &counts.opened].map(|count| count.load(Ordering::Relaxed));
         // Whoever cannot write signs cannot commit either, and is told of that.
-        let _ = disk::keep(file, &Sign { busy, done, failed, beat });
+        let _ = disk::keep(file, &Sign { busy, done, failed, opened, beat });
     }
 }
 

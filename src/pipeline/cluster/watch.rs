@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::sign::{self, Sign};
 use crate::disk;
-use crate::report::Shares;
+use crate::report::{Share, Shares};
 
 /// Where items are committed.
 pub trait Ledger {
@@ -22,9 +22,14 @@ pub struct Watch<'a> {
     folder: PathBuf,
     asked: u64,
     missing: BTreeSet<u32>,
+    /// The last of each executor.
     signs: BTreeMap<String, Sign>,
     /// When there was a commit or a sign of life last.
     heard: Instant,
+    /// And a commit.
+    committed: Instant,
+    /// When the folder was within reach last.
+    seen: Instant,
     ledger: &'a dyn Ledger,
 }
 
@@ -35,8 +40,9 @@ impl<'a> Watch<'a> {
         // Whoever is still at work for a run that was killed may be writing one.
         let _ = disk::remove_folder(&signs);
         fs::create_dir_all(&signs)?;
-        let missing = pending.iter().copied().collect();
-        Ok(Self { folder, asked: pending.len() as u64, missing, signs: BTreeMap::new(), heard: Instant::now(), ledger })
+        let (missing, now) = (pending.iter().copied().collect(), Instant::now());
+        let (asked, signs) = (pending.len() as u64, BTreeMap::new());
+        Ok(Self { folder, asked, missing, signs, heard: now, committed: now, seen: now, ledger })
     }
 
     pub fn folder(&self) -> &Path {
@@ -53,34 +59,61 @@ impl<'a> Watch<'a> {
         self.heard.elapsed()
     }
 
+    /// How long nothing was committed.
+    pub fn standstill(&self) -> Duration {
+        self.committed.elapsed()
+    }
+
+    /// How long the folder has been out of reach.
+    pub fn blindness(&self) -> Duration {
+        self.seen.elapsed()
+    }
+
     /// How many items executors have failed at, as far as they tell.
     pub fn failed(&self) -> u64 {
         self.signs.values().map(|sign| sign.failed).sum()
     }
 
     /// Looks for both.
+    ///
+    /// # Errors
+    /// When the folder is out of reach; another look may do better.
     pub fn look(&mut self) -> anyhow::Result<()> {
-        let committed = self.ledger.committed(&self.missing)?;
-        self.missing.retain(|item| !committed.contains(item));
-        let signs = sign::read(&self.folder);
-        if !committed.is_empty() || signs != self.signs {
-            self.heard = Instant::now();
+        let (committed, now) = (self.ledger.committed(&self.missing)?, Instant::now());
+        self.seen = now;
+        if !committed.is_empty() {
+            for item in &committed {
+                self.missing.remove(item);
+            }
+            (self.committed, self.heard) = (now, now);
         }
-        self.signs = signs;
+        if self.listen() {
+            self.heard = now;
+        }
         Ok(())
+    }
+
+    /// Whether anybody has given a sign since the last time. The last one of those who are gone stays.
+    fn listen(&mut self) -> bool {
+        let mut news = false;
+        for (executor, sign) in sign::read(&self.folder) {
+            news |= self.signs.insert(executor, sign.clone()) != Some(sign);
+        }
+        news
     }
 
     /// Who has done how much, as far as they tell.
     pub fn shares(&mut self) -> Shares {
         // The last sign follows the last commit.
         for _ in 0..10 {
-            self.signs = sign::read(&self.folder);
+            self.listen();
             if self.signs.values().map(|sign| sign.done).sum::<u64>() >= self.asked {
                 break;
             }
             sleep(MOMENT);
         }
-        self.signs.iter().filter(|(_, sign)| sign.done > 0).map(|(name, sign)| (name.clone(), sign.done)).collect()
+        let share = |sign: &Sign| Share { items: sign.done, opened: sign.opened };
+        self.signs.iter().filter(|(_, sign)| sign.done > 0).map(|(name, sign)| (name.clone(), share(sign))).collect()
     }
 }
 

@@ -90,7 +90,9 @@ pub fn with_work<R>(
             let open = || index.open(&store, params.negatives.unlabelled, folder);
             let search = pool.install(open).context("the index of the run cannot be opened")?;
             let quotas = pool.install(|| Quotas::new(&store, params));
-            Ok(work(&Partitions::new(&store, search.as_ref(), params, &quotas, folder.join(partitions))))
+            let partitions = folder.join(partitions);
+            let partitions = partitions.canonicalize().with_context(|| partitions.display().to_string())?;
+            Ok(work(&Partitions::new(&store, search.as_ref(), params, &quotas, partitions)))
         }
     }
 }
