@@ -8,20 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use ballista_core::BALLISTA_VERSION;
 use ballista_core::extension::{BallistaGrpcMetadataInterceptor, SessionConfigExt, SessionConfigHelperExt};
-use ballista_core::serde::BallistaLogicalExtensionCodec;
 use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
     CancelJobParams, ExecuteQueryParams, FailedJob, GetJobStatusParams, execute_query_result, job_status,
 };
 use ballista_core::version::BALLISTA_VERSION_HEADER;
-use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext, col, lit};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{SessionConfig, SessionContext, col, lit};
 use datafusion_proto::bytes::logical_plan_to_bytes_with_extension_codec;
 use tonic::transport::Channel;
 
 use super::dial::{Dial, DialError};
 use super::function::{REFUSES, SAYS, settle_item};
-use super::items::{Items, NUMBER, SCHEMA};
+use super::items::{Items, NUMBER};
 use super::roster;
 use crate::config::{Scheduler, Tls};
 use crate::pipeline::roster::Executor;
@@ -75,19 +75,10 @@ impl Client {
     /// Hands out the work of a run whose order lies in `folder`. Gives the name of the job.
     pub fn submit(&self, items: &Items, folder: &Path) -> anyhow::Result<String> {
         self.wait(ANSWER, async {
-            // One stage, of one task a file: a stage that is begun again does no harm, as no later one has read from it.
-            let config = SessionConfig::new_with_ballista()
-                .with_target_partitions(items.files())
-                .with_repartition_file_scans(false)
-                .with_collect_statistics(false)
-                .with_ballista_job_name("miner")
-                .set_usize("ballista.scheduler.max_partitions_per_task", 1);
+            let config = settings(items);
             let context = SessionContext::new_with_config(config.clone());
-            let read = ParquetReadOptions::default().schema(&SCHEMA);
-            let table = context.read_parquet(items.folder().display().to_string(), read).await?;
-            let settled = settle_item(None).call(vec![lit(folder.display().to_string()), col(NUMBER)]);
-            let plan = table.select(vec![settled])?.into_optimized_plan()?;
-            let plan = logical_plan_to_bytes_with_extension_codec(&plan, &BallistaLogicalExtensionCodec::default())?;
+            let plan = plan(&context, items, folder)?;
+            let plan = logical_plan_to_bytes_with_extension_codec(&plan, items)?;
             let version = HashMap::from([(BALLISTA_VERSION_HEADER.to_owned(), BALLISTA_VERSION.to_owned())]);
             let version = BallistaGrpcMetadataInterceptor::new(version);
             let mut scheduler = SchedulerGrpcClient::with_interceptor(self.connect().await?, version);
@@ -140,6 +131,20 @@ impl Client {
     }
 }
 
+/// One stage, of one task a partition: a stage that is begun again does no harm, as no later one has read from it.
+fn settings(items: &Items) -> SessionConfig {
+    SessionConfig::new_with_ballista()
+        .with_target_partitions(items.tasks())
+        .with_ballista_job_name("miner")
+        .set_usize("ballista.scheduler.max_partitions_per_task", 1)
+}
+
+/// `SELECT settle_item(folder, number) FROM items`.
+fn plan(context: &SessionContext, items: &Items, folder: &Path) -> anyhow::Result<LogicalPlan> {
+    let settled = settle_item(None).call(vec![lit(folder.display().to_string()), col(NUMBER)]);
+    Ok(context.read_table(items.table()?)?.select(vec![settled])?.into_optimized_plan()?)
+}
+
 /// What an executor said, out of what the engine made of it.
 fn told(error: &str) -> State {
     let after = |mark: &str| {
@@ -174,8 +179,30 @@ mod tests {
     use ballista_core::error::BallistaError;
     use ballista_core::serde::protobuf::FailedTask;
     use datafusion::common::DataFusionError;
+    use datafusion::execution::FunctionRegistry;
+    use datafusion::physical_plan::ExecutionPlanProperties;
+    use datafusion_proto::bytes::logical_plan_from_bytes_with_extension_codec;
 
     use super::*;
+
+    #[test]
+    fn a_scheduler_finds_the_work_in_the_plan_a_task_an_item_until_there_are_many() {
+        for (numbers, tasks) in [(vec![7], 1), ((0..4_096).collect(), 4_096), ((0..10_000).rev().collect(), 3_334)] {
+            let items = Items::of(&numbers);
+            let mut context = SessionContext::new_with_config(settings(&items));
+            context.register_udf(settle_item(None));
+            let sent = logical_plan_to_bytes_with_extension_codec(
+                &plan(&context, &items, Path::new("/w/run")).unwrap(),
+                &items,
+            )
+            .unwrap();
+            let codec = Items::default();
+            let found = logical_plan_from_bytes_with_extension_codec(&sent, &context.task_ctx(), &codec).unwrap();
+            let found = futures::executor::block_on(context.state().create_physical_plan(&found)).unwrap();
+            assert_eq!(found.output_partitioning().partition_count(), tasks);
+            assert!(sent.len() < 100_000, "{}", sent.len());
+        }
+    }
 
     #[test]
     fn an_executor_is_quoted_without_what_was_put_around_it() {

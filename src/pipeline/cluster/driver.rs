@@ -89,9 +89,7 @@ impl Cluster<'_> {
         let client = Client::new(&self.scheduler, self.tls.as_ref())?;
         let mut said = Said { progress: self.engine.progress(), scheduler: &self.scheduler, told: BTreeSet::new() };
         let mut attempts = Attempts::new(pending.len());
-        for number in 0.. {
-            let items = folder.join(format!("items-{number}"));
-            let Some(Ended { end, why }) = self.attempt(&client, &mut watch, &mut said, items)? else { break };
+        while let Some(Ended { end, why }) = self.attempt(&client, &mut watch, &mut said)? {
             let (missing, again) = (watch.missing().len(), attempts.again());
             let [silent, stands] = [watch.silence(), watch.standstill()].map(|length| length >= self.patience);
             let standing = Standing { missing, failed: watch.failed(), silent, stands };
@@ -109,15 +107,9 @@ impl Cluster<'_> {
     }
 
     /// Hands out what is missing, once. Gives why it is to be done again; nothing where all is committed.
-    fn attempt(
-        &self,
-        client: &Client,
-        watch: &mut Watch,
-        said: &mut Said,
-        items: PathBuf,
-    ) -> anyhow::Result<Option<Ended>> {
+    fn attempt(&self, client: &Client, watch: &mut Watch, said: &mut Said) -> anyhow::Result<Option<Ended>> {
         let missing: Vec<u32> = watch.missing().iter().copied().collect();
-        let items = self.write(items, &missing, said)?;
+        let items = Items::of(&missing);
         let job = match self.submit(client, &items, watch, said)? {
             Ok(job) => job,
             Err(why) => return Ok(Some(Ended { end: End::Away, why })),
@@ -151,21 +143,6 @@ impl Cluster<'_> {
                 }
                 Err(error) => {
                     said.once("away", &format!("does not answer ({error:#}); tried again for {within} s"));
-                    self.pause(LOOK)?;
-                }
-            }
-        }
-    }
-
-    /// Writes down what is to be done, in a folder that may be out of reach, or full, for a while.
-    fn write(&self, folder: PathBuf, missing: &[u32], said: &mut Said) -> anyhow::Result<Items> {
-        let begun = Instant::now();
-        loop {
-            match Items::write(folder.clone(), missing) {
-                Ok(items) => return Ok(items),
-                Err(error) => {
-                    let error = anyhow::Error::from(error).context(folder.display().to_string());
-                    self.bear(error, begun.elapsed(), said)?;
                     self.pause(LOOK)?;
                 }
             }

@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 use tonic::service::Routes;
 
 use super::function::settle_item;
+use super::items::Items;
 use super::listen::TlsListener;
 use super::{roster, tls};
 use crate::config::Tls;
@@ -69,6 +70,7 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
             state.register_udf(Arc::new(settle_item(None)))?;
             Ok(state)
         })),
+        override_logical_codec: Some(Arc::new(Items::default())),
         ..SchedulerConfig::default()
     };
     let runtime = runtime()?;
