@@ -136,6 +136,14 @@ impl Address {
         Self { path, ..self.clone() }
     }
 
+    /// What this is called in a folder that it lies in, at whatever depth; nothing where it is that folder itself, or lies elsewhere.
+    pub fn below(&self, folder: &Self) -> Option<&str> {
+        let same = (self.kind, &self.authority) == (folder.kind, &folder.authority);
+        let rest = self.path.strip_prefix(folder.path.trim_end_matches('/')).filter(|_| same)?;
+        let name = if folder.path.is_empty() { rest } else { rest.strip_prefix('/')? };
+        Some(name).filter(|name| !name.is_empty())
+    }
+
     /// The same store's object of this name.
     pub(super) fn renamed(&self, path: &str) -> Self {
         Self { path: path.to_owned(), ..self.clone() }
@@ -305,6 +313,17 @@ mod tests {
         ] {
             let (base, rest) = address(text).split(depth);
             assert_eq!((base.name().as_str(), rest.as_str()), (folder, name), "{text}");
+        }
+        for (text, folder, name) in [
+            ("s3://b/a/x/y", "s3://b/a", Some("x/y")),
+            ("s3a://b/a/x", "s3://b/a/", Some("x")),
+            ("s3://b/a/x", "s3://b", Some("a/x")),
+            ("s3://b/ab/x", "s3://b/a", None),
+            ("s3://b/a", "s3://b/a", None),
+            ("s3://c/a/x", "s3://b/a", None),
+            ("gs://b/a/x", "s3://b/a", None),
+        ] {
+            assert_eq!(address(text).below(&address(folder)), name, "{text} {folder}");
         }
         assert_eq!(address("s3://b").join("y").name(), "s3://b/y");
         assert_eq!(address("s3://b/a/").join("x/y").name(), "s3://b/a/x/y");

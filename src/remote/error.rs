@@ -20,6 +20,13 @@ pub struct RemoteError {
     pub fault: Fault,
 }
 
+impl RemoteError {
+    /// Whether the same may go better later.
+    pub fn may_pass(&self) -> bool {
+        self.fault.may_pass()
+    }
+}
+
 /// Why not.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {

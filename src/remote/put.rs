@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use futures::TryStreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{MultipartUpload, ObjectStoreExt, PutMode, PutPayload};
 
 use super::error::{Fault, RemoteError};
-use super::object::Version;
+use super::object::{Object, Version};
 use super::store::{Remote, again};
 
 /// A larger file goes in parts of so many bytes.
@@ -49,6 +49,16 @@ impl Remote {
             drop(upload.abort().await);
         }
         Ok(Version::by_tag(sent?.e_tag.as_deref()))
+    }
+
+    /// Puts a small object, in the place of one that has its name.
+    ///
+    /// # Errors
+    /// A store that refuses or does not answer.
+    pub async fn write(&self, name: &str, bytes: Vec<u8>) -> Result<(), RemoteError> {
+        let location = self.location(name)?;
+        let put = self.store.put(&location, bytes.into()).await;
+        put.map(drop).map_err(|error| self.refused(&location, "put", &error))
     }
 
     /// Puts a small object where none has its name; says whether it is these bytes that are there then.
@@ -99,6 +109,23 @@ impl Remote {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             deleted => deleted.map_err(|error| self.refused(&location, "deleted", &error)),
         }
+    }
+
+    /// Deletes listed objects of this folder, many in one request where the store can do that.
+    ///
+    /// # Errors
+    /// A store that refuses or does not answer.
+    pub async fn delete_all(&self, objects: Vec<Object>) -> Result<(), RemoteError> {
+        let folder = self.location("")?;
+        let locations = stream::iter(objects.into_iter().map(|object| Ok(object.location))).boxed();
+        let mut deleted = self.store.delete_stream(locations);
+        while let Some(done) = deleted.next().await {
+            match done {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.refused(&folder, "cleared", &error)),
+            }
+        }
+        Ok(())
     }
 }
 

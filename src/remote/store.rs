@@ -71,22 +71,67 @@ impl Remote {
         &self.address
     }
 
+    /// Whether this folder can be listed, empty or not.
+    ///
+    /// # Errors
+    /// As of [`list`](Self::list).
+    pub async fn reach(&self) -> Result<(), RemoteError> {
+        let folder = self.location("")?;
+        let first = self.store.list(Some(&folder)).try_next().await;
+        first.map(drop).map_err(|error| self.refused(&folder, "listed", &error))
+    }
+
     /// All objects in this folder, and in those below it, by name. Where there is no such folder there are none.
     ///
     /// # Errors
     /// What is [listed nowhere](Address::can_list); a store that refuses or does not answer.
     pub async fn list(&self) -> Result<Vec<Object>, RemoteError> {
-        again(async || self.list_once().await).await
+        self.list_below("", "").await
     }
 
-    async fn list_once(&self) -> Result<Vec<Object>, RemoteError> {
-        let folder = self.location("")?;
+    /// Those in one of its folders, called as in this one, that come after a name; all of them after an empty one.
+    ///
+    /// # Errors
+    /// As of [`list`](Self::list).
+    pub async fn list_below(&self, folder: &str, after: &str) -> Result<Vec<Object>, RemoteError> {
+        again(async || self.list_once(folder, after).await).await
+    }
+
+    /// The object of a name in this folder, or all in the folder of that name. Where there is neither there are none.
+    ///
+    /// # Errors
+    /// As of [`list`](Self::list).
+    pub async fn find(&self, name: &str) -> Result<Vec<Object>, RemoteError> {
+        let below = self.list_below(name, "").await?;
+        Ok(if below.is_empty() { self.head(name).await?.into_iter().collect() } else { below })
+    }
+
+    /// The object of a name in this folder, if there is one.
+    ///
+    /// # Errors
+    /// A store that refuses or does not answer.
+    pub async fn head(&self, name: &str) -> Result<Option<Object>, RemoteError> {
+        let location = self.location(name)?;
+        match self.store.head(&location).await {
+            Ok(found) => Ok(Some(Object::new(name.to_owned(), found))),
+            Err(error) => match Fault::of(self.address.kind(), &error) {
+                Fault::Missing(_) => Ok(None),
+                fault => Err(self.failed(&location, "read", fault)),
+            },
+        }
+    }
+
+    async fn list_once(&self, below: &str, after: &str) -> Result<Vec<Object>, RemoteError> {
+        let (root, folder) = (self.location("")?, self.location(below)?);
         if !self.address.can_list() {
             return Err(self.failed(&folder, "listed", Fault::CannotList));
         }
-        let name = |found: &ObjectMeta| Some(found.location.prefix_match(&folder)?.collect::<Path>().to_string());
+        let name = |found: &ObjectMeta| Some(found.location.prefix_match(&root)?.collect::<Path>().to_string());
         let mut objects = Vec::new();
-        let mut list = self.store.list(Some(&folder));
+        let mut list = match after {
+            "" => self.store.list(Some(&folder)),
+            after => self.store.list_with_offset(Some(&folder), &self.location(after)?),
+        };
         while let Some(found) = list.try_next().await.map_err(|error| self.refused(&folder, "listed", &error))? {
             if objects.len() == MOST {
                 return Err(self.failed(&folder, "listed", Fault::TooMany(MOST)));
