@@ -179,7 +179,6 @@ mod tests {
     use ballista_core::error::BallistaError;
     use ballista_core::serde::protobuf::FailedTask;
     use datafusion::common::DataFusionError;
-    use datafusion::execution::FunctionRegistry;
     use datafusion::physical_plan::ExecutionPlanProperties;
     use datafusion_proto::bytes::logical_plan_from_bytes_with_extension_codec;
 
@@ -189,7 +188,7 @@ mod tests {
     fn a_scheduler_finds_the_work_in_the_plan_a_task_an_item_until_there_are_many() {
         for (numbers, tasks) in [(vec![7], 1), ((0..4_096).collect(), 4_096), ((0..10_000).rev().collect(), 3_334)] {
             let items = Items::of(&numbers);
-            let mut context = SessionContext::new_with_config(settings(&items));
+            let context = SessionContext::new_with_config(settings(&items));
             context.register_udf(settle_item(None));
             let sent = logical_plan_to_bytes_with_extension_codec(
                 &plan(&context, &items, Path::new("/w/run")).unwrap(),
