@@ -59,9 +59,9 @@ impl<'a> Watch<'a> {
         self.heard.elapsed()
     }
 
-    /// How long nothing was committed.
+    /// How long nothing was committed, as of the last look.
     pub fn standstill(&self) -> Duration {
-        self.committed.elapsed()
+        self.seen.saturating_duration_since(self.committed)
     }
 
     /// How long the folder has been out of reach.
