@@ -138,13 +138,16 @@ fn a_scheduler_without_certificates_is_not_spoken_to_by_those_who_have_some() {
 fn papers_that_cannot_be_used_are_told_of_before_any_work() {
     let room = with_papers();
     room.write("broken.key", "-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n");
-    room.write("broken.pem", "none\n");
+    room.write("broken.pem", &std::fs::read_to_string(room.path("ours.pem")).unwrap());
+    room.write("empty.pem", "none\n");
+    room.write("empty.key", &std::fs::read_to_string(room.path("ours.key")).unwrap());
     room.write("mixed.pem", &std::fs::read_to_string(room.path("ours.pem")).unwrap());
     room.write("mixed.key", &std::fs::read_to_string(room.path("others.key")).unwrap());
     let cluster = Cluster::begin(room, &[]);
     for (name, ca, told) in [
         ("missing", "ours", "missing.key: cannot be read: No such file"),
         ("broken", "ours", "broken.key: "),
+        ("empty", "ours", "empty.pem: cannot be read: there is none in it; expected a file of PEM"),
         ("ours", "missing", "missing-ca.pem: cannot be read: No such file"),
         ("mixed", "ours", "mixed.key: "),
     ] {

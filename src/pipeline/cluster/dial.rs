@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::{self, pki_types::ServerName};
@@ -112,11 +112,23 @@ impl Dial {
         Ok(stream)
     }
 
-    /// The same error, or what lies behind it: who is spoken to in the clear cannot say that it waits for TLS.
+    /// The same error, or what lies behind it: who is spoken to in the clear cannot say that it waits for TLS, and the word of one who
+    /// hangs up may be lost with the call.
     pub async fn explain(&self, error: anyhow::Error) -> anyhow::Error {
-        match error.downcast_ref() {
-            Some(DialError::Stranger(_)) if self.tls.is_none() && self.is_secret().await => DialError::Secret.into(),
-            _ => error,
+        let Some(DialError::Stranger(_)) = error.downcast_ref() else { return error };
+        let known = match &self.tls {
+            None => self.is_secret().await.then_some(DialError::Secret),
+            Some(_) => tokio::time::timeout(CONNECT, self.refusal()).await.ok().flatten(),
+        };
+        known.map_or(error, Into::into)
+    }
+
+    /// What is said to whoever shows this certificate and says nothing: to one who is let in, nothing.
+    async fn refusal(&self) -> Option<DialError> {
+        let mut stream = self.greet().await.ok()?.into_inner();
+        match of_rustls(&stream.read(&mut [0]).await.err()?)? {
+            rustls::Error::AlertReceived(alert) => Some(DialError::Unwelcome(format!("{alert:?}"))),
+            _ => None,
         }
     }
 
