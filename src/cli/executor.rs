@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueHint;
-use triplet_miner::config::Scheduler;
+use triplet_miner::config::{Meeting, Scheduler};
 use triplet_miner::pipeline::{self, Control, ExecutorOptions};
 
 use super::log::LogFlag;
@@ -22,16 +22,18 @@ pub struct Args {
     /// The scheduler
     #[arg(long, value_name = "HOST:PORT")]
     scheduler: Scheduler,
-    /// The run.work of pipelines, which this machine sees under the same path; work of no other folder is done
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    work: PathBuf,
+    /// The run.work of pipelines: a folder that this machine sees under the same path, or the URL of one in a store; work of no
+    /// other is done
+    #[arg(long, value_name = "DIR|URL", value_hint = ValueHint::DirPath)]
+    work: Meeting,
     /// Partitions to mine at a time, each on one thread; 0 takes every core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1_024))]
     slots: u16,
     /// Anonymous memory to work in, at most, as in 4GiB; 0 takes three quarters of the machine's
     #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
     memory: Size,
-    /// A folder on a disk of this machine, for what is derived from a store: about its size. Default: that for temporary files
+    /// A folder on a disk of this machine, for what is derived from the prepared store, about its size, and for what is fetched of
+    /// --work, where that is a URL. Default: that for temporary files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     scratch: Option<PathBuf>,
     #[command(flatten)]

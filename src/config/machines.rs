@@ -9,19 +9,54 @@ use url::Url;
 use super::error::Complaint;
 use super::paths::path;
 use super::spec::{LOCAL, RunSpec, TlsSpec};
+use crate::remote::Address;
 
 /// Who works on a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a plan has one of them")]
 pub enum Machines {
     /// This one.
     This,
-    /// The executors of a scheduler, which see `run.work` under the same path. This one does all the rest.
+    /// The executors of a scheduler. This one does all the rest.
     Cluster {
         scheduler: Scheduler,
         tls: Option<Tls>,
         /// How long nobody may give a sign of life.
         patience: Duration,
+        meeting: Meeting,
     },
+}
+
+/// Where the machines of a cluster meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meeting {
+    /// In a folder that all of them see under the same path.
+    Folder(PathBuf),
+    /// In a folder of a store, from which each fetches what it needs.
+    Store(Address),
+}
+
+impl std::str::FromStr for Meeting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Address::parse(text) {
+            None => Ok(Self::Folder(text.into())),
+            Some(Ok(address)) if address.can_list() => Ok(Self::Store(address)),
+            Some(Ok(_)) => Err("a web server takes no files; name s3://, gs:// or az://, or a folder".to_owned()),
+            Some(Err(error)) => Err(error.to_string()),
+        }
+    }
+}
+
+/// As a pipeline names it.
+impl fmt::Display for Meeting {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Store(address) => address.fmt(f),
+        }
+    }
 }
 
 /// Where a Ballista scheduler listens.
@@ -76,10 +111,14 @@ const PATIENCE: u32 = 120;
 pub(super) fn machines(run: &RunSpec, base: &Path) -> Result<Machines, Complaint> {
     if run.engine == LOCAL {
         let (patience, tls) = (run.patience.is_some(), run.tls.is_some());
-        return match [("run.patience", patience), ("run.tls", tls)].into_iter().find(|(_, given)| *given) {
-            None => Ok(Machines::This),
-            Some((key, _)) => Err(Complaint::of_key(key, "is of a cluster, and run.engine names none")),
-        };
+        if let Some((key, _)) = [("run.patience", patience), ("run.tls", tls)].into_iter().find(|(_, given)| *given) {
+            return Err(Complaint::of_key(key, "is of a cluster, and run.engine names none"));
+        }
+        if Address::parse(&run.work).is_some() {
+            let message = "is a URL, where the machines of a cluster meet, and run.engine names none; expected a folder of this machine";
+            return Err(Complaint::new("run.work", message));
+        }
+        return Ok(Machines::This);
     }
     if !run.engine.starts_with("df://") {
         let message = "expected \"local\", or \"df://host:port\", the address of a Ballista scheduler";
@@ -91,16 +130,20 @@ pub(super) fn machines(run: &RunSpec, base: &Path) -> Result<Machines, Complaint
             `cargo install --path . --locked --features cluster`, on all machines of the cluster";
         return Err(Complaint::new("run.engine", message));
     }
-    if !Path::new(&run.work).is_absolute() {
-        let message = "run.engine hands work to other machines; expected an absolute path, under which all of them see the same folder";
-        return Err(Complaint::new("run.work", message));
-    }
+    let meeting = match run.work.parse().map_err(|message| Complaint::new("run.work", message))? {
+        Meeting::Folder(folder) if !folder.is_absolute() => {
+            let message = "run.engine hands work to other machines; expected an absolute path, under which all of them see the same \
+                folder, or the URL of a folder in a store (s3://, gs://, az://)";
+            return Err(Complaint::new("run.work", message));
+        }
+        meeting => meeting,
+    };
     let patience = match run.patience.unwrap_or(PATIENCE) {
         seconds @ 1..=86_400 => Duration::from_secs(seconds.into()),
         _ => return Err(Complaint::new("run.patience", "must be from 1 to 86,400 seconds")),
     };
     let tls = run.tls.as_ref().map(|tls| tls_of(tls, base)).transpose()?;
-    Ok(Machines::Cluster { scheduler, tls, patience })
+    Ok(Machines::Cluster { scheduler, tls, patience, meeting })
 }
 
 fn tls_of(TlsSpec { cert, key, ca }: &TlsSpec, base: &Path) -> Result<Tls, Complaint> {
@@ -140,6 +183,7 @@ mod tests {
             (&["run.tls.cert=a", "run.tls.key=b", "run.tls.ca=c"], "p.toml: run.tls: is of a cluster"),
             (&[&engine("ray://x")], "p.toml: run.engine = \"ray://x\": expected \"local\", or \"df://host:port\""),
             (&[&engine("df://x/y")], "p.toml: run.engine = \"df://x/y\": expected \"df://host:port\""),
+            (&["run.work=s3://b/x"], "p.toml: run.work = \"s3://b/x\": is a URL, where the machines of a cluster meet"),
         ] {
             let found = told(sets).unwrap_err();
             assert!(found.starts_with(expected), "{found}");
@@ -148,7 +192,20 @@ mod tests {
         if cfg!(feature = "cluster") {
             let scheduler = Scheduler { host: "x".to_owned(), port: PORT };
             let patience = Duration::from_secs(9);
-            assert_eq!(there, Ok(Machines::Cluster { scheduler, tls: None, patience }));
+            let meeting = Meeting::Folder("/w".into());
+            assert_eq!(there, Ok(Machines::Cluster { scheduler: scheduler.clone(), tls: None, patience, meeting }));
+            let stored = plan(GOOD, &[&engine("df://x"), "run.work=s3://b/x", "run.patience=9"]).unwrap().run;
+            let meeting = Meeting::Store(Address::parse("s3://b/x").unwrap().unwrap());
+            assert_eq!(stored.machines, Machines::Cluster { scheduler, tls: None, patience, meeting });
+            assert!(!stored.work.ends_with("x"), "its own scratch lies where it would without");
+            for (work, expected) in [
+                ("w", "expected an absolute path"),
+                ("https://h/x", "a web server takes no files"),
+                ("s3://k:secret@b/x", "has a user or a password in it"),
+            ] {
+                let told = told(&[&engine("df://x"), &format!("run.work={work}")]).unwrap_err();
+                assert!(told.contains("run.work = ") && told.contains(expected), "{told}");
+            }
             let here = |set: &str| told(&[&engine("df://x"), "run.work=/w", set]);
             let certificates = here("run.tls={ cert = '/c/a.pem', key = 'k.pem', ca = '/c/ca.pem' }");
             let Ok(Machines::Cluster { tls: Some(Tls { cert, key, ca }), .. }) = certificates else {
@@ -160,8 +217,6 @@ mod tests {
             assert!(half.contains("run.tls") && half.contains("missing field `key`"), "{half}");
             let empty = here("run.tls={ cert = 'a', key = '', ca = 'c' }").unwrap_err();
             assert!(empty.contains("run.tls.key") && empty.contains("is empty; expected a path"), "{empty}");
-            let nowhere = told(&[&engine("df://x"), "run.work=w"]).unwrap_err();
-            assert!(nowhere.contains("run.work = \"w\"") && nowhere.contains("expected an absolute path"), "{nowhere}");
             assert!(told(&[&engine("df://x"), "run.work=/w", "run.patience=0"]).is_err());
         } else {
             assert!(there.unwrap_err().contains("cargo install --path . --locked --features cluster"));

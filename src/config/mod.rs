@@ -28,7 +28,7 @@ mod written;
 pub use environment::{Environment, ProofError};
 pub use error::{ConfigError, KeyError, Place};
 pub use load::load;
-pub use machines::{Machines, Scheduler, Tls};
+pub use machines::{Machines, Meeting, Scheduler, Tls};
 pub(crate) use paths::resolved;
 pub use places::{Places, QUERY_VECTORS, Reads, TRANSFORM, VECTORS};
 pub use plan::{Plan, Run};

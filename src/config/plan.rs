@@ -10,7 +10,7 @@ use super::environment::{Environment, put_back};
 use super::error::Complaint;
 use super::excerpt::Part;
 use super::links;
-use super::machines::{Machines, machines};
+use super::machines::{Machines, Meeting, machines};
 use super::mining::{distinct, mine};
 use super::output::output;
 use super::paths::{input, path};
@@ -152,15 +152,16 @@ pub(super) fn check(spec: &Spec, said: &Value, file: &Path, base: &Path) -> Resu
     let store = store(&spec.store, store_path, base, mine.metric, fitting)?;
     let seen = Seen { resolved: &resolved, base, output: target.folder() };
     let from_output = seen.places(spec, &store, queries.as_ref(), [pairs.as_ref(), scores.as_ref()], &exclude);
+    let machines = machines(&spec.run, base)?;
+    let is_apart = matches!(&machines, Machines::Cluster { meeting: Meeting::Store(_), .. });
     let work = match spec.run.work.as_str() {
-        "" => match &target {
+        work if work.is_empty() || is_apart => match &target {
             Target::Folder(path) => path.parent().unwrap_or(base).to_path_buf(),
             // A bare name has the empty path for its folder, which no system call takes.
             Target::Store(_) => Path::new(".").join(base),
         },
         work => path(base, "run.work", work)?,
     };
-    let machines = machines(&spec.run, base)?;
     let output = output(spec, &mine.ask)?;
     together::check(spec, &mine, &output)?;
     Ok(Plan {

@@ -101,7 +101,11 @@ fn values_that_make_no_sense_are_refused() {
             "p.toml: output.path = \"data\": would replace the store, data/a.parquet; choose a folder of its own",
         ),
         ("output.path=", "p.toml: output.path = \"\": is empty; expected a path"),
-        ("run.work=s3://bucket/x", "p.toml: run.work = \"s3://bucket/x\": is a URL; expected a path of this machine"),
+        (
+            "run.work=s3://bucket/x",
+            "p.toml: run.work = \"s3://bucket/x\": is a URL, where the machines of a cluster meet, and run.engine names none; \
+             expected a folder of this machine",
+        ),
         ("store.path=~/x", "p.toml: store.path = \"~/x\": `~` is not expanded; write the folder out, or ${HOME}/…"),
         ("store.carry=['a', 'a']", "p.toml: store.carry = [\"a\", \"a\"]: names \"a\" twice"),
         ("store.id=3", "p.toml: store.id = 3: invalid type: integer `3`, expected a string"),

@@ -494,8 +494,9 @@ pub struct RunSpec {
     pub threads: usize,
     /// Anonymous memory of every stage, at most, as in "4GiB"; mapped files do not count. "0": three quarters of the machine's.
     pub memory: String,
-    /// Folder for scratch. Default: beside the output, or beside this file where the output goes to a store. With a cluster, an
-    /// absolute path under which all machines see the same folder.
+    /// Folder for scratch. Default: beside the output, or beside this file where the output goes to a store. With a cluster, where
+    /// its machines meet: an absolute path under which all of them see the same folder, or a folder in a store (s3://, gs://,
+    /// az://); then scratch lies where it would without.
     pub work: String,
     /// "local", or "df://host:port": the Ballista scheduler whose executors mine.
     pub engine: String,

@@ -174,8 +174,13 @@ impl Harvests {
         Ok((aside, batches))
     }
 
+    /// What the file of a partition is called.
+    pub fn file(ordinal: u32) -> String {
+        format!("{PREFIX}{ordinal:05}")
+    }
+
     fn path(&self, ordinal: u32) -> PathBuf {
-        self.folder.join(format!("{PREFIX}{ordinal:05}"))
+        self.folder.join(Self::file(ordinal))
     }
 }
 

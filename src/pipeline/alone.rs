@@ -4,7 +4,7 @@ use super::crew::Crew;
 use super::engine::{Engine, Watch};
 use super::job::Job;
 use super::roster::Roster;
-use super::scratch::Scratch;
+use super::scratch::{Scratch, ScratchError};
 use super::stages::Searcher;
 use crate::config::Plan;
 use crate::store::{Prepared, Surveys};
@@ -17,6 +17,21 @@ pub fn check(_: &Plan) -> anyhow::Result<()> {
 /// None is looked at.
 pub fn look(_: &Plan) -> Option<Roster> {
     None
+}
+
+/// There is nobody to meet.
+pub fn reach(_: &Plan, _: &Engine) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Nor anything left of that.
+pub fn begin(_: &Plan, _: &str, _: &Engine) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// The same.
+pub fn end(_: &Plan, _: &Engine) -> Result<(), ScratchError> {
+    Ok(())
 }
 
 /// The index is built where it is opened.

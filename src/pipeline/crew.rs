@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::cluster::Miners;
 use super::engine::Engine;
 use super::partitions::{Done, Partitions};
-use crate::config::{Machines, Plan};
+use crate::config::{Machines, Meeting, Plan};
 use crate::report::Shares;
 
 /// The folder that all machines are to see is not there: it is mounted, not made.
@@ -19,8 +19,12 @@ pub struct NoWorkFolder(PathBuf);
 /// # Errors
 /// Where others are to mine, and there is no folder to meet them in.
 pub fn check_work(plan: &Plan) -> Result<(), NoWorkFolder> {
-    let is_shared = matches!(plan.run.machines, Machines::Cluster { .. });
-    if is_shared && !plan.run.work.is_dir() { Err(NoWorkFolder(plan.run.work.clone())) } else { Ok(()) }
+    match &plan.run.machines {
+        Machines::Cluster { meeting: Meeting::Folder(folder), .. } if !folder.is_dir() => {
+            Err(NoWorkFolder(folder.clone()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whoever does the work.

@@ -3,6 +3,8 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+#[cfg(feature = "cluster")]
+use std::time::Duration;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -61,6 +63,12 @@ impl<'a> Engine<'a> {
             Ok(()) => future.as_mut().poll(context).map(|done| done.map_err(anyhow::Error::from)),
             Err(interrupted) => Poll::Ready(Err(interrupted.into())),
         }))
+    }
+
+    /// Waits a moment for something, whether or not the run was asked to stop; who does not answer in time is not waited for.
+    #[cfg(feature = "cluster")]
+    pub fn part<T>(&self, limit: Duration, future: impl Future<Output = T>) {
+        let _ = self.runtime.block_on(async { tokio::time::timeout(limit, future).await });
     }
 
     pub fn threads(&self) -> usize {

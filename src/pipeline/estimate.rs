@@ -115,6 +115,18 @@ fn read(job: &Job) -> f64 {
     shared.max(decode / job.reading.decoders as f64).max(order)
 }
 
+/// Bytes that executors need of a run: the prepared store, and what the index keeps.
+pub fn needed_bytes(plan: &Plan, job: &Job) -> u64 {
+    let (rows, corpus, d) = (job.rows as f64, job.corpus as f64, job.dims as f64);
+    let (_, kept_raw) = fit(plan, job);
+    let index = match job.index {
+        Index::Exact | Index::Auto => 0.0,
+        Index::Cells => rows * size_of::<u32>() as f64,
+        Index::Hnsw => corpus * (4.0 * d + NODE as f64),
+    };
+    (rows * (4.0 * d + kept_raw + 32.0 + job.beside_bytes as f64) + index) as u64
+}
+
 /// Estimates a job's time, memory and disk; `slots` are those of a cluster that builds and mines in place of this machine.
 pub fn estimate(plan: &Plan, job: &Job, slots: Option<u64>) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);

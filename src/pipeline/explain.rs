@@ -7,13 +7,13 @@ use bytesize::ByteSize;
 use serde::Serialize;
 
 use super::engine::{Control, Engine};
-use super::estimate::estimate;
+use super::estimate::{estimate, needed_bytes};
 use super::job::{Appraisal, Job, appraise};
 use super::roster::{self, AtSlots, Roster, SUPPOSED};
 use super::scratch::Scratch;
 use super::veiled::veil;
 use super::{budget, cluster, program, scratch, stages};
-use crate::config::{Plan, QUERY_VECTORS, VECTORS};
+use crate::config::{Machines, Meeting, Plan, QUERY_VECTORS, VECTORS};
 use crate::manifest::{self, Destination};
 use crate::mine;
 use crate::report::Estimates;
@@ -65,6 +65,9 @@ pub struct Explanation {
     /// Who mines them, where it is not this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Roster>,
+    /// Where its machines meet, if that is a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meeting: Option<MeetingLine>,
     /// What it would take them, where nobody knows how many there will be.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub supposed: Vec<AtSlots>,
@@ -91,6 +94,22 @@ pub struct ArrayLine {
 pub struct EarlierOutput {
     pub path: String,
     pub rows: u64,
+}
+
+/// A store in which the machines of a cluster meet.
+#[derive(Debug, Serialize)]
+pub struct MeetingLine {
+    pub path: String,
+    /// What goes there once, and from there to each executor.
+    pub bytes: u64,
+}
+
+impl MeetingLine {
+    fn of(plan: &Plan, job: &Job) -> Option<Self> {
+        let Machines::Cluster { meeting: Meeting::Store(address), .. } = &plan.run.machines else { return None };
+        let path = plan.environment.hide(&address.to_string()).into_owned();
+        Some(Self { path, bytes: needed_bytes(plan, job) })
+    }
 }
 
 impl EarlierOutput {
@@ -152,6 +171,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             reason: if job.kept { format!("{}; kept from an earlier run", choice.reason) } else { choice.reason },
             partitions: mine::partitions(0..job.asking.min(u64::from(u32::MAX)) as u32).len(),
             cluster,
+            meeting: MeetingLine::of(plan, &job),
             supposed,
             threads: engine.threads(),
             anchors: job.anchors,
@@ -276,6 +296,12 @@ impl fmt::Display for Explanation {
                 )?;
                 line("", format!("all else here, on {threads}"))?;
                 line("executors", cluster.told(self.partitions as u64))?;
+                if let Some(MeetingLine { path, bytes }) = &self.meeting {
+                    line(
+                        "",
+                        format!("all meet in {path}: about {} go there, and from there to each", ByteSize(*bytes)),
+                    )?;
+                }
             }
         }
         line("triplets", format!("at most {}", thousands(estimates.triplets_at_most)))?;

@@ -86,6 +86,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
     crew::check_work(plan).map_err(|error| veil(&plan.environment, error.into()))?;
     cluster::check(plan).map_err(|error| veil(&plan.environment, error))?;
     let engine = Engine::new(plan.run.threads, control)?;
+    cluster::reach(plan, &engine).map_err(|error| veil(&plan.environment, error))?;
     let mut watch = Watch::new(engine.progress());
     let copies = match fetch(plan, &engine, &mut watch).map_err(|error| veil(&plan.environment, error))? {
         Fetched::Copies(copies) => copies,
@@ -107,6 +108,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let slots = cluster::look(plan).map(|roster| roster.slots());
         let estimates = estimate(plan, &job, slots);
         let scratch = stages::scratch(plan, &fingerprint, &engine)?;
+        cluster::begin(plan, &stages::scratch_key(&fingerprint), &engine)?;
         let store = stages::prepare(plan, &survey, reading_room(plan, &job), &scratch, &engine, &mut watch)?;
         let (store, learned) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch)?;
         cluster::build_index(plan, &survey, (&job, &fingerprint), &store, &scratch, &engine, &mut watch)?;
@@ -133,7 +135,8 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
             excluded: store.exclusions(),
         };
         let summary = Some(stages::seal(plan, draft, &scratch, &engine, watch, observed)?);
-        let littered = copies.remove().and_then(|()| scratch.remove()).err();
+        let swept = copies.remove().and_then(|()| scratch.remove());
+        let littered = swept.and_then(|()| cluster::end(plan, &engine)).err();
         Ok(Outcome { path: plan.target.path(), already: false, littered, summary })
     });
     outcome.map_err(|error| veil(&plan.environment, error))
@@ -173,7 +176,7 @@ fn already(
         return Ok(None);
     }
     let sweep = || Scratch::sweep(plan, || stages::scratch_key(fingerprint));
-    let littered = remove_copies().and_then(|()| sweep()).err();
+    let littered = remove_copies().and_then(|()| sweep()).and_then(|()| cluster::end(plan, engine)).err();
     let summary = stages::figures_there(plan, engine);
     Ok(Some(Outcome { summary, already: true, littered, path: plan.target.path() }))
 }

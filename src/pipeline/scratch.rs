@@ -12,7 +12,8 @@
 //!
 //! With `run.work` all but the last line lies there, in a folder whose name tells outputs of one name apart; the output still
 //! grows beside its place, because only within one file system can it be moved there at once. Of an output in a store all of it
-//! lies in `run.work`, with notes of what has been sent in `run-KEY/sent/`.
+//! lies in `run.work`, with notes of what has been sent in `run-KEY/sent/`. Where `run.work` is a folder of a store, in which the
+//! machines of a cluster meet, all lies here as if it were not named, and what others need has its like there.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -50,6 +51,10 @@ pub enum ScratchError {
     Unusable { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// In a store where machines meet.
+    #[cfg(feature = "cluster")]
+    #[error("{0:#}")]
+    Store(anyhow::Error),
 }
 
 /// What becomes of what other runs left.
@@ -227,7 +232,8 @@ impl Place {
     }
 }
 
-fn run_name(key: &str) -> String {
+/// What the folder of the run that `key` names is called in that of its output.
+pub fn run_name(key: &str) -> String {
     format!("run-{}", &key[..key.len().min(16)])
 }
 
@@ -251,15 +257,21 @@ pub fn inputs(plan: &Plan) -> PathBuf {
 /// The folder beside the output, and the one in `run.work`, where that is elsewhere; the latter alone, where the output goes to a
 /// store.
 pub fn roots(plan: &Plan) -> (PathBuf, Option<PathBuf>) {
-    let (name, work) = (plan.target.name(), &plan.run.work);
-    let output = match &plan.target {
-        Target::Folder(output) => output,
-        Target::Store(address) => return (work.join(hidden(&name, Some(Path::new(&address.name())))), None),
-    };
+    let work = &plan.run.work;
+    let Target::Folder(output) = &plan.target else { return (work.join(apart(plan)), None) };
     let parent = output.parent().unwrap_or(Path::new("."));
-    let beside = parent.join(hidden(&name, None));
+    let beside = parent.join(hidden(&plan.target.name(), None));
     let away = resolved(work) != resolved(parent);
-    (beside, away.then(|| work.join(hidden(&name, Some(&resolved(output))))))
+    (beside, away.then(|| work.join(apart(plan))))
+}
+
+/// What the folder is called where outputs of one name may meet.
+pub fn apart(plan: &Plan) -> OsString {
+    let whole = match &plan.target {
+        Target::Folder(output) => resolved(output),
+        Target::Store(address) => address.name().into(),
+    };
+    hidden(&plan.target.name(), Some(&whole))
 }
 
 /// Longer names leave no room for what is added to them: systems take 255 bytes.

@@ -186,7 +186,17 @@ fn commit(dir: &Path, shard: u32, key: &str) -> io::Result<()> {
 }
 
 fn receipt_path(dir: &Path, shard: u32) -> PathBuf {
-    dir.join(format!("{}.json", basename(shard)))
+    dir.join(receipt(shard))
+}
+
+fn receipt(shard: u32) -> String {
+    format!("{}.json", basename(shard))
+}
+
+/// The files of a shard, in the order in which they are written.
+pub(super) fn files(shard: u32) -> [String; 3] {
+    let [graph, data] = dumps(shard);
+    [graph, data, receipt(shard)]
 }
 
 fn build(store: &Prepared, params: &HnswParams, shard: u32, on_rows: &(dyn Fn(u64) + Sync)) -> Graph {

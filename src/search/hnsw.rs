@@ -115,6 +115,11 @@ impl<'s> Hnsw<'s> {
         graphs::build_and_keep(store, params, dir, key, shard, &|_| ()).map(|_| ())
     }
 
+    /// The files that the graph of a shard is kept in; with the last of them it is whole.
+    pub fn files(shard: u32) -> [String; 3] {
+        graphs::files(shard)
+    }
+
     /// Whether the graph of a shard lies undamaged in `dir`, made under `key`.
     pub fn is_built(dir: &Path, key: &str, shard: u32) -> bool {
         graphs::is_whole(dir, shard, key)

@@ -92,6 +92,13 @@ pub enum OpenError {
 }
 
 impl Prepared {
+    /// Holds every byte of a store, and of its fit, against the hashes that were noted when it was written.
+    pub fn check(dir: &Path) -> Result<(), OpenError> {
+        check_files(dir, &read_header(&dir.join(layout::HEADER))?.files)?;
+        let fitted = dir.join(layout::FITTED_HEADER);
+        if fitted.exists() { check_files(dir, &read_json::<FittedHeader>(&fitted)?.files) } else { Ok(()) }
+    }
+
     /// Opens what another process may have left behind: every byte is held against the hashes that were noted when it was
     /// written. A fit that does not stand up to that is forgotten.
     pub fn reopen(dir: &Path) -> Result<Self, OpenError> {

@@ -21,7 +21,7 @@ use self::namespace::Namespace;
 use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
 
 /// What does not end within this never will.
-const LIMIT: Duration = Duration::from_secs(90);
+pub const LIMIT: Duration = Duration::from_secs(90);
 
 /// A process of the cluster, or the run itself; killed when it goes.
 pub struct Process {
@@ -39,7 +39,7 @@ impl Process {
     }
 
     /// The first line that has `part` in it.
-    fn tells(&self, part: &str) -> String {
+    pub fn tells(&self, part: &str) -> String {
         let begun = Instant::now();
         let mut told = Vec::new();
         while begun.elapsed() < LIMIT {
@@ -52,12 +52,12 @@ impl Process {
         panic!("never told of {part:?}: {told:#?}");
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         send(signal, self.child.id());
     }
 

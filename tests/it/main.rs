@@ -7,6 +7,7 @@ mod balanced_layouts;
 mod batches;
 mod claims;
 mod cluster;
+mod cluster_store;
 mod cluster_tls;
 mod commands;
 mod diff;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -72,8 +71,8 @@ impl Client {
         })
     }
 
-    /// Hands out the work of a run whose order lies in `folder`. Gives the name of the job.
-    pub fn submit(&self, items: &Items, folder: &Path) -> anyhow::Result<String> {
+    /// Hands out the work of a run whose order lies in `folder`, a path or a URL. Gives the name of the job.
+    pub fn submit(&self, items: &Items, folder: &str) -> anyhow::Result<String> {
         self.wait(ANSWER, async {
             let config = settings(items);
             let context = SessionContext::new_with_config(config.clone());
@@ -140,8 +139,8 @@ fn settings(items: &Items) -> SessionConfig {
 }
 
 /// `SELECT settle_item(folder, number) FROM items`.
-fn plan(context: &SessionContext, items: &Items, folder: &Path) -> anyhow::Result<LogicalPlan> {
-    let settled = settle_item(None).call(vec![lit(folder.display().to_string()), col(NUMBER)]);
+fn plan(context: &SessionContext, items: &Items, folder: &str) -> anyhow::Result<LogicalPlan> {
+    let settled = settle_item(None).call(vec![lit(folder), col(NUMBER)]);
     Ok(context.read_table(items.table()?)?.select(vec![settled])?.into_optimized_plan()?)
 }
 
@@ -190,11 +189,8 @@ mod tests {
             let items = Items::of(&numbers);
             let context = SessionContext::new_with_config(settings(&items));
             context.register_udf(settle_item(None));
-            let sent = logical_plan_to_bytes_with_extension_codec(
-                &plan(&context, &items, Path::new("/w/run")).unwrap(),
-                &items,
-            )
-            .unwrap();
+            let sent =
+                logical_plan_to_bytes_with_extension_codec(&plan(&context, &items, "/w/run").unwrap(), &items).unwrap();
             let codec = Items::default();
             let found = logical_plan_from_bytes_with_extension_codec(&sent, &context.task_ctx(), &codec).unwrap();
             let found = futures::executor::block_on(context.state().create_physical_plan(&found)).unwrap();

@@ -2,23 +2,24 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use super::attempts::{Attempts, End, Standing};
+use super::board::Board;
 use super::client::{Client, State};
 use super::dial::DialError;
 use super::in_a_line;
 use super::items::Items;
-use super::order::{FILE, WorkOrder};
+use super::order::WorkOrder;
 use super::roster;
 use super::watch::{Ledger, Watch};
-use crate::config::{Scheduler, Tls};
-use crate::disk;
+use crate::config::{Meeting, Scheduler, Tls};
 use crate::pipeline::engine::Engine;
+use crate::remote::Address;
 use crate::report::{Progress, Shares};
 use crate::words::counted;
 
@@ -29,8 +30,9 @@ pub struct Cluster<'a> {
     pub(super) tls: Option<Tls>,
     /// How long nobody may give a sign of life.
     pub(super) patience: Duration,
-    /// The folder that all machines see.
-    pub(super) work: PathBuf,
+    pub(super) meeting: Meeting,
+    /// Where they meet in a store: the folder of all runs of this output.
+    pub(super) store: Option<Address>,
 }
 
 /// Executors did not do the work.
@@ -82,10 +84,9 @@ impl Cluster<'_> {
         }
         let unusable = || format!("{}: cannot be used to hand out work", folder.display());
         fs::create_dir_all(folder).with_context(unusable)?;
-        let folder = folder.canonicalize().with_context(unusable)?;
-        let mut watch = Watch::begin(folder.clone(), pending, ledger).with_context(unusable)?;
-        order.write(&folder).with_context(unusable)?;
-        let _order = Withdrawn(folder.join(FILE));
+        let board = Board::new(self, order, folder).with_context(unusable)?;
+        let mut watch = Watch::begin(board, pending, ledger).with_context(unusable)?;
+        watch.board().put_up().with_context(unusable)?;
         let client = Client::new(&self.scheduler, self.tls.as_ref())?;
         let mut said = Said { progress: self.engine.progress(), scheduler: &self.scheduler, told: BTreeSet::new() };
         let mut attempts = Attempts::new(pending.len());
@@ -102,6 +103,7 @@ impl Cluster<'_> {
             if watch.missing().is_empty() {
                 break;
             }
+            watch.board().renew()?;
         }
         Ok(watch.shares())
     }
@@ -132,7 +134,7 @@ impl Cluster<'_> {
     ) -> anyhow::Result<Result<String, String>> {
         let (begun, within) = (Instant::now(), self.patience.as_secs());
         loop {
-            match client.submit(items, watch.folder()) {
+            match client.submit(items, &watch.board().place()) {
                 Ok(job) => return Ok(Ok(job)),
                 Err(error) if error.downcast_ref().is_some_and(DialError::is_final) => {
                     return Ok(Err(format!("{error:#}")));
@@ -159,6 +161,7 @@ impl Cluster<'_> {
     /// # Errors
     /// When patience is over.
     fn bear(&self, error: anyhow::Error, length: Duration, said: &mut Said) -> anyhow::Result<()> {
+        self.engine.go_on()?;
         let within = self.patience.as_secs();
         if length >= self.patience {
             return Err(error.context(format!("the work folder could not be used for {within} s")));
@@ -180,7 +183,7 @@ impl Cluster<'_> {
                 return Ok(None);
             }
             if let Some(ended) =
-                self.verdict(client, state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.folder())
+                self.verdict(client, state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.board())
             {
                 return Ok(Some(ended));
             }
@@ -194,7 +197,7 @@ impl Cluster<'_> {
         state: anyhow::Result<State>,
         age: Duration,
         silence: Duration,
-        folder: &Path,
+        board: &Board,
     ) -> Option<Ended> {
         let over = |why: String| Some(Ended { end: End::Over, why });
         match state {
@@ -206,7 +209,7 @@ impl Cluster<'_> {
             }
             Ok(State::Done) if silence >= UNSEEN.min(self.patience) => over(format!(
                 "executors have done their work, but it is not to be seen in {}; do all machines see the same folder there?",
-                folder.display()
+                board.place()
             )),
             Ok(State::UnderWay) if silence >= self.patience => {
                 let within = self.patience.as_secs();
@@ -229,14 +232,14 @@ impl Cluster<'_> {
 
     /// Who could have given one, and what to do.
     fn who(&self, client: &Client) -> String {
-        let cure = roster::cure(&self.scheduler, &self.work);
+        let cure = roster::cure(&self.scheduler, &self.meeting);
         match client.executors() {
             Err(_) => format!("is one running? {cure}"),
             Ok(executors) if executors.is_empty() => format!("the scheduler knows of none; start one: {cure}"),
             Ok(executors) => format!(
                 "the scheduler knows of {}; do other runs keep them, or do they not see {}?",
                 counted(executors.len() as u64, "executor"),
-                self.work.display()
+                self.meeting
             ),
         }
     }
@@ -271,14 +274,5 @@ impl Said<'_> {
         if self.told.insert(matter.replace(|c: char| c.is_ascii_digit(), "")) {
             self.progress.note(&format!("{}: {line}", self.scheduler));
         }
-    }
-}
-
-/// An order that is taken back when this is dropped: whoever still has work of it leaves it undone.
-struct Withdrawn(PathBuf);
-
-impl Drop for Withdrawn {
-    fn drop(&mut self) {
-        let _ = disk::remove_file(&self.0);
     }
 }

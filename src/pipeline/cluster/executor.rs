@@ -32,8 +32,9 @@ use super::function::settle_item;
 use super::order::Program;
 use super::roster;
 use super::serve::{LEAVE, runtime, until_asked};
+use super::site::Site;
 use super::spills::Spills;
-use crate::config::{Scheduler, Tls};
+use crate::config::{Meeting, Scheduler, Tls};
 use crate::pipeline::engine::Control;
 use crate::pipeline::lock::Holder;
 use crate::pipeline::machine;
@@ -46,8 +47,8 @@ pub struct ExecutorOptions {
     pub tls: Option<Tls>,
     /// Partitions that are mined at a time, each on one thread; 0: as many as there are cores.
     pub slots: usize,
-    /// The only folder whose work is done.
-    pub work: PathBuf,
+    /// The only folder whose work is done, here or in a store.
+    pub work: Meeting,
     /// Where searches put what they derive from a store; the system's folder for such things unless named.
     pub scratch: Option<PathBuf>,
     /// Bytes of anonymous memory, at most; three quarters of the machine's unless named.
@@ -82,7 +83,8 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     Program::this();
     let Holder { pid, host, .. } = Holder::myself();
     let name = format!("{host}-{pid}");
-    let bench = Bench::new(&options.work, scratch.path().to_owned(), name.clone(), slots, memory)?;
+    let site = Site::open(&options.work, scratch.path())?;
+    let bench = Bench::new(site, scratch.path().to_owned(), name.clone(), slots, memory)?;
     let (log, told) = mpsc::channel();
     let desk = Desk::new(bench, log.clone());
     // Names of hosts may be alike, and numbers of processes come again.
@@ -109,7 +111,7 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     let runtime = runtime()?;
     let served = runtime.spawn(serve);
     let slots = counted(slots as u64, "slot");
-    let line = format!("executor {name} of {}: {slots}, work below {}", options.scheduler, options.work.display());
+    let line = format!("executor {name} of {}: {slots}, work below {}", options.scheduler, options.work);
     control.progress.note(&line);
     until_asked(runtime, served, control, &told, || {
         // Who has ended already listens no more.

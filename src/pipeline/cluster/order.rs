@@ -3,7 +3,7 @@
 //! Nothing of the environment is in it, and no expression: what these say went into the prepared store.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::recipe::Recipe;
 use super::{RUN, seen};
 use crate::disk;
+use crate::manifest::Harvests;
 use crate::mine;
 use crate::pipeline::budget::{Budget, NODE};
 use crate::pipeline::job::Job;
 use crate::pipeline::program;
 use crate::pipeline::scratch::Scratch;
 use crate::search::sizes::ASSIGNED;
-use crate::search::{Hnsw, HnswParams};
+use crate::search::{Assignment, Hnsw, HnswParams};
 use crate::words::counted;
 
 /// The file that holds an order, in a folder of its own.
@@ -58,6 +59,51 @@ impl Task {
             Self::Mine { .. } => "partition",
         }
     }
+
+    /// What it reads beside the store: a file, or a folder with all that is in it.
+    pub fn reads(&self) -> Option<PathBuf> {
+        match self {
+            Self::Build { .. } | Self::Mine { index: Recipe::Exact, .. } => None,
+            Self::Assign { assignment, .. } => Some(assignment.join(Assignment::CENTRES)),
+            Self::Mine { index: Recipe::Cells { kept, .. }, .. } => Some(kept.clone()),
+            Self::Mine { index: Recipe::Hnsw { graphs, .. }, .. } => Some(graphs.clone()),
+        }
+    }
+
+    /// The folder in which results appear.
+    pub fn results(&self) -> &Path {
+        match self {
+            Self::Build { graphs, .. } => graphs,
+            Self::Assign { assignment, .. } => assignment,
+            Self::Mine { partitions, .. } => partitions,
+        }
+    }
+
+    /// The files that an item leaves there, in the order in which they appear: with the last it is done.
+    pub fn leaves(&self, item: u32) -> Vec<String> {
+        match self {
+            Self::Build { .. } => Hnsw::files(item).into(),
+            Self::Assign { .. } => vec![Assignment::file(item)],
+            Self::Mine { .. } => vec![Harvests::file(item)],
+        }
+    }
+}
+
+/// The name in the folder of all runs of an output of what an order in its folder `place` calls `path`.
+///
+/// # Errors
+/// When it leads outside.
+pub fn inside(place: &str, path: &Path) -> Result<String, OrderError> {
+    let outside = || OrderError::Astray { path: path.to_owned() };
+    let mut parts: Vec<&str> = place.split('/').collect();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(parts.pop().ok_or_else(outside)?),
+            Component::Normal(name) => parts.push(name.to_str().ok_or_else(outside)?),
+            _ => return Err(outside()),
+        }
+    }
+    if parts.is_empty() { Err(outside()) } else { Ok(parts.join("/")) }
 }
 
 /// The program that a run is of.
@@ -82,10 +128,14 @@ pub struct Needs {
 /// Why an executor does not do what it is asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
-    #[error("{}: lies outside {}, the only folder whose work this executor does; name the folder of run.work with --work", .folder.display(), .root.display())]
-    Outside { folder: PathBuf, root: PathBuf },
+    #[error("{}: lies outside {root}, the only folder whose work this executor does; name the folder of run.work with --work", .folder.display())]
+    Outside { folder: PathBuf, root: String },
+    #[error("{}: leads out of the folder of the run; a work order names what lies in it alone", .path.display())]
+    Astray { path: PathBuf },
     #[error("{}: no folder of a run that is at work: {source}", .folder.display())]
     Withdrawn { folder: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Unreachable(String),
     #[error(
         "this executor is miner {} (build {}), and the run is of miner {} (build {}); install one program on all machines",
         .found.version, short(&.found.build), .expected.version, short(&.expected.build)
@@ -177,6 +227,11 @@ impl WorkOrder {
         disk::keep(&folder.join(FILE), self)
     }
 
+    /// All that it reads.
+    pub fn reads(&self) -> impl Iterator<Item = PathBuf> {
+        std::iter::once(self.store.clone()).chain(self.task.reads())
+    }
+
     /// Reads the order of a folder.
     ///
     /// # Errors
@@ -184,13 +239,21 @@ impl WorkOrder {
     pub fn read(folder: &Path) -> Result<Self, OrderError> {
         let path = folder.join(FILE);
         let bytes = disk::read(&path).map_err(|source| OrderError::Withdrawn { folder: folder.to_owned(), source })?;
+        Self::parse(&bytes, path)
+    }
+
+    /// An order as it was found at `path`.
+    ///
+    /// # Errors
+    /// When it is of another program, or none.
+    pub fn parse(bytes: &[u8], path: PathBuf) -> Result<Self, OrderError> {
         let malformed = |source| OrderError::Malformed { path: path.clone(), source };
         // Another version's order may hold what this one does not know.
-        let Head { program: expected } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        let Head { program: expected } = serde_json::from_slice(bytes).map_err(malformed)?;
         let found = Program::this();
         if found != expected {
             return Err(OrderError::Stranger { found, expected });
         }
-        serde_json::from_slice(&bytes).map_err(malformed)
+        serde_json::from_slice(bytes).map_err(malformed)
     }
 }

@@ -1,7 +1,6 @@
 //! Who is in the cluster: its scheduler tells whoever asks, on the port that it listens on anyway.
 
 use std::future::poll_fn;
-use std::path::Path;
 use std::time::Duration;
 
 use ballista_scheduler::cluster::ClusterState;
@@ -15,7 +14,7 @@ use tonic::transport::Channel;
 use super::client::Client;
 use super::dial::DialError;
 use super::executor::executor_of;
-use crate::config::{Machines, Plan, Scheduler};
+use crate::config::{Machines, Meeting, Plan, Scheduler};
 use crate::pipeline::roster::{Executor, Roster};
 
 /// Where it is told.
@@ -65,15 +64,15 @@ pub async fn ask(mut channel: Channel) -> Result<Vec<Executor>, DialError> {
 }
 
 /// How to start an executor.
-pub fn cure(Scheduler { host, port }: &Scheduler, work: &Path) -> String {
-    format!("miner executor --scheduler {host}:{port} --work {}", work.display())
+pub fn cure(Scheduler { host, port }: &Scheduler, meeting: &Meeting) -> String {
+    format!("miner executor --scheduler {host}:{port} --work {meeting}")
 }
 
 /// Looks at the cluster that a plan names; nothing where this machine does all the work.
 pub fn look(plan: &Plan) -> Option<Roster> {
-    let Machines::Cluster { scheduler, tls, .. } = &plan.run.machines else { return None };
+    let Machines::Cluster { scheduler, tls, meeting, .. } = &plan.run.machines else { return None };
     let asked = Client::new(scheduler, tls.as_ref()).and_then(|client| client.executors());
-    let cure = cure(scheduler, &plan.run.work);
+    let cure = cure(scheduler, meeting);
     let scheduler = scheduler.to_string();
     Some(match asked {
         Ok(executors) => Roster { scheduler, answers: true, trouble: None, executors, cure },

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ground::Ground;
 use crate::disk;
 
-/// Between two signs.
+/// Between two signs, at most.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// What an executor tells of itself.
@@ -48,13 +49,14 @@ struct Counts {
 }
 
 impl Pulse {
-    /// Shows signs in the `folder` of a run: when there is news, and every now and then while there is work.
-    pub fn begin(folder: &Path, executor: &str) -> Self {
+    /// Shows signs beside an order: when there is news, and every now and then while there is work.
+    pub fn begin(ground: &Arc<Ground>, executor: &str) -> Self {
         let (news, heard) = mpsc::channel();
         let counts = Arc::<Counts>::default();
-        let (file, shown) = (signs(folder).join(format!("{executor}.json")), counts.clone());
+        let (ground, executor, shown) = (ground.clone(), executor.to_owned(), counts.clone());
+        let show = move || show(&shown, &heard, &ground, &executor);
         // Without it the work is done all the same.
-        let _ = thread::Builder::new().name("signs".to_owned()).spawn(move || show(&shown, &heard, &file));
+        let _ = thread::Builder::new().name("signs".to_owned()).spawn(show);
         Self { counts, news }
     }
 
@@ -83,7 +85,7 @@ impl Pulse {
     }
 }
 
-fn show(counts: &Counts, heard: &mpsc::Receiver<()>, file: &Path) {
+fn show(counts: &Counts, heard: &mpsc::Receiver<()>, ground: &Ground, executor: &str) {
     for beat in 0.. {
         match heard.recv_timeout(BEAT) {
             Ok(()) => heard.try_iter().for_each(drop),
@@ -95,18 +97,32 @@ fn show(counts: &Counts, heard: &mpsc::Receiver<()>, file: &Path) {
         let [done, failed, opened] =
             [&counts.done, &counts.failed, &counts.opened].map(|count| count.load(Ordering::Relaxed));
         // Whoever cannot write signs cannot commit either, and is told of that.
-        let _ = disk::keep(file, &Sign { busy, done, failed, opened, beat });
+        let _ = ground.sign(executor, &Sign { busy, done, failed, opened, beat });
+        thread::sleep(ground.between_signs());
     }
 }
 
-/// Where executors leave their signs.
+/// Where executors leave their signs, in the folder of an order.
+pub const FOLDER: &str = "executors";
+
+/// The same.
 pub fn signs(folder: &Path) -> PathBuf {
-    folder.join("executors")
+    folder.join(FOLDER)
+}
+
+/// What the sign of an executor is called in the folder of an order.
+pub fn name(executor: &str) -> String {
+    format!("{FOLDER}/{executor}.json")
+}
+
+/// Whose sign a file or object is.
+pub fn executor(name: &Path) -> Option<String> {
+    let is_sign = name.extension().is_some_and(|kind| kind == "json");
+    Some(name.file_stem().filter(|_| is_sign)?.to_str()?.to_owned())
 }
 
 /// The last sign of each executor, by its name. One that is being written counts when it is.
 pub fn read(folder: &Path) -> BTreeMap<String, Sign> {
     let entries = fs::read_dir(signs(folder)).into_iter().flatten().flatten().map(|entry| entry.path());
-    let files = entries.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
-    files.filter_map(|path| Some((path.file_stem()?.to_str()?.to_owned(), disk::kept(&path).ok()?))).collect()
+    entries.filter_map(|path| Some((executor(&path)?, disk::kept(&path).ok()?))).collect()
 }

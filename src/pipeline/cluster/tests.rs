@@ -13,8 +13,9 @@ use parquet::arrow::ArrowWriter;
 use super::bench::Bench;
 use super::order::{FILE, Needs, OrderError, Task, WorkOrder};
 use super::recipe::Recipe;
+use super::site::Site;
 use super::*;
-use crate::config::{self, Machines, Scheduler};
+use crate::config::{self, Machines, Meeting, Scheduler};
 use crate::disk;
 use crate::mine::Quotas;
 use crate::pipeline::brake::Brake;
@@ -69,7 +70,8 @@ fn begun(rows: u64, asked: &str, look: impl FnOnce(&mut Begun) + Send) {
     fs::write(&file, format!("{text}{asked}")).unwrap();
     let mut plan = config::load(&file, &[]).unwrap();
     let scheduler = Scheduler { host: "nobody.invalid".to_owned(), port: 1 };
-    plan.run.machines = Machines::Cluster { scheduler, tls: None, patience: Duration::from_secs(1) };
+    let meeting = Meeting::Folder(room.path().to_owned());
+    plan.run.machines = Machines::Cluster { scheduler, tls: None, patience: Duration::from_secs(1), meeting };
     let (plan, brake) = (&plan, Brake::new());
     let control = Control { progress: &Silent, brake: &brake };
     let engine = &Engine::new(2, &control).unwrap();
@@ -106,8 +108,12 @@ fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, V
     });
 }
 
+fn site(root: &Path) -> Site {
+    Site::open(&Meeting::Folder(root.to_owned()), root).unwrap()
+}
+
 fn bench(root: &Path, spills: &Path) -> Bench {
-    Bench::new(root, spills.to_owned(), "a-1".to_owned(), 2, 1 << 40).unwrap()
+    Bench::new(site(root), spills.to_owned(), "a-1".to_owned(), 2, 1 << 40).unwrap()
 }
 
 #[test]
@@ -220,7 +226,8 @@ fn an_executor_refuses_what_is_not_for_it() {
         let both = [order.program.version.as_str(), "9.9.9", "install one program on all machines"];
         assert!(both.iter().all(|part| stranger.contains(part)), "{stranger}");
 
-        let small = Bench::new(folder.parent().unwrap(), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
+        let small =
+            Bench::new(site(folder.parent().unwrap()), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
         order.write(folder).unwrap();
         let little = small.settle(folder, 0).unwrap_err().to_string();
         assert!(little.contains("64 slots") && little.contains("--memory"), "{little}");

@@ -1,14 +1,11 @@
 //! What the folder of an order tells: which items are done, and who gives signs of life.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::sign::{self, Sign};
-use crate::disk;
+use super::board::Board;
+use super::sign::Sign;
 use crate::report::{Share, Shares};
 
 /// Where items are committed.
@@ -19,7 +16,7 @@ pub trait Ledger {
 
 /// The items that are waited for.
 pub struct Watch<'a> {
-    folder: PathBuf,
+    board: Board<'a>,
     asked: u64,
     missing: BTreeSet<u32>,
     /// The last of each executor.
@@ -34,19 +31,20 @@ pub struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Begins to wait for `pending` ones; signs of the past go. `folder` is that of the order.
-    pub fn begin(folder: PathBuf, pending: &[u32], ledger: &'a dyn Ledger) -> io::Result<Self> {
-        let signs = sign::signs(&folder);
-        // Whoever is still at work for a run that was killed may be writing one.
-        let _ = disk::remove_folder(&signs);
-        fs::create_dir_all(&signs)?;
+    /// Begins to wait for `pending` ones; signs of the past go.
+    ///
+    /// # Errors
+    /// Those of [`Board::begin`].
+    pub fn begin(board: Board<'a>, pending: &[u32], ledger: &'a dyn Ledger) -> anyhow::Result<Self> {
+        board.begin()?;
         let (missing, now) = (pending.iter().copied().collect(), Instant::now());
         let (asked, signs) = (pending.len() as u64, BTreeMap::new());
-        Ok(Self { folder, asked, missing, signs, heard: now, committed: now, seen: now, ledger })
+        Ok(Self { board, asked, missing, signs, heard: now, committed: now, seen: now, ledger })
     }
 
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Where the order is put up.
+    pub fn board(&self) -> &Board<'a> {
+        &self.board
     }
 
     /// Those that are not committed, as of the last look.
@@ -79,43 +77,48 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// When the folder is out of reach; another look may do better.
     pub fn look(&mut self) -> anyhow::Result<()> {
+        let collected = self.board.collect(&self.missing)?;
         let (committed, now) = (self.ledger.committed(&self.missing)?, Instant::now());
+        for item in &committed {
+            self.missing.remove(item);
+        }
+        collected.iter().filter(|item| self.missing.contains(item)).try_for_each(|&item| self.board.reject(item))?;
         self.seen = now;
         if !committed.is_empty() {
-            for item in &committed {
-                self.missing.remove(item);
-            }
             (self.committed, self.heard) = (now, now);
         }
-        if self.listen() {
+        if self.listen()? {
             self.heard = now;
         }
         Ok(())
     }
 
     /// Whether anybody has given a sign since the last time. The last one of those who are gone stays.
-    fn listen(&mut self) -> bool {
+    fn listen(&mut self) -> anyhow::Result<bool> {
         let mut news = false;
-        for (executor, sign) in sign::read(&self.folder) {
+        for (executor, sign) in self.board.signs()? {
             news |= self.signs.insert(executor, sign.clone()) != Some(sign);
         }
-        news
+        Ok(news)
     }
 
     /// Who has done how much, as far as they tell.
     pub fn shares(&mut self) -> Shares {
         // The last sign follows the last commit.
-        for _ in 0..10 {
-            self.listen();
-            if self.signs.values().map(|sign| sign.done).sum::<u64>() >= self.asked {
+        let begun = Instant::now();
+        while self.signs.values().map(|sign| sign.done).sum::<u64>() < self.asked
+            && begun.elapsed() < self.board.grace()
+        {
+            sleep(MOMENT);
+            // Who cannot be heard any more has told enough.
+            if self.listen().is_err() {
                 break;
             }
-            sleep(MOMENT);
         }
         let share = |sign: &Sign| Share { items: sign.done, opened: sign.opened };
         self.signs.iter().filter(|(_, sign)| sign.done > 0).map(|(name, sign)| (name.clone(), share(sign))).collect()
     }
 }
 
-/// Ten of them are what it is worth.
+/// Between two looks for them.
 const MOMENT: Duration = Duration::from_millis(30);

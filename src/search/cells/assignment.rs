@@ -52,7 +52,7 @@ impl<'s> Assignment<'s> {
         let (space, count) = (Space::of(store), Cells::count_of(count, candidates.len()));
         let centres = cluster::train(store, &space, &candidates, count);
         let kept = space.centre().into_iter().chain(&centres.vectors).cloned().collect();
-        Trained { centres: kept, codes: Vec::new() }.keep(&folder.join(CENTRES))?;
+        Trained { centres: kept, codes: Vec::new() }.keep(&folder.join(Self::CENTRES))?;
         Ok(Self { store, space, candidates, centres, folder: folder.to_owned() })
     }
 
@@ -61,7 +61,7 @@ impl<'s> Assignment<'s> {
     /// # Errors
     /// When they are not there, whole.
     pub fn reopen(store: &'s Prepared, unlabelled: bool, folder: &Path) -> io::Result<Self> {
-        let path = folder.join(CENTRES);
+        let path = folder.join(Self::CENTRES);
         let fits = |kept: &Trained| kept.centres.iter().all(|centre| centre.len() == store.dims());
         let kept =
             Trained::kept(&path, 0).filter(fits).ok_or_else(|| absent(&path, "the centres of this store's cells"))?;
@@ -145,12 +145,19 @@ impl<'s> Assignment<'s> {
         if is_whole && exist() { Ok(codes) } else { Err(absent(&path, "a cell for each row of the stretch")) }
     }
 
+    /// What the file of the centres is called.
+    pub const CENTRES: &'static str = "centres";
+
+    /// What the file of a stretch is called.
+    pub fn file(stretch: u32) -> String {
+        format!("{STRETCH_FILE}{stretch:05}")
+    }
+
     fn path(&self, stretch: u32) -> PathBuf {
-        self.folder.join(format!("{STRETCH_FILE}{stretch:05}"))
+        self.folder.join(Self::file(stretch))
     }
 }
 
-const CENTRES: &str = "centres";
 const STRETCH_FILE: &str = "stretch-";
 
 fn absent(path: &Path, expected: &str) -> io::Error {

@@ -1,0 +1,234 @@
+//! A cluster whose machines share no folder and meet in a store: the same bytes, whatever fails, and nothing is left there.
+#![cfg(feature = "cluster")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{LIMIT, Process};
+use crate::servers::{Bucket, Fault, Proxy, SECRET, Seen, s3};
+use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
+
+/// A job, a bucket to meet in, and a scheduler.
+struct Scene {
+    room: Room,
+    bucket: Bucket,
+    _scheduler: Process,
+    address: String,
+}
+
+/// Partitions are of 512 anchors.
+const ROWS: usize = 20_480;
+const PARTITIONS: usize = ROWS / 512;
+const LONG: &str = "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 12\n";
+
+impl Scene {
+    fn new(rows: usize, asked: &str) -> Self {
+        let (room, mut draw) = (Room::in_memory(), Draw(5));
+        let store = Rows {
+            vectors: (0..rows).map(|_| (0..32).map(|_| draw.unit()).collect()).collect(),
+            labels: (0..rows).map(|row| Some(format!("c{}", row % 50))).collect(),
+            teams: vec![None; rows],
+        };
+        store.write(&room.path("store.parquet"));
+        room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
+        let scheduler = Process::start(room.command(&["scheduler", "--bind", "127.0.0.1:0", "--timeout", "8"]));
+        let told = scheduler.tells("df://");
+        let address = told.split_once("df://").unwrap().1.trim().to_owned();
+        Self { room, bucket: s3(), _scheduler: scheduler, address }
+    }
+
+    fn command(&self, server: SocketAddr, args: &[&str]) -> Command {
+        let mut command = self.room.command(args);
+        command.envs(self.bucket.environment(server));
+        command
+    }
+
+    fn executor(&self, server: SocketAddr) -> Process {
+        self.executor_at(server, "miner")
+    }
+
+    fn executor_at(&self, server: SocketAddr, work: &str) -> Process {
+        let (work, scratch) = (self.bucket.url(work), self.room.path("scratch"));
+        fs::create_dir_all(&scratch).unwrap();
+        let scratch = scratch.display().to_string();
+        let args = ["executor", "--scheduler", &self.address, "--work", &work, "--slots", "1", "--scratch", &scratch];
+        let executor = Process::start(self.command(server, &args));
+        executor.tells("work below s3://");
+        executor
+    }
+
+    /// The run, under way.
+    fn run(&self, server: SocketAddr, patience: u32) -> Process {
+        Process::start(self.on_pipeline(server, "run", patience))
+    }
+
+    fn on_pipeline(&self, server: SocketAddr, command: &str, patience: u32) -> Command {
+        let sets = [
+            format!("run.engine=df://{}", self.address),
+            format!("run.work={}", self.bucket.url("miner")),
+            format!("run.patience={patience}"),
+        ];
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        self.command(server, &[&[command, "p.toml"], sets.as_slice()].concat())
+    }
+
+    /// How many partitions whoever drives the run has.
+    fn collected(&self) -> usize {
+        let files = walkdir::WalkDir::new(self.room.path(".out.miner")).into_iter().flatten();
+        files.filter(|entry| entry.path().to_string_lossy().contains("/partitions/partition-")).count()
+    }
+
+    fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !holds() {
+            assert!(begun.elapsed() < LIMIT, "never {what}");
+            sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Compares with what one machine writes, looks for leftovers, and leaves as if nothing had been run.
+    fn is_as_local(&self) {
+        let left: Vec<String> = self.bucket.files("miner").into_keys().collect();
+        assert!(left.is_empty(), "{left:?}");
+        let mined = tree(&self.room.path("out"));
+        fs::remove_dir_all(self.room.path("out")).unwrap();
+        self.room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+        let expected = tree(&self.room.path("out"));
+        assert!(mined == expected, "{:?} and {:?}", mined.keys(), expected.keys());
+        fs::remove_dir_all(self.room.path("out")).unwrap();
+    }
+}
+
+#[test]
+fn executors_mine_the_same_bytes_with_each_index_and_nothing_is_left() {
+    for index in ["exact", "cells", "hnsw"] {
+        let scene =
+            Scene::new(4_000, &format!("search.index = '{index}'\nmine.bands = {{ hard = 1, semi-hard = 2 }}\n"));
+        let server = scene.bucket.server;
+        let _executors = [scene.executor(server), scene.executor(server)];
+        let plan = Ran::of(&mut scene.on_pipeline(server, "plan", 9)).exits(0).stdout;
+        assert!(plan.contains(&format!("all meet in {}: about ", scene.bucket.url("miner"))), "{plan}");
+        let ran = scene.run(server, 60).ends().exits(0);
+        assert!(ran.stderr.contains(", to s3://"), "{}", ran.stderr);
+        let report = scene.room.miner(&["report", "out"]).exits(0).stdout;
+        assert!(report.contains("executors   ") && report.contains("mine: "), "{report}");
+        scene.is_as_local();
+    }
+}
+
+#[test]
+fn an_executor_that_is_killed_changes_nothing() {
+    let scene = Scene::new(ROWS, LONG);
+    let server = scene.bucket.server;
+    for collected in [1, PARTITIONS / 2] {
+        let mut executors = [scene.executor(server), scene.executor(server)];
+        let run = scene.run(server, 60);
+        scene.until("so many partitions", || scene.collected() >= collected);
+        executors[0].kill();
+        run.ends().exits(0);
+        scene.is_as_local();
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_and_sends_nothing_twice() {
+    let scene = Scene::new(ROWS, LONG);
+    let proxy = Proxy::before(scene.bucket.server);
+    let _executors = [scene.executor(scene.bucket.server), scene.executor(scene.bucket.server)];
+    let mut run = scene.run(proxy.address, 60);
+    scene.until("so many partitions", || scene.collected() >= PARTITIONS / 3);
+    run.kill();
+    let sent = |part: &str| {
+        let is_put = |seen: &&Seen| seen.method == "PUT" && seen.path.contains(part);
+        proxy.seen().iter().filter(is_put).count()
+    };
+    let before = [sent("/store/"), sent("/work-order.json")];
+    assert!(before[0] > 5 && before[1] == 1, "{before:?}");
+    scene.run(proxy.address, 60).ends().exits(0);
+    assert_eq!([sent("/store/"), sent("/work-order.json")], [before[0], 2]);
+    scene.is_as_local();
+}
+
+#[test]
+fn what_is_mined_counts_for_whoever_drives_the_run_from_another_machine() {
+    let scene = Scene::new(ROWS, LONG);
+    let server = scene.bucket.server;
+    let mut executors = [scene.executor(server), scene.executor(server)];
+    let mut run = scene.run(server, 60);
+    scene.until("so many partitions", || scene.collected() >= 2);
+    run.kill();
+    let mined = || scene.bucket.files("miner").keys().filter(|name| name.contains("/partition-")).count();
+    scene.until("all mined", || mined() == PARTITIONS);
+    executors.iter_mut().for_each(Process::kill);
+    fs::remove_dir_all(scene.room.path(".out.miner")).unwrap();
+    // Nobody is there to mine anything.
+    scene.run(server, 10).ends().exits(0);
+    scene.is_as_local();
+}
+
+#[test]
+fn a_store_that_is_away_for_a_while_ends_nothing() {
+    let scene = Scene::new(ROWS, LONG);
+    let proxy = Proxy::before(scene.bucket.server);
+    let _executors = [scene.executor(proxy.address), scene.executor(proxy.address)];
+    let run = scene.run(proxy.address, 60);
+    scene.until("so many partitions", || scene.collected() >= PARTITIONS / 3);
+    proxy.spoil(AWAY, Fault::Status(503), |_| true);
+    run.ends().exits(0);
+    assert_eq!(proxy.seen().iter().filter(|seen| seen.fault.is_some()).count(), AWAY as usize);
+    scene.is_as_local();
+}
+
+/// More requests than one of the three tries by itself.
+const AWAY: u32 = 60;
+
+#[test]
+fn an_executor_for_another_folder_of_the_store_refuses() {
+    let scene = Scene::new(4_000, "search.index = 'exact'\n");
+    let server = scene.bucket.server;
+    let executor = scene.executor_at(server, "min");
+    let ran = scene.run(server, 12).ends().exits(1);
+    executor.tells("refused: ");
+    let parts = ["lies outside s3://", "/min, the only folder whose work this executor does", "--work"];
+    assert!(parts.iter().all(|part| ran.stderr.contains(part)), "{}", ran.stderr);
+}
+
+#[test]
+fn a_bucket_that_is_not_there_is_told_before_anything_is_read() {
+    let scene = Scene::new(4_000, "search.index = 'exact'\n");
+    let sets = [format!("run.engine=df://{}", scene.address), "run.work=s3://no-such-bucket/miner".to_owned()];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let mut run = scene.command(scene.bucket.server, &[&["run", "p.toml"], sets.as_slice()].concat());
+    let ran = Ran::of(&mut run).exits(2);
+    assert!(ran.stderr.contains("there is no such bucket") && !ran.stderr.contains("prepare"), "{}", ran.stderr);
+    let args = ["executor", "--scheduler", &scene.address, "--work", "s3://no-such-bucket/miner"];
+    let ran = Process::start(scene.command(scene.bucket.server, &args)).ends().exits(2);
+    assert!(ran.stderr.contains("--work") && ran.stderr.contains("there is no such bucket"), "{}", ran.stderr);
+}
+
+#[test]
+fn no_credential_is_in_what_machines_tell_each_other() {
+    let scene = Scene::new(ROWS, LONG);
+    let server = scene.bucket.server;
+    let executor = scene.executor(server);
+    let run = scene.run(server, 60);
+    let mut told = BTreeMap::new();
+    let is_complete = |told: &BTreeMap<String, Vec<u8>>| {
+        ["work-order.json", "/executors/"].iter().all(|part| told.keys().any(|name| name.contains(part)))
+    };
+    let begun = Instant::now();
+    while !is_complete(&told) {
+        assert!(begun.elapsed() < LIMIT, "{:?}", told.keys());
+        told.extend(scene.bucket.files("miner"));
+    }
+    let ran = run.ends().exits(0);
+    let holds = |bytes: &[u8]| bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+    assert!(told.values().all(|bytes| !holds(bytes)), "{:?}", told.keys());
+    executor.signal("-TERM");
+    let said = executor.ends().exits(0).stderr + &ran.stderr;
+    assert!(!said.contains(SECRET), "{said}");
+}
