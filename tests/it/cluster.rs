@@ -18,7 +18,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use self::namespace::Namespace;
-use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
+use crate::support::{Draw, Ran, Room, Rows, STORE, copy, root, tree};
 
 /// What does not end within this never will.
 pub const LIMIT: Duration = Duration::from_secs(90);
@@ -267,6 +267,36 @@ fn two_executors_mine_the_same_bytes_with_each_index() {
             fs::read_dir(cluster.room.path("work")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left.iter().all(|path| path.join("graphs").exists()), "scratch is left: {left:?}");
         cluster.is_as_local();
+    }
+}
+
+#[test]
+fn the_pipelines_of_the_sample_are_mined_alike() {
+    let room = Room::new();
+    for folder in ["pipelines", "sample_data"] {
+        copy(&root().join(folder), &room.path(folder));
+    }
+    fs::create_dir(room.path("work")).unwrap();
+    let files =
+        fs::read_dir(room.path("pipelines")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut pipelines: Vec<String> = files.filter(|name| name.ends_with(".toml")).collect();
+    pipelines.sort();
+    let cluster = Cluster::begin(room, &[]);
+    let _executors = [cluster.executor("work"), cluster.executor("work")];
+    let sets = cluster.sets(60);
+    let shared: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    for name in pipelines {
+        let run = |more: &[&str]| {
+            let file = format!("pipelines/{name}");
+            let ran = cluster.room.miner(&[&["run", "--quiet", "--json", &file], more].concat()).exits(0);
+            let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+            cluster.room.path(".").join(report["output"].as_str().unwrap())
+        };
+        let out = run(&[]);
+        let local = tree(&out);
+        fs::remove_dir_all(&out).unwrap();
+        // It stays: another pipeline may read it.
+        assert!(tree(&run(&shared)) == local, "{name}");
     }
 }
 
