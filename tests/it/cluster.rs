@@ -248,9 +248,10 @@ fn inside(namespace: Option<&Namespace>, command: Command) -> Command {
 }
 
 /// Long enough to be killed in: a few seconds, forty partitions.
-const LONG: &str = "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 12\n";
-const ROWS: usize = 20_480;
-const PARTITIONS: usize = ROWS / 512;
+pub const LONG: &str =
+    "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 12\n";
+pub const ROWS: usize = 20_480;
+pub const PARTITIONS: usize = ROWS / 512;
 
 #[test]
 fn two_executors_mine_the_same_bytes_with_each_index() {

@@ -8,9 +8,9 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{LIMIT, Process};
+use crate::cluster::{LIMIT, LONG, PARTITIONS, Process, ROWS, room};
 use crate::servers::{Bucket, Fault, Proxy, SECRET, Seen, s3};
-use crate::support::{Draw, Ran, Room, Rows, STORE, tree};
+use crate::support::{Ran, Room, tree};
 
 /// A job, a bucket to meet in, and a scheduler.
 struct Scene {
@@ -20,21 +20,9 @@ struct Scene {
     address: String,
 }
 
-/// Partitions are of 512 anchors.
-const ROWS: usize = 20_480;
-const PARTITIONS: usize = ROWS / 512;
-const LONG: &str = "search.index = 'exact'\nmine.bands = { hard = 3, semi-hard = 3 }\nmine.positives.per_anchor = 12\n";
-
 impl Scene {
     fn new(rows: usize, asked: &str) -> Self {
-        let (room, mut draw) = (Room::in_memory(), Draw(5));
-        let store = Rows {
-            vectors: (0..rows).map(|_| (0..32).map(|_| draw.unit()).collect()).collect(),
-            labels: (0..rows).map(|row| Some(format!("c{}", row % 50))).collect(),
-            teams: vec![None; rows],
-        };
-        store.write(&room.path("store.parquet"));
-        room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
+        let room = room(rows, asked);
         let scheduler = Process::start(room.command(&["scheduler", "--bind", "127.0.0.1:0", "--timeout", "8"]));
         let told = scheduler.tells("df://");
         let address = told.split_once("df://").unwrap().1.trim().to_owned();
