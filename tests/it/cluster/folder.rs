@@ -107,16 +107,19 @@ fn an_executor_that_alone_has_lost_the_folder_changes_nothing() {
         return;
     }
     let cluster = Cluster::new(ROWS, LONG);
-    let _good = cluster.executor("work");
+    let good = cluster.executor("work");
     let lost = Process::start(alone(&cluster.executor_command("work", &[])));
     let run = cluster.run(60);
     let work = cluster.room.path("work");
     let mounts = |args: &[&str]| assert!(entering(lost.child.id()).args(args).arg(&work).status().unwrap().success());
     for part in [8, 4] {
         cluster.until(PARTITIONS / part);
+        // Whoever could do all the work meanwhile waits: only the one that has lost the folder takes items.
+        good.signal("-STOP");
         mounts(&["mount", "-t", "tmpfs", "none"]);
         sleep(Duration::from_secs(2));
         mounts(&["umount", "--lazy"]);
+        good.signal("-CONT");
     }
     cluster.until(PARTITIONS / 2);
     mounts(&["mount", "-t", "tmpfs", "none"]);
