@@ -2,6 +2,7 @@
 //! error, and no other floor prints.
 
 mod advance;
+mod allocator;
 mod bug;
 mod completions;
 mod diff;
@@ -94,6 +95,7 @@ impl Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    allocator::give_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && log::is_asked_for(std::env::args_os()) => {

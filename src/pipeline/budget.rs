@@ -16,8 +16,8 @@ use crate::store::LARGEST_LIST;
 
 /// So much may be taken to find out what a job needs, whatever it may have.
 const LOOK: u64 = 64 << 20;
-/// The program itself, about 10 MiB, and what its allocator keeps of batches given back.
-const BASE: u64 = 24 << 20;
+/// The program itself, about 10 MiB, and what its allocator keeps of small blocks given back.
+const BASE: u64 = 16 << 20;
 /// Of a table of ids already seen: a digest, a place, and a slot of a hash table that is at worst half empty.
 const SEEN_ROW: u64 = 40;
 /// Of an id, kept twice.

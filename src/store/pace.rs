@@ -73,8 +73,8 @@ impl Load {
         let open = (pace.units as u64).saturating_mul(self.open_bytes.saturating_add(ahead));
         let wave = match pace.wave as u64 {
             1 => self.beside_bytes,
-            // Those being checked, what comes of them, what came of the wave before, and what the allocator keeps of that.
-            wave => wave * (4 * self.batch_bytes + self.beside_bytes),
+            // Those being checked, what comes of them, and what came of the wave before.
+            wave => wave * (3 * self.batch_bytes + self.beside_bytes),
         };
         open.saturating_add(wave)
     }

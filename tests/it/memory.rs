@@ -75,7 +75,7 @@ fn a_run_keeps_to_the_least_it_asks_for() {
         let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
         let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
         let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
-        assert!(peak * 10 <= (least << 20) * 11, "{name}: {peak} bytes of {least} MiB");
+        assert!(peak <= least << 20, "{name}: {peak} bytes of {least} MiB");
     }
 }
 
@@ -107,9 +107,8 @@ fn more_memory_lets_more_threads_read_and_is_kept_to() {
     let (little, told_little, made) = run(&format!("{least}MiB"), "1");
     let (much, told_much, same) = run("64GiB", "8");
     assert!(made == same);
-    // Reading is what takes most here, and an allocator keeps some of what threads gave back.
-    assert!(little * 4 <= told_little * 5, "{little} bytes of {told_little}");
-    assert!(much * 4 <= told_much * 5, "{much} bytes of {told_much}");
+    assert!(little <= told_little, "{little} bytes of {told_little}");
+    assert!(much <= told_much, "{much} bytes of {told_much}");
     assert!(told_much > told_little + (50 << 20), "{told_little} bytes with one thread, {told_much} with eight");
 }
 
@@ -137,7 +136,7 @@ fn several_labels_a_row_keep_to_it_too() {
     let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
     let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
     let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
-    assert!(peak * 10 <= (least << 20) * 11, "{peak} bytes of {least} MiB");
+    assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
 }
 
 #[cfg(target_os = "linux")]
@@ -162,8 +161,7 @@ fn earlier_outputs_are_read_in_the_memory_that_was_told() {
     let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
     let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
-    // Half of it is the program itself, which is smaller on some machines.
-    assert!(peak * 5 > (least << 20) * 2, "{peak} bytes of {least} MiB: the formula is about this");
+    assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB: the formula is about this");
 }
 
 #[cfg(target_os = "linux")]
@@ -188,7 +186,7 @@ fn a_transform_is_learned_in_the_memory_that_was_told() {
     let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
     // Nor much less than it was told: the formula is about this.
-    assert!(peak * 2 > least << 20, "{peak} bytes of {least} MiB");
+    assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB");
 }
 
 #[cfg(target_os = "linux")]
@@ -222,6 +220,6 @@ fn a_check_keeps_to_the_least_it_asks_for() {
         std::thread::sleep(std::time::Duration::from_millis(2));
     };
     assert!(verdict.success(), "{verdict}");
-    assert!(peak * 10 <= (least << 20) * 11, "{peak} bytes of {least} MiB");
+    assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
     assert!(peak * 5 > least << 20, "{peak} bytes of {least} MiB: the formula is about this");
 }
