@@ -18,7 +18,7 @@ use super::decode::Decoder;
 use super::files::ListError;
 use super::pace::Pace;
 use super::session::batch_rows;
-use super::shield::shielded_future;
+use super::shield::{shielded_batches, told_of_panic};
 use super::survey::InputFile;
 use super::units::{Unit, units};
 use crate::words::counted;
@@ -116,7 +116,7 @@ impl<'a> Scan<'a> {
             let place = Place { file, file_row: unit.first + rows };
             let path = || file.path.clone();
             let damaged = |found| ScanError::Damaged { path: path(), row: place.file_row, found };
-            match shielded_future(batches.next()).await.map_err(damaged)? {
+            match batches.next().await {
                 Some(Ok(batch)) => {
                     let rows = rows + batch.num_rows() as u64;
                     if rows > unit.rows {
@@ -145,7 +145,8 @@ impl<'a> Scan<'a> {
     fn start(&self, unit: &Unit) -> Result<SendableRecordBatchStream, ScanError> {
         unit.file.check_unchanged()?;
         let failed = |source| ScanError::Read { path: unit.file.path.clone(), source };
-        Ok(spawn_buffered(self.decoder.start(unit).map_err(failed)?, self.pace.ahead))
+        // Within the task: what was decoded before a panic is handed on before it.
+        Ok(spawn_buffered(shielded_batches(self.decoder.start(unit).map_err(failed)?), self.pace.ahead))
     }
 }
 
@@ -161,6 +162,7 @@ fn of_the_decoder(error: &DataFusionError) -> Option<String> {
             ArrowError::ParquetError(told) => Some(told.clone()),
             _ => None,
         },
+        DataFusionError::External(error) => told_of_panic(error.as_ref()),
         _ => None,
     }
 }
