@@ -20,10 +20,11 @@ pub(super) fn find(asking: Vec<Asking>, ground: Ground, harvest: &mut Harvest) {
     let guards = &ground.params.negatives.guards;
     let mut askers: Vec<Asker> = asking.into_iter().map(|asking| Asker::new(asking, guards, ground)).collect();
     fill(&mut askers, guards, ground);
-    if let Some(exact) = ground.search.settles() {
-        settle(&mut askers, guards, Ground { search: exact, ..ground });
-    }
-    let guarded = guarded(&askers, ground);
+    let settled = match ground.search.settles() {
+        Some(exact) => settle(&mut askers, guards, Ground { search: exact, ..ground }),
+        None => Vec::new(),
+    };
+    let guarded = guarded(&askers, &settled, ground);
     if let Some(nearest) = guards.duplicate_distance {
         duplicates(&askers, ground, Distance::new(nearest), &mut harvest.suspects);
     }
@@ -52,13 +53,14 @@ fn fill(askers: &mut [Asker], guards: &Guards, ground: Ground) {
     }
 }
 
-/// Asks an exact search about those that received nothing, and cannot say that there is nothing.
-fn settle(askers: &mut [Asker], guards: &Guards, ground: Ground) {
+/// Asks an exact search about those that received nothing, and cannot say that there is nothing. Gives their places, ascending.
+fn settle(askers: &mut [Asker], guards: &Guards, ground: Ground) -> Vec<usize> {
     let missed: Vec<usize> = (0..askers.len()).filter(|&index| askers[index].missed()).collect();
     let mut again: Vec<Asker> =
         missed.iter().map(|&index| Asker::new(askers[index].asking(), guards, ground)).collect();
     fill(&mut again, guards, ground);
-    missed.into_iter().zip(again).for_each(|(index, asker)| askers[index] = asker);
+    missed.iter().zip(again).for_each(|(&index, asker)| askers[index] = asker);
+    missed
 }
 
 /// The windows of a pair as the pipeline asks for them, with their counts.
@@ -145,18 +147,25 @@ fn window(asker: &Asker, &(owner, (above, upto), _): &Want, count: u32, ground: 
     Window { above: above.max(pair.span.0), upto: upto.min(pair.span.1), count, pick }
 }
 
-/// Of each asker, the slots that only guards left empty: those that fill when it asks again without any.
-fn guarded(askers: &[Asker], ground: Ground) -> Vec<u64> {
+/// Of each asker, the slots that only guards left empty: those that fill when it asks again without any. Those that were settled ask
+/// as exactly again.
+fn guarded(askers: &[Asker], settled: &[usize], ground: Ground) -> Vec<u64> {
     let mut guarded = vec![0; askers.len()];
     if ground.params.negatives.guards.set().next().is_none() {
         return guarded;
     }
     let free = Guards::default();
-    let short: Vec<usize> = (0..askers.len()).filter(|&index| askers[index].short() > 0).collect();
-    let mut again: Vec<Asker> = short.iter().map(|&index| Asker::new(askers[index].asking(), &free, ground)).collect();
-    fill(&mut again, &free, ground);
-    for (&index, asker) in short.iter().zip(&again) {
-        guarded[index] = askers[index].short().saturating_sub(asker.short());
+    let short = (0..askers.len()).filter(|&index| askers[index].short() > 0);
+    let (exactly, others) = short.partition::<Vec<usize>, _>(|index| settled.binary_search(index).is_ok());
+    let exact = ground.search.settles().unwrap_or(ground.search);
+    for (short, search) in [(others, ground.search), (exactly, exact)] {
+        let ground = Ground { search, ..ground };
+        let again = short.iter().map(|&index| Asker::new(askers[index].asking(), &free, ground));
+        let mut again: Vec<Asker> = again.collect();
+        fill(&mut again, &free, ground);
+        for (&index, asker) in short.iter().zip(&again) {
+            guarded[index] = askers[index].short().saturating_sub(asker.short());
+        }
     }
     guarded
 }

@@ -5,6 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use triplet_miner::mine::{Quotas, Reason};
+use triplet_miner::search::{Exact, Fill, Found, Quest, Search};
+use triplet_miner::store::{Prepared, Row};
+use triplet_miner::{config, mine, store};
 
 use crate::support::{Draw, Line, Room, Rows, STORE, manifest, sample, triplets, unmined};
 
@@ -132,4 +136,38 @@ fn weighted_picks_lie_nearer_than_uniform_ones_and_farther_than_the_nearest() {
     let [nearest, weighted, uniform] = ["nearest", "distance-weighted", "random"].map(mean);
     // In 384 dimensions weights fall so steeply that hardly more than the nearest are chosen.
     assert!(nearest < weighted && weighted + 0.1 < uniform, "{nearest} {weighted} {uniform}");
+}
+
+/// Finds nothing, and knows who would.
+struct Blind<'a>(&'a Exact<'a>);
+
+impl Search for Blind<'_> {
+    fn find(&self, quests: &[Quest]) -> Vec<Found> {
+        quests.iter().map(|quest| vec![Fill::default(); quest.windows.len()]).collect()
+    }
+
+    fn settles(&self) -> Option<&dyn Search> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn what_guards_took_of_a_settled_anchor_is_told() {
+    let room = room(5);
+    let asked = "mine.bands = { semi-hard = 3 }\nmine.negatives.max_score = -0.5\noutput.path = 'out'\n";
+    room.write("p.toml", &format!("{STORE}{asked}"));
+    let plan = config::load(&room.path("p.toml"), &[]).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let survey = store::survey(plan.sources()).await.unwrap();
+        store::prepare(plan.sources(), &survey, &room.path("prepared"), 0, &|_| ()).await.unwrap();
+    });
+    let store = Prepared::open(&room.path("prepared")).unwrap();
+    let anchors: Vec<Row> = store.anchors().map(Row).collect();
+    let (exact, quotas) = (Exact::new(&store, true).unwrap(), Quotas::new(&store, &plan.mine));
+    let searches: [&dyn Search; 2] = [&exact, &Blind(&exact)];
+    let [exactly, blindly] = searches.map(|search| mine::mine(&anchors, &store, search, &plan.mine, &quotas));
+    let guarded = exactly.unmined.iter().filter(|(_, reason)| *reason == Reason::Guarded).count();
+    assert!(guarded > 5 && exactly.unmined.len() > guarded, "{:?}", exactly.unmined);
+    assert_eq!(blindly.unmined, exactly.unmined);
 }
