@@ -9,7 +9,7 @@ use crate::config::Plan;
 use crate::manifest::{Layout, Order};
 use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
-use crate::store::{self, BadRows, Census, Reading, SetCensus, Surveys};
+use crate::store::{self, BadRows, Census, Reading, SetCensus, Survey, Surveys};
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ pub struct Job {
     pub read_dims: usize,
     /// What learning a transform of the vectors holds; 0 without.
     pub fitting_bytes: u64,
-    /// Of a row's columns in memory, those beside its vector.
+    /// Of a row in the output: its id, its label and what it carries.
     pub beside_bytes: u64,
     /// Whether rows that cannot be used are left out, and so listed.
     pub skips: bool,
@@ -108,9 +108,9 @@ pub struct Appraisal {
 pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Result<Appraisal> {
     Budget::check_reading(plan, survey.reading_bytes(), engine.threads() as u64)?;
     let census = engine.wait(store::census(plan.sources(), survey))?;
-    engine.wait(store::check_dimensions(plan.sources(), survey, census.classes))?;
+    let first_dims = engine.wait(store::check_dimensions(plan.sources(), survey, census.classes))?;
     let fitting = &plan.store.fitting;
-    let (read_dims, threads) = (survey.store.dims(), engine.threads() as u64);
+    let (read_dims, threads) = (first_dims.unwrap_or(survey.store.dims()), engine.threads() as u64);
     let dims = fitting.dims(read_dims, census.classes, survey.store.matrix());
     let choice = search::choose(&plan.search, census.kept, census.anchors, dims);
     let most_positives = census.most_positives;
@@ -137,11 +137,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         dims,
         read_dims,
         fitting_bytes: fitting.bytes(read_dims as u64, dims as u64, threads),
-        beside_bytes: tables
-            .clone()
-            .map(|table| table.row_bytes().saturating_sub((table.dims() * size_of::<f32>()) as u64))
-            .max()
-            .unwrap_or(0),
+        beside_bytes: tables.clone().map(Survey::beside_bytes).max().unwrap_or(0) + label_bytes(&census),
         skips: skips(plan),
         reading_bytes: survey.reading_bytes(),
         reading: survey.reading(1, 0),
@@ -182,6 +178,12 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
     };
     job.reading = survey.reading(engine.threads(), reading_room(plan, &job));
     Ok(Appraisal { census, choice, job })
+}
+
+/// Of a row of the store, its labels: as many as rows have on average, each as long as labels are.
+fn label_bytes(census: &Census) -> u64 {
+    let each = census.label_bytes.div_ceil(census.classes.max(1));
+    each * census.sets.as_ref().map_or(1, |sets| sets.held.div_ceil(census.kept.max(1)))
 }
 
 fn skips(plan: &Plan) -> bool {

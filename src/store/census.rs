@@ -17,8 +17,9 @@ use super::link_table::LinkSurvey;
 use super::look_alikes::{self, LookAlikes};
 use super::pace::Pace;
 use super::prepare::PrepareError;
-use super::scan::{Scan, Stretch};
-use super::selection::Selection;
+use super::scan::{Scan, ScanError, Stretch};
+use super::selection::{Selection, columns_of};
+use super::sizes::RowBytes;
 use super::survey::{Survey, Surveys};
 use super::usable::{self, Labels, LeftOut};
 use super::{Code, Params, Sources};
@@ -209,9 +210,7 @@ async fn read_labels(
         // Footers have told.
         return Ok(survey.rows());
     }
-    let mut expressions: Vec<Expr> = selection.label.iter().map(|(label, _)| label.clone()).collect();
-    expressions.extend(selection.filter.clone());
-    let mut scan = Scan::new(&survey.files, expressions, 1, Pace::slowest(survey.files.len()))?;
+    let mut scan = label_scan(survey)?;
     let mut kept = 0;
     while let Some(stretch) = scan.next().await? {
         let labels = kept_labels(&stretch, selection).and_then(|labels| add(&labels).map(|()| labels));
@@ -219,6 +218,15 @@ async fn read_labels(
     }
     usable::check_rows(params, survey.rows(), kept, kept)?;
     Ok(kept)
+}
+
+/// What there is of labels and conditions, in batches as wide as what they are told from.
+pub(super) fn label_scan(survey: &Survey) -> Result<Scan<'_>, ScanError> {
+    let selection = &survey.selection;
+    let mut expressions: Vec<Expr> = selection.label.iter().map(|(label, _)| label.clone()).collect();
+    expressions.extend(selection.filter.clone());
+    let row_bytes = RowBytes::of(&survey.files, &columns_of(&expressions)).widest;
+    Scan::new(&survey.files, expressions, row_bytes, Pace::slowest(survey.files.len()))
 }
 
 fn kept_labels(stretch: &Stretch, selection: &Selection) -> Result<ArrayRef, ArrowError> {

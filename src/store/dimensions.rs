@@ -8,7 +8,8 @@ use super::survey::{DimensionsDiffer, Survey, Surveys};
 use super::vectors::Vectors;
 use super::{Params, Sources, Transform};
 
-/// Looks at the first vectors of each table; `classes` are those of the store.
+/// Looks at the first vectors of each table; `classes` are those of the store. Gives the values of a vector of the store, where the
+/// first ones agree.
 ///
 /// # Errors
 /// A matrix of another width, or more dimensions asked for than there can be; queries of other dimensions than the store.
@@ -16,7 +17,7 @@ pub async fn check_dimensions(
     sources: impl Into<Sources<'_>>,
     surveys: &Surveys,
     classes: u64,
-) -> Result<(), PrepareError> {
+) -> Result<Option<usize>, PrepareError> {
     let sources = sources.into();
     let (store, fitting) = (first_dims(&surveys.store).await?, &sources.store.fitting);
     if let Some(dims) = store {
@@ -29,7 +30,7 @@ pub async fn check_dimensions(
         let params: [&Params; 2] = [sources.store, params];
         DimensionsDiffer::check(params, [store, first_dims(survey).await?])?;
     }
-    Ok(())
+    Ok(store)
 }
 
 /// Values of a vector; `None` where the first ones differ, and rows that are left out may be among them.
@@ -38,7 +39,7 @@ async fn first_dims(survey: &Survey) -> Result<Option<usize>, PrepareError> {
         return Ok(Some(arrays.dims()));
     }
     let embedding = survey.selection.embedding.0.clone();
-    let mut scan = Scan::new(&survey.files, vec![embedding], survey.row_bytes(), Pace::slowest(1))?;
+    let mut scan = Scan::new(&survey.files, vec![embedding], survey.widest_row(), Pace::slowest(1))?;
     let Some(stretch) = scan.next().await? else { return Ok(None) };
     Ok(Vectors::of(stretch.batch.column(0)).and_then(|vectors| vectors.common_length(stretch.batch.num_rows())))
 }

@@ -84,8 +84,8 @@ pub(super) struct Rows<'a> {
 }
 
 impl Draft {
-    /// Begins a store in the folder `dir`, which is emptied; `ids` are the id and the carried columns.
-    pub fn create(dir: &Path, ids: Vec<Field>, groups: usize) -> Result<Self, WriteError> {
+    /// Begins a store in the folder `dir`, which is emptied; `ids` are the id and the carried columns, of `row_bytes` a row.
+    pub fn create(dir: &Path, ids: Vec<Field>, row_bytes: u64, groups: usize) -> Result<Self, WriteError> {
         let made = disk::remove_folder(dir).and_then(|()| fs::create_dir_all(dir));
         made.map_err(|source| WriteError { path: dir.to_owned(), source })?;
         let ids_schema = Arc::new(Schema::new(ids));
@@ -96,7 +96,8 @@ impl Draft {
             groups: (0..groups).map(|index| Column::create(dir, &layout::group(index))).collect::<Result<_, _>>()?,
             keys: Column::create(dir, layout::KEYS)?,
             source_rows: Column::create(dir, layout::SOURCE_ROWS)?,
-            ids: TableWriter::create(&dir.join(layout::IDS), ids_schema.clone()).map_err(at(dir, layout::IDS))?,
+            ids: TableWriter::create(&dir.join(layout::IDS), ids_schema.clone(), row_bytes)
+                .map_err(at(dir, layout::IDS))?,
             ids_name: layout::IDS,
             ids_schema,
             own: None,
@@ -104,11 +105,12 @@ impl Draft {
         })
     }
 
-    /// What follows are queries; `ids` are the id and the carried columns.
-    pub fn turn_to_queries(&mut self, ids: Vec<Field>) -> Result<(), WriteError> {
+    /// What follows are queries; `ids` are the id and the carried columns, of `row_bytes` a row.
+    pub fn turn_to_queries(&mut self, ids: Vec<Field>, row_bytes: u64) -> Result<(), WriteError> {
         let (dir, name) = (&self.dir, layout::QUERY_IDS);
         self.ids_schema = Arc::new(Schema::new(ids));
-        let queries = TableWriter::create(&dir.join(name), self.ids_schema.clone()).map_err(at(dir, name))?;
+        let queries =
+            TableWriter::create(&dir.join(name), self.ids_schema.clone(), row_bytes).map_err(at(dir, name))?;
         let digest = std::mem::replace(&mut self.ids, queries).finish().map_err(at(dir, self.ids_name))?;
         self.files.insert(self.ids_name.to_owned(), digest);
         self.ids_name = name;

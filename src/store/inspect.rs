@@ -18,7 +18,8 @@ use super::label_codes::each_set;
 use super::look_alikes::{self, LookAlikes};
 use super::pace::Pace;
 use super::scan::{Scan, ScanError};
-use super::survey::{SurveyError, agree_on, merged_schema, read_footers, read_sizes, walk_pages};
+use super::sizes::RowBytes;
+use super::survey::{SurveyError, agree_on, merged_schema, read_footers, walk_pages};
 use super::types::{is_category, is_embedding, is_text, label_lists, list_element, plain};
 
 /// What the files at a path hold.
@@ -83,9 +84,10 @@ pub async fn inspect(path: &Path) -> Result<Inspection, InspectError> {
     let schema = merged_schema(&files);
     let (even, uneven): (Vec<_>, Vec<_>) =
         schema.fields().iter().partition(|field| agree_on(&files, field.name()).is_ok());
-    walk_pages(&files, &even.iter().map(|field| field.name().clone()).collect())?;
+    let columns = even.iter().map(|field| field.name().clone()).collect();
+    walk_pages(&files, &columns)?;
     let expressions = even.iter().map(|field| Expr::Column(Column::new_unqualified(field.name()))).collect();
-    let row_bytes = read_sizes(&files, &even.iter().map(|field| field.name().clone()).collect()).0;
+    let row_bytes = RowBytes::of(&files, &columns).widest;
 
     let mut looks = Vec::with_capacity(even.len());
     for field in &even {

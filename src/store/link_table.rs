@@ -16,11 +16,12 @@ use super::expression::{Columns, ExpressionError, Fault, Typed};
 use super::flaw::Flaw;
 use super::ids::{self, Digest, Seen};
 use super::links::Link;
-use super::pace::Pace;
+use super::pace::{Load, Pace};
 use super::prepare::PrepareError;
 use super::rejects::Rejects;
 use super::scan::{Scan, Stretch};
 use super::selection::{SelectionError, columns_of};
+use super::sizes::{RowBytes, row_group_bytes};
 use super::survey::{self, InputFile, Survey, SurveyError, agree_on, merged_schema, read_footers};
 use super::types::{describe, is_text, plain};
 use super::{LinkParams, Params, Row, Section};
@@ -31,10 +32,13 @@ pub struct LinkSurvey {
     left: (Expr, DataType),
     right: (Expr, DataType),
     value: Option<Expr>,
+    /// What a row holds in the columns that are read, and an open file before its rows are decoded, at most.
+    row_bytes: u64,
+    open_bytes: u64,
     fingerprint: String,
 }
 
-/// Bytes of a link's ids while they are read: only decides how many are read at once.
+/// Bytes of a link's ids while they are read, at least: decides how many are read at once.
 const ROW_BYTES: u64 = 64;
 
 impl LinkSurvey {
@@ -59,9 +63,10 @@ impl LinkSurvey {
         let value = params.value.as_ref().map(|(key, text)| number(&columns, key, text)).transpose().map_err(of)?;
         let used = columns_of(&expressions(&left.0, &right.0, &value));
         used.iter().try_for_each(|column| agree_on(&files, column))?;
-        survey::walk_pages(&files, &used)?;
+        let open_bytes = survey::walk_pages(&files, &used)? + row_group_bytes(&files, &used);
+        let row_bytes = RowBytes::of(&files, &used).widest.max(ROW_BYTES);
         let fingerprint = survey::fingerprint(&files)?;
-        Ok(Self { files, left, right, value, fingerprint })
+        Ok(Self { files, left, right, value, row_bytes, open_bytes, fingerprint })
     }
 
     /// Rows of all files.
@@ -74,6 +79,12 @@ impl LinkSurvey {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
+    /// Bytes that reading holds, as of [`Survey::reading_bytes`].
+    pub(super) fn reading_bytes(&self) -> u64 {
+        let load = Load::of(&self.files, self.row_bytes, self.open_bytes, 0);
+        survey::footer_bytes(&self.files).saturating_add(load.bytes(load.slowest()))
+    }
+
     /// As of [`Survey::fingerprint`].
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -81,7 +92,7 @@ impl LinkSurvey {
 
     pub(super) fn scan(&self) -> Result<Scan<'_>, PrepareError> {
         let expressions = expressions(&self.left.0, &self.right.0, &self.value);
-        Ok(Scan::new(&self.files, expressions, ROW_BYTES, Pace::slowest(self.files.len()))?)
+        Ok(Scan::new(&self.files, expressions, self.row_bytes, Pace::slowest(self.files.len()))?)
     }
 
     /// The anchors' ids of some rows of [`LinkSurvey::scan`].

@@ -47,6 +47,9 @@ mod session;
 mod sets;
 pub(crate) mod shield;
 mod side;
+mod sizes;
+#[cfg(test)]
+mod sizes_tests;
 mod spill;
 mod stamp;
 mod survey;

@@ -140,7 +140,7 @@ impl<'a> Preparation<'a> {
         };
         let side = Side::new(params, survey);
         Ok(Self {
-            draft: Draft::create(dir, side.fields(), selection.groups.len())?,
+            draft: Draft::create(dir, side.fields(), survey.widest_beside(), selection.groups.len())?,
             side,
             corpus: None,
             labels: selection.label.as_ref().map(label_coder).transpose()?,
@@ -157,7 +157,7 @@ impl<'a> Preparation<'a> {
     /// What follows are queries.
     fn turn_to(&mut self, params: &'a Params, survey: &'a Survey) -> Result<(), PrepareError> {
         let queries = Side::new(params, survey);
-        self.draft.turn_to_queries(queries.fields())?;
+        self.draft.turn_to_queries(queries.fields(), survey.widest_beside())?;
         let side = std::mem::replace(&mut self.side, queries);
         self.corpus = Some(Corpus { side, labels: self.labels.as_ref().map_or(0, LabelCoder::labels) });
         Ok(())

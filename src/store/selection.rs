@@ -23,6 +23,9 @@ pub(super) struct Selection {
     pub filter: Option<Expr>,
 }
 
+/// Bytes of an id that an expression makes, of whatever it makes it.
+const MADE_ID: u64 = 64;
+
 /// Why a selection cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SelectionError {
@@ -113,6 +116,18 @@ impl Selection {
         columns_of(&self.expressions())
     }
 
+    /// The names of the columns that are kept as they are beside the vectors, id and carried ones; and the bytes of an id that is in
+    /// no column.
+    pub fn columns_kept(&self) -> (BTreeSet<String>, u64) {
+        let carried = self.carry.iter().map(|(_, expr, _)| expr);
+        let (id, made) = match &self.id {
+            Some(id @ Expr::Column(_)) => (Some(id), 0),
+            Some(_) => (None, MADE_ID),
+            None => (None, size_of::<u64>() as u64),
+        };
+        (columns_of(carried.chain(id)), made)
+    }
+
     /// Brings the values that are compared across both tables into one type on both sides.
     ///
     /// # Errors
@@ -163,8 +178,8 @@ impl Selection {
 }
 
 /// The names of the columns that expressions speak of.
-pub(super) fn columns_of(expressions: &[Expr]) -> BTreeSet<String> {
-    expressions.iter().flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect()
+pub(super) fn columns_of<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<String> {
+    expressions.into_iter().flat_map(|expr| expr.column_refs()).map(|column| column.name.clone()).collect()
 }
 
 fn kept(typed: Typed) -> (Expr, DataType) {

@@ -25,7 +25,7 @@ impl Means {
 }
 
 /// A batch stays near this size, however wide its rows.
-const BATCH_BYTES: u64 = 2 << 20;
+pub(super) const BATCH_BYTES: u64 = 2 << 20;
 /// Fewer rows a batch are not worth their overhead, more gain nothing.
 const BATCH_ROWS: std::ops::RangeInclusive<u64> = 64..=8_192;
 

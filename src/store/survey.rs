@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::ParquetMetaData;
 use rayon::prelude::*;
 
 use super::array::{ArrayError, Arrays};
@@ -21,7 +21,9 @@ use super::prepare::PrepareError;
 use super::scan::ScanError;
 use super::selection::{Selection, SelectionError};
 use super::session::batch_rows;
+use super::sizes::{RowBytes, row_group_bytes, values_per_row};
 use super::stamp::Stamp;
+use super::table;
 use super::types::{describe, is_text, same_values};
 use super::vet::{self, Unsound};
 use super::{Embedding, IdPairs, LinkParams, Params, Section, Sources, Transform};
@@ -62,8 +64,10 @@ pub struct Survey {
     pub schema: SchemaRef,
     pub(super) selection: Selection,
     dims: usize,
-    /// What a row and a row group hold in the columns that are read, at most.
-    row_bytes: u64,
+    /// What a row holds in the columns that are read, and in those that are kept beside its vector.
+    row_bytes: RowBytes,
+    beside_bytes: RowBytes,
+    /// What a row group holds in the columns that are read, at most.
     row_group_bytes: u64,
     /// What the largest pages of these columns hold in one file, unpacked, at most.
     page_bytes: u64,
@@ -172,24 +176,36 @@ fn survey_table(params: &Params) -> Result<Survey, SurveyError> {
     let selection = Selection::resolve(params, &schema, arrays.as_ref())
         .map_err(|source| SurveyError::Selection { path: params.path.clone(), source: Box::new(source) })?;
     check_agreement(&files, &selection)?;
-    let page_bytes = walk_pages(&files, &selection.columns_used())?;
-    let (row_bytes, row_group_bytes) = read_sizes(&files, &selection.columns_used());
-    let vector = |dims: usize| (dims * size_of::<f32>()) as u64;
-    let (dims, row_bytes) = match (&params.embedding, &arrays) {
-        (_, Some(arrays)) => (arrays.dims(), row_bytes + vector(arrays.dims())),
-        (Embedding::Column(column), None) => {
-            let dims = values_per_row(&files, column);
-            // Vectors may be encoded in less than they take.
-            (dims, row_bytes.max(vector(dims)))
-        }
-        (Embedding::Arrays(_), None) => (0, row_bytes),
+    let used = selection.columns_used();
+    let page_bytes = walk_pages(&files, &used)?;
+    let column = match &params.embedding {
+        Embedding::Column(column) => Some(column.as_str()),
+        Embedding::Arrays(_) => None,
     };
+    let counted = || column.map_or(0, |column| values_per_row(&files, column));
+    let dims = fixed_dims(&selection.embedding.1).unwrap_or_else(counted);
+    let row_bytes = RowBytes::with_vectors(&files, &used, column, (dims * size_of::<f32>()) as u64);
+    let (kept, made) = selection.columns_kept();
+    let beside_bytes = RowBytes::of(&files, &kept).and(made);
+    let row_group_bytes = row_group_bytes(&files, &used);
     let fingerprint = fingerprint(&files)?;
     let matrix = match &params.fitting.transform {
         Transform::Matrix(path) if params.section == Section::Store => Some(matrix::read(path)?),
         _ => None,
     };
-    Ok(Survey { files, schema, selection, dims, row_bytes, row_group_bytes, page_bytes, fingerprint, matrix, arrays })
+    Ok(Survey {
+        files,
+        schema,
+        selection,
+        dims,
+        row_bytes,
+        beside_bytes,
+        row_group_bytes,
+        page_bytes,
+        fingerprint,
+        matrix,
+        arrays,
+    })
 }
 
 impl Surveys {
@@ -205,13 +221,19 @@ impl Surveys {
 
     /// What reading holds at least, one table after the other.
     pub fn reading_bytes(&self) -> u64 {
-        self.tables().map(Survey::reading_bytes).max().unwrap_or(0)
+        self.tables().map(Survey::reading_bytes).max().unwrap_or(0).max(self.links_bytes())
+    }
+
+    fn links_bytes(&self) -> u64 {
+        self.links().map(LinkSurvey::reading_bytes).max().unwrap_or(0)
     }
 
     /// How so many threads read where they may hold `room`: the table that holds most.
     pub fn reading(&self, threads: usize, room: u64) -> Reading {
         let readings = self.tables().map(|table| table.reading(threads, room));
-        readings.max_by_key(|reading| reading.bytes).unwrap_or(Reading { bytes: 0, decoders: 1, checkers: 1 })
+        let most = readings.max_by_key(|reading| reading.bytes);
+        let most = most.unwrap_or(Reading { bytes: 0, decoders: 1, checkers: 1 });
+        Reading { bytes: most.bytes.max(self.links_bytes()), ..most }
     }
 
     /// Negatives that are not taken again, of outputs that are hashed already.
@@ -275,40 +297,56 @@ impl Survey {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Values a vector, as the footers tell it: exact unless vectors are null or ragged.
+    /// Values a vector, as the footers tell it: exact where the type tells, and else unless vectors are null or ragged.
     pub fn dims(&self) -> usize {
         self.dims
     }
 
-    /// Bytes of a row in memory, as far as the footers tell.
+    /// Mean bytes of a row in memory, as far as the footers tell.
     pub fn row_bytes(&self) -> u64 {
-        self.row_bytes
+        self.row_bytes.mean
     }
 
-    /// Bytes that reading holds at least: footers, row groups as they lie on the disk, pages, and batches on their way.
+    /// Of these, the id and the carried columns.
+    pub fn beside_bytes(&self) -> u64 {
+        self.beside_bytes.mean
+    }
+
+    /// What decides how many rows are read at once, and how many stand together in the prepared store.
+    pub(super) fn widest_row(&self) -> u64 {
+        self.row_bytes.widest
+    }
+
+    pub(super) fn widest_beside(&self) -> u64 {
+        self.beside_bytes.widest
+    }
+
+    /// Bytes that reading holds at least: footers, row groups as they lie on the disk, pages, batches on their way, and what is
+    /// gathered to be written.
     pub fn reading_bytes(&self) -> u64 {
         let load = self.load();
-        self.footer_bytes().saturating_add(load.bytes(load.slowest()))
+        self.held_bytes().saturating_add(load.bytes(load.slowest()))
     }
 
     fn reading(&self, threads: usize, room: u64) -> Reading {
         let (load, pace) = (self.load(), self.pace(threads, room));
-        let bytes = self.footer_bytes().saturating_add(load.bytes(pace));
+        let bytes = self.held_bytes().saturating_add(load.bytes(pace));
         Reading { bytes, decoders: pace.units.min(threads), checkers: pace.wave }
     }
 
     /// How far ahead so many threads read where they may hold `room`.
     pub(super) fn pace(&self, threads: usize, room: u64) -> Pace {
-        self.load().pace(threads, room.saturating_sub(self.footer_bytes()))
+        self.load().pace(threads, room.saturating_sub(self.held_bytes()))
     }
 
     fn load(&self) -> Load {
-        let arrays = self.arrays.as_ref().map_or(0, |arrays| arrays.batch_bytes(batch_rows(self.row_bytes)));
-        Load::of(&self.files, self.row_bytes, self.row_group_bytes + self.page_bytes, arrays)
+        let arrays = self.arrays.as_ref().map_or(0, |arrays| arrays.batch_bytes(batch_rows(self.widest_row())));
+        Load::of(&self.files, self.widest_row(), self.row_group_bytes + self.page_bytes, arrays)
     }
 
-    fn footer_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.metadata.memory_size() as u64).sum()
+    /// What stays at any pace.
+    fn held_bytes(&self) -> u64 {
+        footer_bytes(&self.files).saturating_add(table::gathered_bytes(self.rows(), self.widest_beside()))
     }
 
     /// What `prepare.transform` names, where it is a file.
@@ -448,6 +486,11 @@ pub(super) fn walk_pages(files: &[InputFile], used: &BTreeSet<String>) -> Result
     largest.into_iter().try_fold(0, |most, bytes| Ok(bytes?.max(most)))
 }
 
+/// What footers hold in memory.
+pub(super) fn footer_bytes(files: &[InputFile]) -> u64 {
+    files.iter().map(|file| file.metadata.memory_size() as u64).sum()
+}
+
 fn check_agreement(files: &[InputFile], selection: &Selection) -> Result<(), SurveyError> {
     selection.columns_used().iter().try_for_each(|column| agree_on(files, column))
 }
@@ -482,37 +525,6 @@ pub(super) fn agree_on(files: &[InputFile], column: &str) -> Result<(), SurveyEr
         }
     }
     Ok(())
-}
-
-/// Leaf values of a list column divided by rows.
-pub(super) fn values_per_row(files: &[InputFile], column: &str) -> usize {
-    let (mut values, mut rows) = (0u64, 0u64);
-    for file in files {
-        let schema = file.metadata.file_metadata().schema_descr();
-        let leaf = (0..schema.num_columns()).find(|&leaf| schema.get_column_root(leaf).name() == column);
-        for group in file.metadata.row_groups() {
-            values += leaf.map_or(0, |leaf| u64::try_from(group.column(leaf).num_values()).unwrap_or(0));
-        }
-        rows += file.rows;
-    }
-    (values as f64 / rows.max(1) as f64).round() as usize
-}
-
-/// Of the columns that are read: mean bytes a row before compression, and bytes of the largest row group after it.
-pub(super) fn read_sizes(files: &[InputFile], used: &BTreeSet<String>) -> (u64, u64) {
-    let (mut rows, mut plain, mut largest) = (0u64, 0u64, 0u64);
-    for group in files.iter().flat_map(|file| file.metadata.row_groups()) {
-        let chunks = || group.columns().iter().filter(|chunk| used.contains(&chunk.column_path().parts()[0]));
-        let bytes = |size: i64| u64::try_from(size).unwrap_or(0);
-        // Texts that repeat are packed even before a codec sees them; some writers say how long they are.
-        let unpacked = |chunk: &ColumnChunkMetaData| {
-            bytes(chunk.uncompressed_size().max(chunk.unencoded_byte_array_data_bytes().unwrap_or(0)))
-        };
-        rows += bytes(group.num_rows());
-        plain = chunks().map(unpacked).fold(plain, u64::saturating_add);
-        largest = chunks().map(|chunk| bytes(chunk.compressed_size())).fold(0, u64::saturating_add).max(largest);
-    }
-    (plain / rows.max(1), largest)
 }
 
 /// What tells the content of a table, whatever its columns are for: of all files their bytes, their rows and their fingerprint, as

@@ -18,8 +18,20 @@ use arrow::ipc::writer::FileWriter;
 use super::Row;
 use crate::disk::Hashing;
 
-/// Every batch but the last has this many rows, so that a row is found by division.
-const BATCH_ROWS: usize = 8_192;
+/// Every batch but the last has the same number of rows, so that a row is found by division: this many, but that …
+const BATCH_ROWS: u64 = 8_192;
+/// … a batch stays near this size, down to so many rows.
+const BATCH_BYTES: u64 = 16 << 20;
+const LEAST_ROWS: u64 = 64;
+
+fn batch_rows(row_bytes: u64) -> u64 {
+    (BATCH_BYTES / row_bytes.max(1)).clamp(LEAST_ROWS, BATCH_ROWS)
+}
+
+/// What a writer of so many rows holds: those of a batch, and the batch.
+pub(super) fn gathered_bytes(rows: u64, row_bytes: u64) -> u64 {
+    2 * batch_rows(row_bytes).min(rows).saturating_mul(row_bytes)
+}
 
 /// Writes batches of any size as batches of one size.
 pub(super) struct TableWriter {
@@ -28,10 +40,11 @@ pub(super) struct TableWriter {
 }
 
 impl TableWriter {
-    pub fn create(path: &Path, schema: SchemaRef) -> Result<Self, ArrowError> {
+    /// Of rows of about `row_bytes`.
+    pub fn create(path: &Path, schema: SchemaRef, row_bytes: u64) -> Result<Self, ArrowError> {
         let file = Hashing::new(BufWriter::with_capacity(1 << 18, File::create(path)?));
         let file = FileWriter::try_new(file, &schema)?;
-        Ok(Self { coalescer: BatchCoalescer::new(schema, BATCH_ROWS), file })
+        Ok(Self { coalescer: BatchCoalescer::new(schema, batch_rows(row_bytes) as usize), file })
     }
 
     pub fn write(&mut self, batch: RecordBatch) -> Result<(), ArrowError> {
@@ -60,6 +73,8 @@ impl TableWriter {
 pub(super) struct Table {
     schema: SchemaRef,
     batches: Vec<RecordBatch>,
+    /// Of each batch but the last, which may have fewer.
+    batch_rows: usize,
     rows: usize,
 }
 
@@ -84,11 +99,12 @@ impl Table {
             batches.extend(decoder.read_record_batch(block, &buffer.slice_with_length(offset, len))?);
         }
         let rows = batches.iter().map(RecordBatch::num_rows).sum();
+        let batch_rows = batches.first().map_or(0, RecordBatch::num_rows).max(1);
         let (last, full) = batches.split_last().map_or((0, &[][..]), |(last, full)| (last.num_rows(), full));
-        if last > BATCH_ROWS || full.iter().any(|batch| batch.num_rows() != BATCH_ROWS) {
-            return Err(ArrowError::IpcError(format!("a batch has not {BATCH_ROWS} rows")));
+        if last > batch_rows || full.iter().any(|batch| batch.num_rows() != batch_rows) {
+            return Err(ArrowError::IpcError(format!("a batch has not {batch_rows} rows")));
         }
-        Ok(Self { schema, batches, rows })
+        Ok(Self { schema, batches, batch_rows, rows })
     }
 
     pub fn schema(&self) -> &SchemaRef {
@@ -111,7 +127,8 @@ impl Table {
             )));
         }
         let columns: Vec<_> = self.batches.iter().map(|batch| batch.column(column).as_ref()).collect();
-        let places: Vec<_> = rows.iter().map(|row| (row.index() / BATCH_ROWS, row.index() % BATCH_ROWS)).collect();
+        let place = |row: &Row| (row.index() / self.batch_rows, row.index() % self.batch_rows);
+        let places: Vec<_> = rows.iter().map(place).collect();
         if columns.is_empty() {
             return Ok(arrow::array::new_empty_array(self.schema.field(column).data_type()));
         }
@@ -126,7 +143,7 @@ impl Table {
 
 /// Writes one batch as a table, and gives its hash.
 pub(super) fn write(path: &Path, batch: RecordBatch) -> Result<String, ArrowError> {
-    let mut writer = TableWriter::create(path, batch.schema())?;
+    let mut writer = TableWriter::create(path, batch.schema(), 0)?;
     writer.write(batch)?;
     writer.finish()
 }
@@ -148,7 +165,7 @@ mod tests {
                 [("n", Arc::new(Int32Array::from_iter_values(from..to))), ("text", Arc::new(text))];
             RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
         };
-        let mut writer = TableWriter::create(&path, batch(0, 1).schema()).unwrap();
+        let mut writer = TableWriter::create(&path, batch(0, 1).schema(), 0).unwrap();
         for (from, to) in [(0, 100), (100, 20_000), (20_000, 20_001)] {
             writer.write(batch(from, to)).unwrap();
         }
@@ -163,6 +180,18 @@ mod tests {
         assert_eq!(text.as_string::<i32>().iter().collect::<Vec<_>>(), expected);
         assert!(table.take(0, &[Row(20_001)]).is_err());
         assert!(table.take(2, &[]).is_err());
+
+        // Of wide rows fewer stand in a batch, and they are found all the same.
+        let wide = dir.path().join("wide.arrow");
+        let mut writer = TableWriter::create(&wide, batch(0, 1).schema(), 160 << 10).unwrap();
+        writer.write(batch(0, 20_001)).unwrap();
+        writer.finish().unwrap();
+        let wide = Table::open(&wide).unwrap();
+        assert_eq!((wide.batch_rows, wide.batches.len(), wide.rows()), (102, 197, 20_001));
+        assert_eq!(&wide.take(1, &rows).unwrap(), &text);
+        assert_eq!(wide.take(0, &rows).unwrap().as_primitive::<Int32Type>(), numbers.as_primitive::<Int32Type>());
+        assert_eq!((gathered_bytes(50, 10_000), gathered_bytes(1 << 30, 1)), (1_000_000, 2 * 8_192));
+        assert!(gathered_bytes(1 << 30, 10_000) <= 2 * BATCH_BYTES);
 
         let bytes = std::fs::read(&path).unwrap();
         for len in [0, 5, 100, bytes.len() - 1] {

@@ -21,7 +21,7 @@ pub(super) struct TableScan<'a> {
 
 impl<'a> TableScan<'a> {
     pub fn new(survey: &'a Survey, pace: Pace) -> Result<Self, ScanError> {
-        let scan = Scan::new(&survey.files, survey.selection.expressions(), survey.row_bytes(), pace)?;
+        let scan = Scan::new(&survey.files, survey.selection.expressions(), survey.widest_row(), pace)?;
         Ok(Self { scan, arrays: survey.arrays().map(ArrayReader::new), failed: None })
     }
 

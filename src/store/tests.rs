@@ -18,7 +18,7 @@ use super::types::plain;
 use super::*;
 use crate::kernel::Metric;
 
-fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+pub(super) fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
@@ -28,7 +28,7 @@ fn write(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     writer.close().unwrap();
 }
 
-fn text(values: &[&str]) -> ArrayRef {
+pub(super) fn text(values: &[&str]) -> ArrayRef {
     Arc::new(StringArray::from(values.iter().map(|v| (*v != "∅").then_some(*v)).collect::<Vec<_>>()))
 }
 
@@ -37,7 +37,7 @@ fn vectors(rows: &[&[f32]]) -> ArrayRef {
     Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(rows))
 }
 
-fn params(path: &Path) -> Params {
+pub(super) fn params(path: &Path) -> Params {
     Params {
         section: Section::Store,
         path: path.to_owned(),
@@ -54,7 +54,7 @@ fn params(path: &Path) -> Params {
 }
 
 /// Six good rows in classes a, b and null.
-fn good(path: &Path, ids: &[&str]) {
+pub(super) fn good(path: &Path, ids: &[&str]) {
     let rows: [&[f32]; 6] = [&[3.0, 4.0], &[0.0, 2.0], &[1.0, 0.0], &[5.0, 0.0], &[-1.0, 0.0], &[0.0, -1.0]];
     let number: ArrayRef = Arc::new(Int32Array::from_iter_values(0..6));
     let columns = vec![
