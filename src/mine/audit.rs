@@ -31,14 +31,15 @@ pub struct Unscored {
     pub candidates: u64,
 }
 
-/// Looks at what the guards of `params` do; `None` where none is set.
-pub fn audit(store: &Prepared, params: &Params, quotas: &Quotas) -> Option<Audit> {
+/// Looks at what the guards of `params` do, at so many anchors `together` as memory has room for; `None` where none is set.
+pub fn audit(store: &Prepared, params: &Params, quotas: &Quotas, together: usize) -> Option<Audit> {
     let guards = &params.negatives.guards;
     let set: Vec<Guard> = guards.set().collect();
     if set.is_empty() {
         return None;
     }
-    let audits = spectrum::sampled(store, params, quotas, |spectrum| of_anchor(spectrum, &set, guards, store, params));
+    let look = |spectrum: &Spectrum| of_anchor(spectrum, &set, guards, store, params);
+    let audits = spectrum::sampled(store, params, quotas, together, look);
     let none = Audit::of(&set);
     Some(audits.into_iter().fold(none, |mut sum, audit| {
         sum.anchors += 1;

@@ -54,16 +54,16 @@ const SCORES: [f64; 5] = [0.98, 0.95, 0.9, 0.8, 0.7];
 /// Of the gaps between scores.
 const QUANTILES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
 
-/// Looks at a sample of anchors of a store.
-pub fn calibrate(store: &Prepared, params: &Params, quotas: &Quotas) -> Calibration {
+/// Looks at a sample of anchors of a store, so many `together` as memory has room for.
+pub fn calibrate(store: &Prepared, params: &Params, quotas: &Quotas, together: usize) -> Calibration {
     let (margins, mut trials) = (margins(params), trials(params));
     if let Some(asked) = params.negatives.guards.score_gap {
         let gap = |x| (Guard::ScoreGap, x, Guards { score_gap: Some(x), ..Guards::default() });
         trials.extend(gaps(asked, &spectrum::score_gaps(store, params, quotas)).into_iter().map(gap));
     }
     // Of each anchor and pair: counts by (margin, band), then by trial.
-    let counted =
-        spectrum::sampled(store, params, quotas, |spectrum| counts(spectrum, store, &margins, &trials, params));
+    let look = |spectrum: &Spectrum| counts(spectrum, store, &margins, &trials, params);
+    let counted = spectrum::sampled(store, params, quotas, together, look);
     let anchors = counted.len();
     let (scored, pairs): (Vec<bool>, Vec<Vec<u64>>) = counted.into_iter().flatten().unzip();
     let scored = params.negatives.guards.score_gap.map(|_| ScoredPairs {

@@ -34,15 +34,21 @@ impl Spectrum {
     }
 }
 
-/// Looks at each anchor of the sample, and gives what came of it; the anchors ascend.
+/// Looks at each anchor of the sample, and gives what came of it; the anchors ascend. Of each that is looked at, all negatives are
+/// in memory: only so many are `together`.
 pub(super) fn sampled<T: Send>(
     store: &Prepared,
     params: &Params,
     quotas: &Quotas,
+    together: usize,
     look: impl Fn(&Spectrum) -> T + Sync,
 ) -> Vec<T> {
     let look = |&anchor: &Row| Some(look(&spectrum(anchor, store, params, quotas)?));
-    anchors(store, params).par_iter().filter_map(look).collect()
+    let anchors = anchors(store, params);
+    anchors
+        .chunks(together.max(1))
+        .flat_map(|anchors| anchors.par_iter().filter_map(look).collect::<Vec<T>>())
+        .collect()
 }
 
 /// The sample.
@@ -72,7 +78,8 @@ fn spectrum(anchor: Row, store: &Prepared, params: &Params, quotas: &Quotas) -> 
     let positives = positives::choose(anchor, store, params, quotas.of(anchor)).ok()?;
     let rules = positives::rules(anchor, store, &params.negatives.same, &params.negatives.different);
     let admits = everyone(anchor, &rules, store, params);
-    let rows: Vec<u32> = store.corpus().filter(|&row| admits.admits(store, Row(row))).collect();
+    let mut rows: Vec<u32> = Vec::with_capacity(store.corpus().len());
+    rows.extend(store.corpus().filter(|&row| admits.admits(store, Row(row))));
     let mut distances = Vec::new();
     Measure::of(store.metric()).distances(store.vector(anchor), store.vectors(), &rows, &mut distances);
     let mut negatives: Vec<(Distance, Row)> =

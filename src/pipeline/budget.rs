@@ -54,6 +54,9 @@ const TRIPLETS: u64 = 56 + 32;
 const SLOT: u64 = 16 + 16 + 24 + TRIPLETS;
 /// Of a nearest negative that is skipped, or looked at alone: in a heap, as a hit, in a list.
 const RANKED: u64 = 16 + 16 + 8;
+/// Of a row while all distances of an anchor are looked at: its number and its distance, both once more, and what guards and scores
+/// say of it.
+const MEASURED_ROW: u64 = 8 + 8 + 10;
 /// Of a thread in a scan: the hits of the anchors that are shown a block.
 const HITS: u64 = (SHOWN_ANCHORS * BLOCK * size_of::<u32>()) as u64;
 /// Of a row in a graph, beside its vector.
@@ -121,7 +124,7 @@ pub struct TooLittleMemory {
 impl Budget {
     pub fn of(job: &Job) -> Self {
         let tables = tables(job) + graphs(job);
-        let small = BASE + coders(job) + rejected(job);
+        let small = small(job);
         let sort = if job.sorts { SORT } else { 0 };
         let chosen = balance(job).saturating_add(batches(job));
         // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
@@ -134,7 +137,7 @@ impl Budget {
                 small + job.fitting_bytes.max(nearest(job)) + job.rows * CLASSED_ROW
             },
             indexing: small + tables + indexing(job),
-            mining: job.threads.saturating_mul(partition(job)).saturating_add(small + tables),
+            mining: job.threads.saturating_mul(partition(job)).max(measured(job)).saturating_add(small + tables),
             writing: (small + tables + job.rows * (LISTED_ROW + COUNTED_ROW) + written + sort)
                 .saturating_add(job.classes * COUNTED_CLASS + CONFUSED.min(job.triplets().saturating_mul(128)))
                 .saturating_add(chosen),
@@ -162,6 +165,12 @@ impl Budget {
     /// What is taken: the least, but where reading takes more.
     pub fn taken(&self, job: &Job) -> u64 {
         self.least().max(self.reading + job.reading.bytes.saturating_sub(job.reading_bytes))
+    }
+
+    /// Anchors of which all distances are looked at together: as many as the least has room for.
+    pub fn measured_together(&self, job: &Job) -> usize {
+        let held = small(job) + tables(job) + graphs(job);
+        together(self.least().saturating_sub(held), job.negatives, job.threads)
     }
 
     /// What `memory` leaves to the sorts of the last stage.
@@ -194,7 +203,7 @@ impl Budget {
 
     /// What checking an output holds: reading the inputs, then all rows of the output as lines, made anew and compared.
     fn of_check(job: &Job, output: &Output) -> u64 {
-        let small = BASE + coders(job) + rejected(job);
+        let small = small(job);
         let reading = reading(job);
         let line = LINE + output.members * MEMBER;
         let again = output.again.saturating_mul(TRIPLETS);
@@ -291,6 +300,20 @@ pub fn given(plan: &Plan) -> Option<u64> {
     plan.run.memory.or_else(machine::memory)
 }
 
+/// The same of a prepared store of so many rows alone, in what the plan or else the machine gives.
+pub fn measured_together(plan: &Plan, rows: u64, threads: usize) -> usize {
+    together(given(plan).unwrap_or(UNTOLD).saturating_sub(BASE + rows * INDEXED_ROW), rows, threads as u64)
+}
+
+fn together(room: u64, negatives: u64, threads: u64) -> usize {
+    (room / (negatives * MEASURED_ROW).max(1)).clamp(1, threads.max(1)) as usize
+}
+
+/// What stays from the first stage to the last, whatever the others hold.
+fn small(job: &Job) -> u64 {
+    BASE + coders(job) + rejected(job)
+}
+
 /// The list of rows that are left out, which stays to the end; in the worst case it is all of them.
 fn rejected(job: &Job) -> u64 {
     if job.skips { ((job.rows + job.links) * REJECTED).min(LARGEST_LIST) } else { 0 }
@@ -314,7 +337,7 @@ fn read(job: &Job) -> u64 {
 
 /// What tables may hold on their way, of what the plan or else the machine gives: more than the least lets more threads read.
 pub fn reading_room(plan: &Plan, job: &Job) -> u64 {
-    given(plan).unwrap_or(UNTOLD).saturating_sub(BASE + coders(job) + rejected(job) + read(job))
+    given(plan).unwrap_or(UNTOLD).saturating_sub(small(job) + read(job))
 }
 
 /// Of a row while a transform is learned: its place in its class; while before and after are compared: its key and number,
@@ -390,10 +413,15 @@ fn batches(job: &Job) -> u64 {
     }
 }
 
+/// One anchor whose distances to all rows are looked at, to tell what guards take.
+fn measured(job: &Job) -> u64 {
+    if job.guarded { job.negatives * MEASURED_ROW } else { 0 }
+}
+
 /// One partition being mined.
 fn partition(job: &Job) -> u64 {
-    // Cells plan the visits of so many anchors together.
-    let planned = (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
+    // Cells plan the visits of so many anchors together: what is known of each cell and anchor, and who visits which.
+    let planned = 2 * (PLANNED_ANCHORS as u64).min(job.anchors) * job.cells * 4;
     let anchors = u64::from(partition_rows(job.asking.min(u64::from(u32::MAX)) as u32)).min(job.anchors);
     let pairs = job.pairs_of(anchors);
     // So many pairs are mined together; what they gave stays until the partition is committed.

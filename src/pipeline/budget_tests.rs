@@ -34,6 +34,7 @@ fn job() -> Job {
         pairs: 1,
         windows: 2,
         slots: 8,
+        guarded: false,
         ranks: 0,
         layout: crate::manifest::Layout::Triplet,
         candidates: 8,
@@ -112,6 +113,29 @@ fn what_reading_takes_beyond_the_least_is_told() {
     let budget = Budget::of(&wide);
     assert_eq!(budget.taken(&wide), budget.reading + (4 << 30) - (20 << 20));
     assert_eq!(budget.least(), Budget::of(&usual).least(), "nothing more is asked for");
+}
+
+#[test]
+fn columns_beside_the_vectors_are_counted_in_each_row_of_a_triplet() {
+    let (narrow, wide) = (Budget::of(&job()), Budget::of(&Job { beside_bytes: 2_012, ..job() }));
+    assert_eq!(wide.writing - narrow.writing, (2 * LAID_OUT + ROW_GROUP) * 3 * 2_000);
+}
+
+#[test]
+fn guards_are_looked_at_in_what_was_told() {
+    let many = Job { negatives: 10_000_000, guarded: true, threads: 8, ..job() };
+    let (budget, free) = (Budget::of(&many), Budget::of(&Job { guarded: false, ..many.clone() }));
+    assert!(budget.mining > free.mining && budget.mining < 8 * many.negatives * MEASURED_ROW, "one at a time would do");
+    let together = budget.measured_together(&many) as u64;
+    assert!(together < 8 && together * many.negatives * MEASURED_ROW <= budget.least(), "{together}");
+    let few = Job { negatives: 1_000, ..many };
+    assert_eq!(Budget::of(&few).measured_together(&few), 8, "all threads");
+}
+
+#[test]
+fn cells_keep_what_is_known_of_anchors_and_who_visits() {
+    let mining = |cells| Budget::of(&Job { index: Index::Cells, cells, ..job() }).mining;
+    assert_eq!(mining(2_000) - mining(1_000), 2 * 1_000 * PLANNED_ANCHORS as u64 * (4 + 4));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `miner plan --calibrate`: how full bands would be. Reads the store into a temporary folder, and leaves nothing.
 
+use super::budget::measured_together;
 use super::engine::{Control, Engine};
 use super::stages;
 use super::veiled::veil;
@@ -15,7 +16,8 @@ pub fn calibrate(plan: &Plan, control: &Control) -> anyhow::Result<Calibration> 
     let calibration = engine.install(|| {
         let survey = stages::survey(plan, &engine)?;
         let (store, _folder) = stages::prepare_aside(plan, &survey, 0, &engine, "as a run will see it")?;
-        Ok(mine::calibrate(&store, &plan.mine, &Quotas::new(&store, &plan.mine)))
+        let together = measured_together(plan, store.rows().into(), engine.threads());
+        Ok(mine::calibrate(&store, &plan.mine, &Quotas::new(&store, &plan.mine), together))
     });
     calibration.map_err(|error| veil(&plan.environment, error))
 }

@@ -60,7 +60,8 @@ pub struct Job {
     /// Of a pair: windows that are searched, and slots to fill.
     pub windows: u64,
     pub slots: u64,
-    /// Of an anchor, nearest negatives that its guards must know.
+    /// Whether any guard is set; and of an anchor, nearest negatives that they must know.
+    pub guarded: bool,
     pub ranks: u64,
     pub layout: Layout,
     /// Of a pair: negatives mined, spare ones among them.
@@ -165,6 +166,7 @@ pub fn appraise(plan: &Plan, survey: &Surveys, engine: &Engine) -> anyhow::Resul
         balance,
         batches: plan.mine.batches,
         pairing_classes,
+        guarded: plan.mine.negatives.guards.set().next().is_some(),
         ranks: u64::from(plan.mine.negatives.guards.ranks()).min(census.kept),
         layout: plan.output.layout,
         sorts: plan.output.order != Order::Anchor || balance.max_uses.is_some(),

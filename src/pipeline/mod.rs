@@ -118,7 +118,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let crew = cluster::crew(plan, &survey, &job, &fingerprint, (&index, &scratch), &engine)?;
         let harvests = stages::mine(plan, &store, &quotas, &index, &scratch, &crew, &mut watch)?;
         let recall = stages::measure(plan, &store, &quotas, &index, &scratch, &mut watch)?;
-        let audit = stages::audit(plan, &store, &quotas, &scratch, &mut watch)?;
+        let audit = stages::audit(plan, &job, &store, &quotas, &scratch, &mut watch)?;
         let facts = stages::facts(plan, &store, Origin { inputs, environment, fingerprint }, &index, recall);
         let session = stages::sorter(plan, &job, &scratch)?;
         let (mine, output) = (&plan.mine, &plan.output);

@@ -6,8 +6,10 @@ use super::index::{Opened, Searcher};
 use crate::config::Plan;
 use crate::manifest::Harvests;
 use crate::mine::{self, Audit, Quotas, Recall, Tally};
+use crate::pipeline::budget::Budget;
 use crate::pipeline::crew::Crew;
 use crate::pipeline::engine::Watch;
+use crate::pipeline::job::Job;
 use crate::pipeline::notes::noted;
 use crate::pipeline::partitions::Partitions;
 use crate::pipeline::scratch::Scratch;
@@ -73,6 +75,7 @@ pub fn measure(
 /// What each guard takes away, on a sample of anchors.
 pub fn audit(
     plan: &Plan,
+    job: &Job,
     store: &Prepared,
     quotas: &Quotas,
     scratch: &Scratch,
@@ -82,7 +85,8 @@ pub fn audit(
         return Ok(None);
     }
     watch.stage("guards", None, Unit::Anchors, |_| {
-        let audit = noted(&scratch.notes(), "guards", || mine::audit(store, &plan.mine, quotas))?;
+        let together = Budget::of(job).measured_together(job);
+        let audit = noted(&scratch.notes(), "guards", || mine::audit(store, &plan.mine, quotas, together))?;
         let summary = audit.as_ref().map_or_else(String::new, |audit| format!("a sample of {} anchors", audit.anchors));
         Ok((audit, summary))
     })
