@@ -5,7 +5,7 @@ use super::budget::{Budget, NODE};
 use super::job::Job;
 use super::machine;
 use crate::config::Plan;
-use crate::mine::{self, Ask, Band, NegativePick, PositivePick};
+use crate::mine::{self, Ask, Band, NegativePick, Negatives, PositivePick};
 use crate::report::Estimates;
 use crate::search::sizes::{SAMPLE_OF_A_CELL, TRAINING_ROUNDS};
 use crate::search::{Hnsw, Index};
@@ -75,6 +75,13 @@ impl Shared {
     }
 }
 
+/// How often an anchor with so many windows asks the search: for all of them together, or one after the other where what one receives
+/// leaves less for the next; and before for what its guards must know of the nearest rows, and behind for near-duplicates.
+fn passes(Negatives { guards, max_per_class, .. }: &Negatives, windows: f64) -> f64 {
+    let asked = if max_per_class.is_some() { windows.max(1.0) } else { 1.0 };
+    asked + f64::from(guards.ranks().min(1)) + f64::from(u8::from(guards.duplicate_distance.is_some()))
+}
+
 /// The share of all pairs that cells look at.
 fn share_visited(plan: &Plan, candidates: f64) -> f64 {
     let nearest = match &plan.mine.ask {
@@ -132,20 +139,26 @@ pub fn estimate(plan: &Plan, job: &Job, slots: Option<u64>) -> Estimates {
     let (rows, anchors, threads, d) = (job.rows as f64, job.anchors as f64, job.threads as f64, job.dims as f64);
     let candidates = job.negatives as f64;
     let windows = job.pairs_of(job.anchors).min(job.relatives).saturating_mul(job.windows) as f64;
+    let passes = passes(&plan.mine.negatives, windows / anchors.max(1.0));
     let scan = |share: f64| {
         let once = anchors * machine::pair_seconds(job.dims);
-        (once + (windows - anchors).max(0.0) * WINDOW_SECONDS) * candidates * share
+        // Windows that are asked for together.
+        let beside = if plan.mine.negatives.max_per_class.is_some() { 0.0 } else { (windows - anchors).max(0.0) };
+        (once * passes + beside * WINDOW_SECONDS) * candidates * share
     };
     // To train, to build what is searched, and to search; and what is kept of it.
     let (train, build, search, kept) = match job.index {
         Index::Exact | Index::Auto => (0.0, 0.0, scan(1.0), 0.0),
-        Index::Cells => {
-            (train(job), assign(job, rows), visit(job) + scan(share_visited(plan, candidates)), candidates * 4.0 * d)
-        }
+        Index::Cells => (
+            train(job),
+            assign(job, rows),
+            passes * visit(job) + scan(share_visited(plan, candidates)),
+            candidates * 4.0 * d,
+        ),
         Index::Hnsw => {
             let insert = if job.kept { 0.0 } else { INSERT_SECONDS + d * INSERT_DIMENSION_SECONDS };
             let ask = ASK_SECONDS + d * ASK_DIMENSION_SECONDS;
-            (0.0, job.corpus as f64 * insert, anchors * ask, rows * (4.0 * d + NODE as f64))
+            (0.0, job.corpus as f64 * insert, anchors * ask * passes, rows * (4.0 * d + NODE as f64))
         }
     };
     let (fit, kept_raw) = fit(plan, job);
@@ -180,5 +193,24 @@ pub fn estimate(plan: &Plan, job: &Job, slots: Option<u64>) -> Estimates {
         memory_bytes: Budget::of(job).taken(job),
         scratch_bytes: scratch as u64,
         output_bytes: output as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mine::Guards;
+
+    #[test]
+    fn anchors_ask_once_and_again_for_guards_and_quotas() {
+        let asking = |guards, max_per_class| {
+            let negatives = Negatives { same: vec![], different: vec![], unlabelled: true, guards, max_per_class };
+            passes(&negatives, 8.0)
+        };
+        let guards = Guards { skip_nearest: 10, ..Guards::default() };
+        assert_eq!(asking(Guards::default(), None), 1.0);
+        assert_eq!(asking(guards.clone(), None), 2.0);
+        assert_eq!(asking(Guards { duplicate_distance: Some(0.01), ..guards }, None), 3.0);
+        assert_eq!(asking(Guards::default(), Some(1)), 8.0);
     }
 }

@@ -73,6 +73,9 @@ pub struct Explanation {
     pub supposed: Vec<AtSlots>,
     pub threads: usize,
     pub estimates: Estimates,
+    /// Whether the output is sorted.
+    #[serde(skip)]
+    pub sorts: bool,
     /// Bytes of anonymous memory that a run may take; absent where neither the pipeline nor the system tells.
     pub memory: Option<u64>,
 }
@@ -178,6 +181,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
             skips: job.skips,
             census,
             estimates: estimate(plan, &job, slots),
+            sorts: job.sorts,
             memory: budget::given(plan),
         })
     });
@@ -310,7 +314,14 @@ impl fmt::Display for Explanation {
         let bound = self.memory.map(|bytes| format!(", of {} at most", ByteSize(bytes))).unwrap_or_default();
         line("memory", format!("about {}{bound}", ByteSize(estimates.memory_bytes)))?;
         let (scratch, output) = (ByteSize(estimates.scratch_bytes), ByteSize(estimates.output_bytes));
-        line("disk", format!("at most {scratch} scratch, {output} output"))?;
+        let mut inputs = std::iter::once(&self.store).chain(&self.queries).chain(&self.pairs).chain(&self.scores);
+        let beside = match (self.sorts, inputs.any(|path| path.contains("://"))) {
+            (false, false) => "",
+            (true, false) => " beside what sorts put aside",
+            (false, true) => " beside copies of inputs",
+            (true, true) => " beside what sorts put aside and copies of inputs",
+        };
+        line("disk", format!("at most {scratch} scratch{beside}, {output} output"))?;
         if let Some(scratch) = &self.scratch {
             line("scratch", format!("{scratch}: holds the output, too, until it is sent"))?;
         }
