@@ -365,7 +365,7 @@ fn what_cannot_be_compared_is_refused_by_name() {
         "rows: triplets/part-00000.parquet: found more rows, expected 7 rows",
     );
     let little = room.miner(&["diff", "before", "before", "--memory", "32MiB"]).exits(2).stderr;
-    assert!(little.contains("--memory 32MiB: this job needs at least 112 MiB (comparing: "), "{little}");
+    assert!(little.contains("--memory 32MiB: this job needs at least 104 MiB (comparing: "), "{little}");
 }
 
 /// Forges a manifest.
