@@ -1,13 +1,12 @@
 //! What stands for the cluster in builds without it: this machine does all the work.
 
-use super::crew::Crew;
+use super::crew::{Commission, Crew};
 use super::engine::{Engine, Watch};
-use super::job::Job;
 use super::roster::Roster;
-use super::scratch::{Scratch, ScratchError};
+use super::scratch::ScratchError;
 use super::stages::Searcher;
 use crate::config::Plan;
-use crate::store::{Prepared, Surveys};
+use crate::store::Prepared;
 
 /// No other machine is asked for.
 pub fn check(_: &Plan) -> anyhow::Result<()> {
@@ -35,26 +34,11 @@ pub fn end(_: &Plan, _: &Engine) -> Result<(), ScratchError> {
 }
 
 /// The index is built where it is opened.
-pub fn build_index(
-    _: &Plan,
-    _: &Surveys,
-    _: (&Job, &str),
-    _: &Prepared,
-    _: &Scratch,
-    _: &Engine,
-    _: &mut Watch,
-) -> anyhow::Result<()> {
+pub fn build_index(_: &Commission, _: &Prepared, _: &Engine, _: &mut Watch) -> anyhow::Result<()> {
     Ok(())
 }
 
 /// The threads of this process.
-pub fn crew<'a>(
-    _: &Plan,
-    _: &Surveys,
-    _: &Job,
-    _: &str,
-    _: (&Searcher, &Scratch),
-    engine: &'a Engine<'a>,
-) -> anyhow::Result<Crew<'a>> {
+pub fn crew<'a>(_: &Commission<'a>, _: &Searcher, engine: &'a Engine<'a>) -> anyhow::Result<Crew<'a>> {
     Ok(Crew::Local(engine))
 }

@@ -7,9 +7,12 @@ use rayon::prelude::*;
 #[cfg(feature = "cluster")]
 use super::cluster::Miners;
 use super::engine::Engine;
+use super::job::Job;
 use super::partitions::{Done, Partitions};
+use super::scratch::Scratch;
 use crate::config::{Machines, Meeting, Plan};
 use crate::report::Shares;
+use crate::store::Surveys;
 
 /// The folder that all machines are to see is not there: it is mounted, not made.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,16 @@ pub fn check_work(plan: &Plan) -> Result<(), NoWorkFolder> {
         }
         _ => Ok(()),
     }
+}
+
+/// A run, as far as others who are to work on it must know it.
+#[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "there are no others"))]
+pub struct Commission<'a> {
+    pub plan: &'a Plan,
+    pub survey: &'a Surveys,
+    pub job: &'a Job,
+    pub fingerprint: &'a str,
+    pub scratch: &'a Scratch,
 }
 
 /// Whoever does the work.

@@ -7,6 +7,7 @@
 
 mod address;
 mod arrivals;
+mod convoy;
 mod error;
 mod fetch;
 mod object;
@@ -14,6 +15,7 @@ mod put;
 mod store;
 
 pub use address::{Address, AddressError};
+pub use convoy::send_each;
 pub use error::{Fault, RemoteError};
 pub use object::{Object, Version};
 pub use store::Remote;

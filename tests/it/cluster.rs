@@ -3,7 +3,7 @@
 #![cfg(feature = "cluster")]
 
 mod folder;
-mod namespace;
+pub mod namespace;
 mod slow;
 mod soak;
 mod stores;

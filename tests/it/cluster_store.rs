@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::cluster::namespace::Namespace;
 use crate::cluster::{LIMIT, LONG, PARTITIONS, Process, ROWS, room};
 use crate::servers::{Bucket, Fault, Proxy, SECRET, Seen, s3};
 use crate::support::{Ran, Room, tree};
@@ -40,13 +41,17 @@ impl Scene {
     }
 
     fn executor_at(&self, server: SocketAddr, work: &str) -> Process {
-        let (work, scratch) = (self.bucket.url(work), self.room.path("scratch"));
+        let executor = Process::start(self.executor_command(server, work, "scratch"));
+        executor.tells("work below s3://");
+        executor
+    }
+
+    fn executor_command(&self, server: SocketAddr, work: &str, scratch: &str) -> Command {
+        let (work, scratch) = (self.bucket.url(work), self.room.path(scratch));
         fs::create_dir_all(&scratch).unwrap();
         let scratch = scratch.display().to_string();
         let args = ["executor", "--scheduler", &self.address, "--work", &work, "--slots", "1", "--scratch", &scratch];
-        let executor = Process::start(self.command(server, &args));
-        executor.tells("work below s3://");
-        executor
+        self.command(server, &args)
     }
 
     /// The run, under way.
@@ -68,6 +73,19 @@ impl Scene {
     fn collected(&self) -> usize {
         let files = walkdir::WalkDir::new(self.room.path(".out.miner")).into_iter().flatten();
         files.filter(|entry| entry.path().to_string_lossy().contains("/partitions/partition-")).count()
+    }
+
+    /// Names of objects of the run that have `part` in them.
+    fn there(&self, part: &str) -> Vec<String> {
+        self.bucket.files("miner").into_keys().filter(|name| name.contains(part)).collect()
+    }
+
+    /// Changes a byte of an object of the run.
+    fn damage(&self, name: &str) {
+        let mut bytes = self.bucket.files("miner").remove(name).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.bucket.put(&format!("miner/{name}"), &bytes);
     }
 
     fn until(&self, what: &str, holds: impl Fn() -> bool) {
@@ -138,6 +156,68 @@ fn a_run_that_was_killed_goes_on_and_sends_nothing_twice() {
     assert!(before[0] > 5 && before[1] == 1, "{before:?}");
     scene.run(proxy.address, 60).ends().exits(0);
     assert_eq!([sent("/store/"), sent("/work-order.json")], [before[0], 2]);
+    scene.is_as_local();
+}
+
+#[test]
+fn executors_bring_the_rows_of_a_larger_store_to_their_cells() {
+    let scene = Scene::new(70_000, "search.index = 'cells'\nmine.bands = { hard = 1 }\nmine.pick = 'nearest'\n");
+    let server = scene.bucket.server;
+    let _executors = [scene.executor(server), scene.executor(server)];
+    let ran = scene.run(server, 60).ends().exits(0);
+    assert!(ran.stderr.contains("cells: 2 stretches of rows brought to 529 cells"), "{}", ran.stderr);
+    scene.is_as_local();
+}
+
+#[test]
+fn what_is_damaged_in_the_store_is_sent_or_mined_again() {
+    let scene = Scene::new(ROWS, LONG);
+    let server = scene.bucket.server;
+    let run = scene.run(server, 60);
+    scene.until("an order", || !scene.there("work-order.json").is_empty());
+    scene.damage(&scene.there("/store/vectors")[0]);
+    let _executor = scene.executor(server);
+    scene.until("so many partitions", || scene.collected() >= 2);
+    run.signal("-STOP");
+    let here = tree(&scene.room.path(".out.miner"));
+    let is_new = |name: &String| here.keys().all(|known| !name.ends_with(known.as_str()));
+    let new = || scene.there("/partition-").into_iter().find(is_new);
+    scene.until("one that is not collected", || new().is_some());
+    scene.damage(&new().unwrap());
+    run.signal("-CONT");
+    run.ends().exits(0);
+    scene.is_as_local();
+}
+
+#[test]
+fn a_fresh_run_uses_nothing_of_what_is_there() {
+    let scene = Scene::new(ROWS, LONG);
+    let proxy = Proxy::before(scene.bucket.server);
+    let _executors = [scene.executor(proxy.address), scene.executor(proxy.address)];
+    let mut run = scene.run(proxy.address, 60);
+    scene.until("so many partitions", || scene.collected() >= PARTITIONS / 3);
+    run.kill();
+    let mut fresh = scene.on_pipeline(proxy.address, "run", 60);
+    fresh.arg("--fresh");
+    Process::start(fresh).ends().exits(0);
+    let is_put = |seen: &&Seen| seen.method == "PUT" && seen.path.contains("/partition-");
+    let mined = proxy.seen().iter().filter(is_put).count();
+    assert!(mined >= PARTITIONS + PARTITIONS / 3, "{mined}");
+    scene.is_as_local();
+}
+
+#[test]
+fn an_executor_without_room_says_so_and_another_does_the_work() {
+    let scene = Scene::new(ROWS, LONG);
+    let server = scene.bucket.server;
+    let command = scene.executor_command(server, "miner", "small");
+    let Some(namespace) = Namespace::small(&scene.room.path("small"), 1) else { return };
+    let small = Process::start(namespace.command(&command));
+    let run = scene.run(server, 60);
+    let told = small.tells("make room, or name another disk with --scratch");
+    assert!(told.contains("/small/") && told.contains("to be fetched"), "{told}");
+    let _executor = scene.executor(server);
+    run.ends().exits(0);
     scene.is_as_local();
 }
 

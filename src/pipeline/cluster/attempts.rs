@@ -26,6 +26,8 @@ pub struct Standing {
     pub silent: bool,
     /// Whether nothing was committed for so long.
     pub stands: bool,
+    /// Whether somebody has items in hand, and gives signs of life, who has not failed at any since the last commit.
+    pub is_hopeful: bool,
 }
 
 /// The attempts of one order.
@@ -38,8 +40,8 @@ pub struct Attempts {
     pause: Duration,
 }
 
-/// Attempts without a single commit that end the run, where patience is over: what fails everywhere at once may be a folder that is
-/// out of reach for a moment, or full.
+/// Attempts without a single commit that end the run, where patience is over and nobody is at work who has not failed: what fails
+/// everywhere at once may be a folder that is out of reach for a moment, or full.
 const VAIN: u32 = 3;
 /// The first pause after one without a commit, how much longer each that follows is, and the longest.
 const FIRST: Duration = Duration::from_millis(500);
@@ -67,7 +69,10 @@ impl Attempts {
         }
         (self.missing, self.failed) = (now.missing, now.failed);
         // Whoever refuses does not speak for others, unless there are none.
-        if end == End::Away || (self.vain >= VAIN && now.stands) || (end == End::Refused && now.silent) {
+        if end == End::Away
+            || (self.vain >= VAIN && now.stands && !now.is_hopeful)
+            || (end == End::Refused && now.silent)
+        {
             return None;
         }
         let pause = self.pause;
@@ -82,7 +87,7 @@ mod tests {
     use super::*;
 
     fn at(missing: usize) -> Standing {
-        Standing { missing, failed: 0, silent: false, stands: true }
+        Standing { missing, failed: 0, silent: false, stands: true, is_hopeful: false }
     }
 
     #[test]
@@ -99,6 +104,13 @@ mod tests {
     fn what_fails_at_once_is_tried_for_as_long_as_the_run_has_patience() {
         let (mut attempts, soon) = (Attempts::new(5), Standing { stands: false, ..at(5) });
         assert!((0..20).all(|_| attempts.next(End::Over, soon).is_some()));
+        assert_eq!(attempts.next(End::Over, at(5)), None);
+    }
+
+    #[test]
+    fn whoever_fails_ends_no_run_that_others_are_at_work_on() {
+        let (mut attempts, hopeful) = (Attempts::new(5), Standing { failed: 9, is_hopeful: true, ..at(5) });
+        assert!((0..50).all(|_| attempts.next(End::Over, hopeful).is_some()));
         assert_eq!(attempts.next(End::Over, at(5)), None);
     }
 

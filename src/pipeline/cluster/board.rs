@@ -2,7 +2,7 @@
 //! like in a store. What comes into a store is fetched into the folder here, where it counts as if it had been committed there.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -41,6 +41,8 @@ struct There {
     results: String,
     /// The last of each executor.
     signs: RefCell<BTreeMap<String, (Version, Sign)>>,
+    /// Items whose results were listed and not fetched yet.
+    listed: RefCell<VecDeque<(u32, Vec<Object>)>>,
 }
 
 /// From the folder of an order up to that of all runs of an output.
@@ -49,7 +51,7 @@ const UP: usize = 3;
 const PARTING: Duration = Duration::from_millis(600);
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(500);
-/// Items whose results are fetched between two looks at the rest.
+/// Items whose results are fetched at a time; those that were listed with them come next.
 const AT_ONCE: usize = 64;
 /// Bytes of a sign, at most.
 const MOST: u64 = 1 << 16;
@@ -97,12 +99,23 @@ impl<'a> Board<'a> {
         self.ask(async || Ok(depot.write(&format!("{place}/{FILE}"), order.clone()).await?))
     }
 
-    /// Puts the order up again where somebody may have cleared a store.
+    /// Puts the order up again where somebody may have cleared a store, or lost half of a folder. A folder that cannot be used is told
+    /// of by the next look, and nothing is made where it is out of reach.
     ///
     /// # Errors
-    /// As of [`put_up`](Self::put_up).
+    /// As of [`put_up`](Self::put_up), of a store.
     pub fn renew(&self) -> anyhow::Result<()> {
-        if self.there.is_some() { self.put_up() } else { Ok(()) }
+        if self.there.is_some() {
+            return self.put_up();
+        }
+        let signs = sign::signs(&self.folder);
+        if self.folder.is_dir() && !signs.is_dir() {
+            let _ = fs::create_dir(signs);
+        }
+        if self.folder.is_dir() && !self.folder.join(FILE).exists() {
+            let _ = self.order.write(&self.folder);
+        }
+        Ok(())
     }
 
     /// Fetches those results of `missing` items that are there. Gives the items.
@@ -110,21 +123,31 @@ impl<'a> Board<'a> {
     /// # Errors
     /// A store that refuses or does not answer; a full disk.
     pub fn collect(&self, missing: &BTreeSet<u32>) -> anyhow::Result<Vec<u32>> {
-        let Some(There { depot, results, .. }) = &self.there else { return Ok(Vec::new()) };
+        let Some(There { depot, results, listed, .. }) = &self.there else { return Ok(Vec::new()) };
         let names = |item: u32| self.order.task.leaves(item).into_iter().map(move |name| format!("{results}/{name}"));
         // What is here already is not listed again, as far as names tell.
         let Some(mut before) = missing.iter().flat_map(|&item| names(item)).min() else { return Ok(Vec::new()) };
         before.pop();
         self.ask(async || {
-            let listed = depot.list(results, &before).await?;
-            let listed: BTreeMap<&str, &Object> = listed.iter().map(|object| (object.name.as_str(), object)).collect();
-            let of_item = |&item: &u32| -> Option<(u32, Vec<Object>)> {
-                let objects: Option<_> = names(item).map(|name| listed.get(name.as_str()).copied().cloned()).collect();
-                Some((item, objects?))
+            if listed.borrow().is_empty() {
+                let found = depot.list(results, &before).await?;
+                let found: BTreeMap<&str, &Object> =
+                    found.iter().map(|object| (object.name.as_str(), object)).collect();
+                let of_item = |&item: &u32| -> Option<(u32, Vec<Object>)> {
+                    let objects: Option<_> =
+                        names(item).map(|name| found.get(name.as_str()).copied().cloned()).collect();
+                    Some((item, objects?))
+                };
+                listed.replace(missing.iter().filter_map(of_item).collect());
+            }
+            let next: Vec<(u32, Vec<Object>)> = {
+                let mut listed = listed.borrow_mut();
+                let end = AT_ONCE.min(listed.len());
+                listed.drain(..end).filter(|(item, _)| missing.contains(item)).collect()
             };
-            let (items, objects): (Vec<u32>, Vec<Vec<Object>>) =
-                missing.iter().filter_map(of_item).take(AT_ONCE).unzip();
-            depot.fetch(&objects.concat(), &|_| ()).await?;
+            let (items, objects): (Vec<u32>, Vec<Vec<Object>>) = next.into_iter().unzip();
+            // What has changed since it was listed is listed again.
+            depot.fetch(&objects.concat(), &|_| ()).await.inspect_err(|_| listed.borrow_mut().clear())?;
             Ok(items)
         })
     }
@@ -216,7 +239,13 @@ impl There {
         let run = place.first().map(|run| run.to_string()).unwrap_or_default();
         let place = place.join("/");
         let results = inside(&place, order.task.results())?;
-        Ok(Self { depot: Depot::new(address, root.to_owned(), &run)?, place, results, signs: RefCell::default() })
+        Ok(Self {
+            depot: Depot::new(address, root.to_owned(), &run)?,
+            place,
+            results,
+            signs: RefCell::default(),
+            listed: RefCell::default(),
+        })
     }
 }
 

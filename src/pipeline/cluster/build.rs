@@ -10,58 +10,38 @@ use super::driver::Cluster;
 use super::order::{Needs, Task, WorkOrder};
 use super::watch::Ledger;
 use super::{RUN, RUNS, seen};
-use crate::config::Plan;
+use crate::pipeline::crew::Commission;
 use crate::pipeline::engine::{Engine, Watch};
-use crate::pipeline::job::Job;
-use crate::pipeline::scratch::Scratch;
 use crate::pipeline::stages;
 use crate::report::{Stage, Unit};
 use crate::search::{Assignment, Hnsw, Index};
-use crate::store::{Prepared, Surveys};
+use crate::store::Prepared;
 use crate::words::thousands;
 
 /// Lets a cluster, where the plan names one, make what is not kept of the index. It is opened as if it had been kept.
 ///
 /// # Errors
 /// Those of [`Cluster::hand_out`]; when what is made cannot be kept.
-pub fn build_index(
-    plan: &Plan,
-    survey: &Surveys,
-    (job, fingerprint): (&Job, &str),
-    store: &Prepared,
-    scratch: &Scratch,
-    engine: &Engine,
-    watch: &mut Watch,
-) -> anyhow::Result<()> {
-    let Some(cluster) = Cluster::of(plan, engine) else { return Ok(()) };
-    match stages::choice(plan, store).index {
-        Index::Hnsw => {
-            let key = stages::graph_key(plan, survey)?;
-            build_graphs(plan, &key, (job, fingerprint), store, scratch, &cluster, watch)
-        }
-        Index::Cells => assign_rows(plan, (job, fingerprint), store, scratch, &cluster, watch),
+pub fn build_index(run: &Commission, store: &Prepared, engine: &Engine, watch: &mut Watch) -> anyhow::Result<()> {
+    let Some(cluster) = Cluster::of(run.plan, engine) else { return Ok(()) };
+    match stages::choice(run.plan, store).index {
+        Index::Hnsw => build_graphs(run, store, &cluster, watch),
+        Index::Cells => assign_rows(run, store, &cluster, watch),
         Index::Exact | Index::Auto => Ok(()),
     }
 }
 
-fn build_graphs(
-    plan: &Plan,
-    key: &str,
-    (job, fingerprint): (&Job, &str),
-    store: &Prepared,
-    scratch: &Scratch,
-    cluster: &Cluster,
-    watch: &mut Watch,
-) -> anyhow::Result<()> {
-    let (graphs, rows) = (scratch.kept().graphs, store.corpus().end);
+fn build_graphs(run: &Commission, store: &Prepared, cluster: &Cluster, watch: &mut Watch) -> anyhow::Result<()> {
+    let key = &stages::graph_key(run.plan, run.survey)?;
+    let (graphs, rows) = (&run.scratch.kept().graphs, store.corpus().end);
     let executors = watch.stage("graphs", Some(u64::from(rows)), Unit::Rows, |stage| {
-        Hnsw::forget_others(&graphs, key)?;
-        fs::create_dir_all(&graphs).with_context(|| graphs.display().to_string())?;
-        let built = Built { graphs: &graphs, key, rows, stage };
+        Hnsw::forget_others(graphs, key)?;
+        fs::create_dir_all(graphs).with_context(|| graphs.display().to_string())?;
         let shards = Hnsw::shards(rows);
-        let task = Task::Build { graphs: seen(RUNS, &graphs), key: key.to_owned(), params: plan.search.hnsw };
-        let order = WorkOrder::new(fingerprint, scratch, Needs::of_building(job), task);
-        let executors = cluster.hand_out(&order, &scratch.order("graphs"), &missing(shards, &built)?, &built)?;
+        let task = Task::Build { graphs: seen(RUNS, graphs), key: key.clone(), params: run.plan.search.hnsw };
+        let order = WorkOrder::new(run, Needs::of_building(run.job), task);
+        let built = Built { graphs, key, rows, stage };
+        let executors = cluster.hand_out(&order, &run.scratch.order("graphs"), &missing(shards, &built)?, &built)?;
         Ok((executors, format!("{} of {} rows", thousands(shards.into()), thousands(rows.into()))))
     })?;
     watch.credit(executors);
@@ -69,32 +49,24 @@ fn build_graphs(
 }
 
 /// Centres are trained here, on a sample; every row meets every centre at the executors.
-fn assign_rows(
-    plan: &Plan,
-    (job, fingerprint): (&Job, &str),
-    store: &Prepared,
-    scratch: &Scratch,
-    cluster: &Cluster,
-    watch: &mut Watch,
-) -> anyhow::Result<()> {
-    let (kept, folder, unlabelled) = (scratch.kept().cells, scratch.assignment(), plan.mine.negatives.unlabelled);
-    if kept.exists() || !Assignment::is_worth(job.negatives) {
+fn assign_rows(run: &Commission, store: &Prepared, cluster: &Cluster, watch: &mut Watch) -> anyhow::Result<()> {
+    let (kept, folder) = (run.scratch.kept().cells, run.scratch.assignment());
+    if kept.exists() || !Assignment::is_worth(run.job.negatives) {
         return Ok(());
     }
-    let executors = watch.stage("cells", Some(job.negatives), Unit::Rows, |stage| {
-        let assignment = Assignment::begin(store, plan.search.cells.cells, unlabelled, &folder)
+    let unlabelled = run.plan.mine.negatives.unlabelled;
+    let executors = watch.stage("cells", Some(run.job.negatives), Unit::Rows, |stage| {
+        let assignment = Assignment::begin(store, run.plan.search.cells.cells, unlabelled, &folder)
             .with_context(|| format!("{}: cannot be used to share out rows", folder.display()))?;
-        let assigned = Assigned { assignment: &assignment, stage };
-        let (stretches, cells) = (assignment.stretches(), assignment.cells());
+        let (stretches, cells) = (assignment.stretches(), assignment.cells() as u64);
         let task = Task::Assign { assignment: seen(RUN, &folder), unlabelled };
-        let order = WorkOrder::new(fingerprint, scratch, Needs::of_assigning(job), task);
+        let order = WorkOrder::new(run, Needs::of_assigning(run.job), task);
+        let assigned = Assigned { assignment: &assignment, stage };
         let executors =
-            cluster.hand_out(&order, &scratch.order("cells"), &missing(stretches, &assigned)?, &assigned)?;
+            cluster.hand_out(&order, &run.scratch.order("cells"), &missing(stretches, &assigned)?, &assigned)?;
         assignment.finish(&kept).with_context(|| kept.display().to_string())?;
-        Ok((
-            executors,
-            format!("{} stretches of rows brought to {} cells", thousands(stretches.into()), thousands(cells as u64)),
-        ))
+        let told = format!("{} stretches of rows brought to {} cells", thousands(stretches.into()), thousands(cells));
+        Ok((executors, told))
     })?;
     watch.credit(executors);
     Ok(())

@@ -20,17 +20,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
-use bytesize::ByteSize;
-use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::disk;
-use crate::remote::{Address, Object, Remote, RemoteError, Version};
-
-/// Files on their way at once. A larger one than [`SMALL`] goes alone, in parts, of which several are on their way.
-const IN_FLIGHT: usize = 4;
-const SMALL: u64 = 8 << 20;
+use crate::remote::{Address, Object, Remote, RemoteError, Version, send_each};
 
 /// A folder here, and its like in a store. Names are seen from either.
 pub struct Depot {
@@ -60,19 +54,6 @@ struct Stamp {
 pub struct Unsent {
     name: String,
     pub bytes: u64,
-}
-
-/// A disk has no room for what is to be fetched.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{}: {} of {url} are still to be fetched, and there is room for {}; make room, or name another disk with --scratch",
-    .folder.display(), ByteSize(*.needed), ByteSize(*.found)
-)]
-pub struct NoRoom {
-    folder: PathBuf,
-    url: String,
-    needed: u64,
-    found: u64,
 }
 
 impl Depot {
@@ -122,9 +103,7 @@ impl Depot {
             self.put(&file.name, on_bytes).await?;
             self.note()
         };
-        let (small, large): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.bytes <= SMALL);
-        stream::iter(small).map(send).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-        stream::iter(large).then(send).try_collect::<()>().await
+        send_each(files, |file| file.bytes, send).await
     }
 
     /// Sends one file, unless it is there.
@@ -156,17 +135,6 @@ impl Depot {
             unfetched.extend(found.into_iter().filter(|object| !self.is_alike(object)));
         }
         Ok(unfetched)
-    }
-
-    /// Whether objects fit on the disk here.
-    ///
-    /// # Errors
-    /// When they do not.
-    pub fn check_room(&self, objects: &[Object]) -> anyhow::Result<()> {
-        let (folder, url) = (self.local.clone(), self.address().to_string());
-        let needed = objects.iter().map(|object| object.bytes).sum();
-        let found = disk::room(&folder).with_context(|| folder.display().to_string())?;
-        if needed > found { Err(NoRoom { folder, url, needed, found }.into()) } else { Ok(()) }
     }
 
     /// Fetches objects, each of which takes its place whole.

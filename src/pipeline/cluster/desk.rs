@@ -1,5 +1,5 @@
-//! Where an executor takes work in. What it refuses it keeps for a while before it says so: whoever answers at once would be given
-//! all the work of a run, and others that can do it none.
+//! Where an executor takes work in. What it refuses or fails at it keeps for a while before it says so: whoever answers at once would be
+//! given all the work of a run, and others that can do it none.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use super::bench::{Bench, Unsettled};
 
-/// A bench that refuses slowly.
+/// A bench that says no slowly.
 #[derive(Debug)]
 pub struct Desk {
     bench: Bench,
     /// Items that wait to be refused.
     held: AtomicU32,
+    /// Items that it has failed at since one that was done.
+    failed: AtomicU32,
     told: Mutex<BTreeSet<String>>,
     log: mpsc::Sender<String>,
 }
@@ -26,13 +28,16 @@ const HOLD: Duration = Duration::from_secs(3);
 const TURNS: u32 = 20;
 /// And where the order was open lately: it was taken back, or its folder is out of reach for a moment.
 const BREATH: Duration = Duration::from_secs(1);
+/// The first failure is told at once, each that follows so much later, up to this.
+const LATER: Duration = Duration::from_secs(1);
+const LATEST: Duration = Duration::from_secs(20);
 /// Between two tries: a folder may be mounted late, or its news come late.
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Desk {
     /// Each reason to refuse goes to `log` once.
     pub fn new(bench: Bench, log: mpsc::Sender<String>) -> Self {
-        Self { bench, held: AtomicU32::new(0), told: Mutex::default(), log }
+        Self { bench, held: AtomicU32::new(0), failed: AtomicU32::new(0), told: Mutex::default(), log }
     }
 
     /// Whose it is.
@@ -46,19 +51,23 @@ impl Desk {
     /// The same, later.
     pub fn settle(&self, folder: &Path, number: u32) -> Result<u64, Unsettled> {
         let settled = self.bench.settle(folder, number);
-        match &settled {
-            Err(Unsettled::Refused(_)) if self.bench.knows(folder) => {
-                Self::hold(settled, BREATH, || self.bench.settle(folder, number))
-            }
-            Err(Unsettled::Refused(why)) => {
-                self.tell(why.to_string());
+        let settled = match settled {
+            Err(Unsettled::Gone(_)) => Self::hold(settled, BREATH, || self.bench.settle(folder, number)),
+            Err(Unsettled::Refused(ref why)) => {
+                self.tell(why.clone());
                 let turns = self.held.fetch_add(1, Ordering::Relaxed).saturating_add(1).min(TURNS);
                 let settled = Self::hold(settled, HOLD * turns, || self.bench.settle(folder, number));
                 self.held.fetch_sub(1, Ordering::Relaxed);
                 settled
             }
             _ => settled,
+        };
+        match &settled {
+            Ok(_) => self.failed.store(0, Ordering::Relaxed),
+            Err(Unsettled::Failed(_)) => sleep(LATEST.min(LATER * self.failed.fetch_add(1, Ordering::Relaxed))),
+            Err(Unsettled::Refused(_) | Unsettled::Gone(_)) => {}
         }
+        settled
     }
 
     /// Tries again until it is not refused any more, or time is over.
@@ -68,7 +77,7 @@ impl Desk {
         again: impl Fn() -> Result<u64, Unsettled>,
     ) -> Result<u64, Unsettled> {
         let begun = Instant::now();
-        while matches!(settled, Err(Unsettled::Refused(_))) && begun.elapsed() < limit {
+        while matches!(settled, Err(Unsettled::Refused(_) | Unsettled::Gone(_))) && begun.elapsed() < limit {
             sleep(RETRY);
             settled = again();
         }

@@ -57,6 +57,8 @@ fn though(again: u32) -> String {
 
 /// For a scheduler to plan what it has accepted.
 const PLANNED: Duration = Duration::from_secs(10);
+/// For a scheduler that has accepted it to answer again: a single call may be lost.
+const UNHEARD: Duration = Duration::from_secs(5);
 /// For commits of others to be seen here: file systems on a network look for new names every minute.
 const UNSEEN: Duration = Duration::from_secs(60);
 /// Between two looks at the folder of the run, at most; what has just begun may be over soon.
@@ -93,7 +95,8 @@ impl Cluster<'_> {
         while let Some(Ended { end, why }) = self.attempt(&client, &mut watch, &mut said)? {
             let (missing, again) = (watch.missing().len(), attempts.again());
             let [silent, stands] = [watch.silence(), watch.standstill()].map(|length| length >= self.patience);
-            let standing = Standing { missing, failed: watch.failed(), silent, stands };
+            let is_hopeful = watch.is_hopeful(self.patience);
+            let standing = Standing { missing, failed: watch.failed(), silent, stands, is_hopeful };
             let Some(pause) = attempts.next(end, standing) else {
                 let (scheduler, what) = (self.scheduler.clone(), order.task.item());
                 return Err(ClusterError { scheduler, missing, asked: pending.len(), what, again, why }.into());
@@ -110,17 +113,15 @@ impl Cluster<'_> {
 
     /// Hands out what is missing, once. Gives why it is to be done again; nothing where all is committed.
     fn attempt(&self, client: &Client, watch: &mut Watch, said: &mut Said) -> anyhow::Result<Option<Ended>> {
-        let missing: Vec<u32> = watch.missing().iter().copied().collect();
-        let items = Items::of(&missing);
+        let items = Items::of(&watch.to_hand_out());
         let job = match self.submit(client, &items, watch, said)? {
             Ok(job) => job,
             Err(why) => return Ok(Some(Ended { end: End::Away, why })),
         };
         let ended = self.follow(client, &job, watch, said);
-        // Where all is committed there may be tasks left that would find that out one by one.
-        if !matches!(&ended, Ok(Some(ended)) if ended.end != End::Silent) {
-            client.cancel(&job);
-        }
+        // Where all is committed there may be tasks left that would find that out one by one; and of a job that is handed out again
+        // nothing more is to be handed out.
+        client.cancel(&job);
         ended
     }
 
@@ -174,6 +175,7 @@ impl Cluster<'_> {
     /// Waits until all is committed (nothing is given), or this job comes to no more.
     fn follow(&self, client: &Client, job: &str, watch: &mut Watch, said: &mut Said) -> anyhow::Result<Option<Ended>> {
         let begun = Instant::now();
+        let mut answered = begun;
         loop {
             self.pause((begun.elapsed() / PART).clamp(SOON, LOOK))?;
             // Asked before commits are looked for: those of a job that is done are there.
@@ -181,6 +183,11 @@ impl Cluster<'_> {
             self.look(watch, said)?;
             if watch.missing().is_empty() {
                 return Ok(None);
+            }
+            match &state {
+                Ok(_) => answered = Instant::now(),
+                Err(_) if answered.elapsed() < UNHEARD => continue,
+                Err(_) => {}
             }
             if let Some(ended) =
                 self.verdict(client, state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.board())

@@ -84,11 +84,11 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     let Holder { pid, host, .. } = Holder::myself();
     let name = format!("{host}-{pid}");
     let site = Site::open(&options.work, scratch.path())?;
-    let bench = Bench::new(site, scratch.path().to_owned(), name.clone(), slots, memory)?;
-    let (log, told) = mpsc::channel();
-    let desk = Desk::new(bench, log.clone());
     // Names of hosts may be alike, and numbers of processes come again.
     let id = format!("{name}{APART}{}", scratch.path().file_name().unwrap_or_default().display());
+    let bench = Bench::new(site, scratch.path().to_owned(), id.clone(), slots, memory)?;
+    let (log, told) = mpsc::channel();
+    let desk = Desk::new(bench, log.clone());
     let executor = Arc::new(executor(id.clone(), host, slots, scratch.path(), desk));
     let (scheduler, dial) = (options.scheduler.clone(), Dial::new(&options.scheduler, options.tls.as_ref())?);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -149,7 +149,7 @@ fn executor(id: String, host: String, slots: usize, scratch: &Path, desk: Desk) 
     )
 }
 
-/// Of what a scheduler knows an executor by, its name: the one that its signs of life have.
+/// Of what tells an executor from all others, its name for people.
 pub fn executor_of(id: &str) -> &str {
     id.split(APART).next().unwrap_or(id)
 }

@@ -67,7 +67,9 @@ impl ScalarUDFImpl for SettleItem {
         let settle = |(folder, item): (Option<&str>, Option<u32>)| {
             let (Some(folder), Some(item)) = (folder, item) else { return Ok(None) };
             let came_to = desk.settle(Path::new(folder), item).map_err(|unsettled| match unsettled {
-                Unsettled::Refused(why) => DataFusionError::Execution(format!("{REFUSES}{}: {why}", desk.executor())),
+                Unsettled::Refused(why) | Unsettled::Gone(why) => {
+                    DataFusionError::Execution(format!("{REFUSES}{}: {why}", desk.executor()))
+                }
                 Unsettled::Failed(why) => says(why),
             })?;
             let settled = Settled { item, came_to, executor: desk.executor() };

@@ -1,6 +1,6 @@
 //! What an executor works on: the folder of an order, where all machines see it, or a mirror of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::mirror::{Mirror, Shipped};
 use super::order::{FILE, WorkOrder};
 use super::sign;
+use super::spills::check_room;
 use super::worker::Work;
 use crate::disk;
 use crate::remote::Address;
@@ -39,23 +40,36 @@ impl Ground {
         }
     }
 
-    /// Has what the order names.
+    /// Has what the order names, and room in `scratch` for what is derived from it.
     ///
     /// # Errors
-    /// Those of [`Mirror::open`].
-    pub fn open(&self, order: &WorkOrder) -> anyhow::Result<()> {
+    /// When there is none; those of [`Mirror::open`].
+    pub fn open(&self, order: &WorkOrder, scratch: &Path) -> anyhow::Result<()> {
         match self {
-            Self::Shared(_) => Ok(()),
+            Self::Shared(_) => check_room(scratch, 0, order.needs.packed),
             Self::Mirrored(mirror, address) => mirror.open(address, order).with_context(|| address.to_string()),
         }
     }
 
-    /// Whether what is open of the order is of no more use.
-    pub fn is_over(&self, order: &WorkOrder) -> bool {
+    /// Whether the order was taken back. A store that cannot be asked has not told so.
+    pub fn is_withdrawn(&self) -> bool {
         match self {
             Self::Shared(folder) => !folder.join(FILE).exists(),
+            Self::Mirrored(mirror, address) => mirror.is_withdrawn(address),
+        }
+    }
+
+    /// Whether what was fetched for the run of an order that was taken back is of no more use.
+    pub fn is_over(&self, order: &WorkOrder) -> bool {
+        match self {
+            Self::Shared(_) => false,
             Self::Mirrored(mirror, address) => mirror.is_over(address, order),
         }
+    }
+
+    /// Whether both have the same mirror.
+    pub fn shares(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Mirrored(mine, _), Self::Mirrored(theirs, _)) if Arc::ptr_eq(mine, theirs))
     }
 
     /// Lends work to `then` so that its results get where they are looked for.
@@ -75,6 +89,13 @@ impl Ground {
         match self {
             Self::Shared(_) => Duration::ZERO,
             Self::Mirrored(..) => Duration::from_secs(1),
+        }
+    }
+
+    /// Takes the sign of an executor out of a store that may have been cleared before it came there.
+    pub fn forget_sign(&self, executor: &str) {
+        if let Self::Mirrored(mirror, address) = self {
+            mirror.forget(address, &sign::name(executor));
         }
     }
 

@@ -8,17 +8,14 @@ use super::order::{Needs, Task, WorkOrder};
 use super::recipe::Recipe;
 use super::watch::Ledger;
 use super::{RUN, RUNS, seen};
-use crate::config::Plan;
 use crate::mine::Tally;
-use crate::pipeline::crew::Crew;
+use crate::pipeline::crew::{Commission, Crew};
 use crate::pipeline::engine::Engine;
-use crate::pipeline::job::Job;
 use crate::pipeline::partitions::{Done, Partitions};
-use crate::pipeline::scratch::{Kept, Scratch};
+use crate::pipeline::scratch::Kept;
 use crate::pipeline::stages::{self, Searcher};
 use crate::report::Shares;
 use crate::search::Index;
-use crate::store::Surveys;
 
 /// The executors of a cluster, with what they must know to mine.
 pub struct Miners<'a> {
@@ -29,14 +26,8 @@ pub struct Miners<'a> {
 }
 
 /// Whoever the plan asks to mine.
-pub fn crew<'a>(
-    plan: &Plan,
-    survey: &Surveys,
-    job: &Job,
-    fingerprint: &str,
-    (index, scratch): (&Searcher, &Scratch),
-    engine: &'a Engine<'a>,
-) -> anyhow::Result<Crew<'a>> {
+pub fn crew<'a>(run: &Commission, index: &Searcher, engine: &'a Engine<'a>) -> anyhow::Result<Crew<'a>> {
+    let Commission { plan, survey, scratch, .. } = *run;
     let Some(cluster) = Cluster::of(plan, engine) else { return Ok(Crew::Local(engine)) };
     let Kept { cells, graphs } = scratch.kept();
     let index = match (index.choice.index, index.tuned) {
@@ -49,7 +40,7 @@ pub fn crew<'a>(
     };
     let partitions = seen(RUN, &scratch.partitions());
     let task = Task::Mine { index, params: Box::new(plan.mine.clone()), partitions };
-    let order = WorkOrder::new(fingerprint, scratch, Needs::of_mining(job), task);
+    let order = WorkOrder::new(run, Needs::of_mining(run.job), task);
     Ok(Crew::Cluster(Box::new(Miners { cluster, order, folder: scratch.order("mine") })))
 }
 

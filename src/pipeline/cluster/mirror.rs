@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use super::depot::Depot;
 use super::order::{FILE, WorkOrder, inside};
+use super::spills::check_room;
 use super::wire::Wire;
-use super::worker::Work;
+use super::worker::{Settled, Work};
 use crate::remote::Address;
 use crate::store::Prepared;
 
@@ -56,7 +57,7 @@ impl Mirror {
         let place = at.split(DEPTH).1;
         let paths = order.reads().map(|path| inside(&place, &path)).collect::<Result<Vec<_>, _>>()?;
         let missing = self.wire.insist(async || Ok(self.depot.unfetched(&paths).await?))?;
-        self.depot.check_room(&missing)?;
+        check_room(self.depot.local(), missing.iter().map(|object| object.bytes).sum(), order.needs.packed)?;
         self.wire.insist(async || self.depot.fetch(&missing, &|_| ()).await)?;
         let (store, results) = (inside(&place, &order.store)?, inside(&place, order.task.results())?);
         if missing.iter().any(|object| object.name.starts_with(&format!("{store}/"))) {
@@ -73,15 +74,22 @@ impl Mirror {
         Ok(())
     }
 
-    /// Whether an order was taken back, and its run is gone from the store. One that cannot be asked has neither.
+    /// Whether an order was taken back, as far as the store tells.
+    pub fn is_withdrawn(&self, at: &Address) -> bool {
+        let name = format!("{}/{FILE}", at.split(DEPTH).1);
+        self.wire.ask(async || Ok(self.depot.head(&name).await?)).is_ok_and(|order| order.is_none())
+    }
+
+    /// Whether the run of an order is gone from the store, as far as that tells.
     pub fn is_over(&self, at: &Address, order: &WorkOrder) -> bool {
-        let place = at.split(DEPTH).1;
-        let Ok(store) = inside(&place, &order.store) else { return true };
-        let is_there = async || {
-            let has_order = self.depot.head(&format!("{place}/{FILE}")).await?.is_some();
-            Ok(has_order || !self.depot.list(&store, "").await?.is_empty())
-        };
-        self.wire.ask(is_there).is_ok_and(|is_there| !is_there)
+        let Ok(store) = inside(&at.split(DEPTH).1, &order.store) else { return true };
+        self.wire.ask(async || Ok(self.depot.list(&store, "").await?)).is_ok_and(|objects| objects.is_empty())
+    }
+
+    /// Deletes a small object beside an order, as far as the store lets.
+    pub fn forget(&self, at: &Address, name: &str) {
+        let name = format!("{}/{name}", at.split(DEPTH).1);
+        let _ = self.wire.ask(async || Ok(self.depot.delete(&name).await?));
     }
 
     /// Puts a small object beside an order.
@@ -108,9 +116,15 @@ fn run_of(order: &Address) -> (Address, String) {
     (root, name.split('/').next().unwrap_or_default().to_owned())
 }
 
+/// The run is over: in a store that was cleared a result would be left for ever.
+#[derive(Debug, thiserror::Error)]
+#[error("its run is over")]
+pub struct Withdrawn;
+
 /// Work of which the results go to a store. What is there already is not done again.
 pub struct Shipped<'a> {
     mirror: &'a Mirror,
+    at: &'a Address,
     order: &'a WorkOrder,
     results: String,
     work: &'a dyn Work,
@@ -119,9 +133,9 @@ pub struct Shipped<'a> {
 impl<'a> Shipped<'a> {
     /// # Errors
     /// When the order names a folder outside of its run.
-    pub fn new(mirror: &'a Mirror, at: &Address, order: &'a WorkOrder, work: &'a dyn Work) -> anyhow::Result<Self> {
+    pub fn new(mirror: &'a Mirror, at: &'a Address, order: &'a WorkOrder, work: &'a dyn Work) -> anyhow::Result<Self> {
         let results = inside(&at.split(DEPTH).1, order.task.results())?;
-        Ok(Self { mirror, order, results, work })
+        Ok(Self { mirror, at, order, results, work })
     }
 }
 
@@ -130,7 +144,7 @@ impl Work for Shipped<'_> {
         self.work.items()
     }
 
-    fn settle(&self, number: u32) -> anyhow::Result<u64> {
+    fn settle(&self, number: u32) -> anyhow::Result<Settled> {
         let Mirror { depot, wire, .. } = self.mirror;
         let names = self.order.task.leaves(number).into_iter().map(|name| format!("{}/{name}", self.results));
         let names: Vec<String> = names.collect();
@@ -140,13 +154,16 @@ impl Work for Shipped<'_> {
             None => Ok(()),
         })?;
         // What came whole is not done again; anything else is.
-        let came_to = self.work.settle(number)?;
+        let settled = self.work.settle(number)?;
+        if self.mirror.is_withdrawn(self.at) && self.mirror.is_over(self.at, self.order) {
+            return Err(Withdrawn.into());
+        }
         wire.insist(async || {
             for name in &names {
                 depot.bring(name).await?;
             }
             Ok(())
         })?;
-        Ok(came_to)
+        Ok(settled)
     }
 }

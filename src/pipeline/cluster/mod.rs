@@ -26,6 +26,7 @@ mod function;
 mod ground;
 mod items;
 mod listen;
+mod memory;
 mod mine;
 mod mirror;
 mod order;

@@ -11,14 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::recipe::Recipe;
 use super::{RUN, seen};
 use crate::disk;
+use crate::kernel::quantised::padded;
 use crate::manifest::Harvests;
 use crate::mine;
 use crate::pipeline::budget::{Budget, NODE};
+use crate::pipeline::crew::Commission;
 use crate::pipeline::job::Job;
 use crate::pipeline::program;
-use crate::pipeline::scratch::Scratch;
 use crate::search::sizes::ASSIGNED;
-use crate::search::{Assignment, Hnsw, HnswParams};
+use crate::search::{Assignment, Hnsw, HnswParams, Index};
 use crate::words::counted;
 
 /// The file that holds an order, in a folder of its own.
@@ -114,7 +115,7 @@ pub struct Program {
     pub build: String,
 }
 
-/// Bytes of anonymous memory that the work takes.
+/// What the work takes: bytes of anonymous memory, and of disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
     /// While store and index are opened.
@@ -123,6 +124,8 @@ pub struct Needs {
     pub held: u64,
     /// And for each item that is being done.
     pub item: u64,
+    /// On the disk of each executor, for what the search derives from the store.
+    pub packed: u64,
 }
 
 /// Why an executor does not do what it is asked to.
@@ -160,11 +163,20 @@ impl Program {
     }
 }
 
+/// Bytes of a dimension of a row that is packed for a scan.
+const BYTES: usize = size_of::<i8>();
+
 impl Needs {
     pub fn of_mining(job: &Job) -> Self {
         let with = |threads| Budget::of(&Job { threads, ..job.clone() });
         let held = with(0).mining;
-        Self { opening: with(job.threads).indexing, held, item: with(1).mining - held }
+        let bytes = match job.index {
+            Index::Exact | Index::Auto => BYTES,
+            Index::Cells => BYTES + size_of::<f32>(),
+            Index::Hnsw => 0,
+        };
+        let packed = job.negatives.saturating_mul((bytes * padded(job.dims)) as u64);
+        Self { opening: with(job.threads).indexing, held, item: with(1).mining - held, packed }
     }
 
     /// Of building a graph no more than its shard is in memory.
@@ -174,6 +186,7 @@ impl Needs {
             opening: 0,
             held: 0,
             item: job.corpus.div_ceil(shards) * (size_of::<f32>() as u64 * job.dims as u64 + NODE),
+            packed: 0,
         }
     }
 
@@ -181,7 +194,7 @@ impl Needs {
     pub fn of_assigning(job: &Job) -> Self {
         let (vector, cells) = (size_of::<f64>() as u64 * job.dims as u64 + 64, job.cells);
         let held = job.corpus * size_of::<u32>() as u64 + 2 * cells * vector;
-        Self { opening: held, held, item: ASSIGNED as u64 * (2 * vector + cells * size_of::<i32>() as u64) }
+        Self { opening: held, held, item: ASSIGNED as u64 * (2 * vector + cells * size_of::<i32>() as u64), packed: 0 }
     }
 
     /// The most that they come to, with so many items at a time.
@@ -204,10 +217,10 @@ struct Head {
 }
 
 impl WorkOrder {
-    /// One of this program for the run with this fingerprint, whose scratch holds what is worked with.
-    pub fn new(fingerprint: &str, scratch: &Scratch, needs: Needs, task: Task) -> Self {
+    /// One of this program for a run whose scratch holds what is worked with.
+    pub fn new(run: &Commission, needs: Needs, task: Task) -> Self {
         let token = RandomState::new().hash_one(std::process::id());
-        let (fingerprint, store) = (fingerprint.to_owned(), seen(RUN, &scratch.store()));
+        let (fingerprint, store) = (run.fingerprint.to_owned(), seen(RUN, &run.scratch.store()));
         Self { program: Program::this(), fingerprint, token, store, needs, task }
     }
 
@@ -225,6 +238,15 @@ impl WorkOrder {
     /// Writes it into an existing folder, whole or not at all.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         disk::keep(&folder.join(FILE), self)
+    }
+
+    /// Whether it keeps to the folder of all runs of its output, in which its own is `place`.
+    ///
+    /// # Errors
+    /// When a path leads outside.
+    pub fn check(&self, place: &str) -> Result<(), OrderError> {
+        let results = self.task.results().to_owned();
+        self.reads().chain([results]).try_for_each(|path| inside(place, &path).map(drop))
     }
 
     /// All that it reads.

@@ -44,6 +44,8 @@ pub struct SchedulerOptions {
 pub const LEAVE: Duration = Duration::from_millis(600);
 /// Between two looks at whether they were.
 const TICK: Duration = Duration::from_millis(20);
+/// What became of work that is over is known so long.
+const FORGET: Duration = Duration::from_secs(300);
 /// Threads for messages; those that mine are others.
 const MESSENGERS: usize = 2;
 
@@ -65,6 +67,8 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
         executor_timeout_seconds: seconds,
         expire_dead_executor_interval_seconds: (seconds / 8).max(1),
         no_executors_grace_period_seconds: seconds,
+        // Whoever hands work out asks about it all the time, and may hand out a large one again and again.
+        finished_job_state_clean_up_interval_seconds: FORGET.as_secs(),
         override_session_builder: Some(Arc::new(|config| {
             let mut state = default_session_builder(config)?;
             state.register_udf(Arc::new(settle_item(None)))?;

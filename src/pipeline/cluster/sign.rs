@@ -1,11 +1,11 @@
 //! Signs of life: a small file for each executor that is at work on a run, written anew every now and then. Whoever drives the run
 //! sees from them who works, and that an item which takes long is not forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ const BEAT: Duration = Duration::from_secs(1);
 /// What an executor tells of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sign {
-    /// Items that it is asked for and has not answered.
-    pub busy: u32,
-    /// Those of the order that it has done.
+    /// Numbers of the items that it has in hand.
+    pub at: BTreeSet<u32>,
+    /// How many of the order it has done: those that it found done do not count.
     pub done: u64,
-    /// And those that it has failed at.
+    /// And how many it has failed at.
     pub failed: u64,
     /// Bytes of the work folder that it has opened for them.
     pub opened: u64,
@@ -42,10 +42,18 @@ pub struct Pulse {
 
 #[derive(Debug, Default)]
 struct Counts {
-    busy: AtomicU32,
+    at: Mutex<BTreeSet<u32>>,
+    /// One of them is out of hand.
+    over: Condvar,
     done: AtomicU64,
     failed: AtomicU64,
     opened: AtomicU64,
+}
+
+/// An item in hand, until this is dropped.
+pub struct InHand<'a> {
+    pulse: &'a Pulse,
+    number: u32,
 }
 
 impl Pulse {
@@ -60,9 +68,9 @@ impl Pulse {
         Self { counts, news }
     }
 
-    /// Whether nothing is asked for.
+    /// Whether nothing is in hand.
     pub fn is_idle(&self) -> bool {
-        self.counts.busy.load(Ordering::Relaxed) == 0
+        self.counts.at().is_empty()
     }
 
     /// What the work takes was opened: so many bytes.
@@ -70,18 +78,39 @@ impl Pulse {
         self.counts.opened.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// One item more is asked for.
-    pub fn asked(&self) {
-        self.counts.busy.fetch_add(1, Ordering::Relaxed);
+    /// Takes an item in hand, when nobody else here has it: whoever waited for another finds it done.
+    pub fn take(&self, number: u32) -> InHand<'_> {
+        let mut at = self.counts.at();
+        while !at.insert(number) {
+            at = self.counts.over.wait(at).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(at);
         let _ = self.news.send(());
+        InHand { pulse: self, number }
     }
 
-    /// It was answered.
-    pub fn answered(&self, done: bool) {
-        let count = if done { &self.counts.done } else { &self.counts.failed };
-        count.fetch_add(1, Ordering::Relaxed);
-        self.counts.busy.fetch_sub(1, Ordering::Relaxed);
-        let _ = self.news.send(());
+    /// An item was done.
+    pub fn done(&self) {
+        self.counts.done.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One could not be.
+    pub fn failed(&self) {
+        self.counts.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.pulse.counts.at().remove(&self.number);
+        self.pulse.counts.over.notify_all();
+        let _ = self.pulse.news.send(());
+    }
+}
+
+impl Counts {
+    fn at(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,15 +118,15 @@ fn show(counts: &Counts, heard: &mpsc::Receiver<()>, ground: &Ground, executor: 
     for beat in 0.. {
         match heard.recv_timeout(BEAT) {
             Ok(()) => heard.try_iter().for_each(drop),
-            Err(mpsc::RecvTimeoutError::Timeout) if counts.busy.load(Ordering::Relaxed) == 0 => continue,
+            Err(mpsc::RecvTimeoutError::Timeout) if counts.at().is_empty() => continue,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         }
-        let busy = counts.busy.load(Ordering::Relaxed);
+        let at = counts.at().clone();
         let [done, failed, opened] =
             [&counts.done, &counts.failed, &counts.opened].map(|count| count.load(Ordering::Relaxed));
         // Whoever cannot write signs cannot commit either, and is told of that.
-        let _ = ground.sign(executor, &Sign { busy, done, failed, opened, beat });
+        let _ = ground.sign(executor, &Sign { at, done, failed, opened, beat });
         thread::sleep(ground.between_signs());
     }
 }

@@ -133,6 +133,17 @@ impl Shop {
 }
 
 impl Place {
+    /// The same, as seen from the folder of all runs of an output.
+    pub fn within_runs(&self) -> String {
+        match self {
+            Self::Folder(folder) => {
+                let parts: Vec<_> = folder.iter().map(|part| part.to_string_lossy()).collect();
+                parts[parts.len().saturating_sub(DEPTH)..].join("/")
+            }
+            Self::Store(address) => address.split(DEPTH).1,
+        }
+    }
+
     pub fn path(&self) -> PathBuf {
         match self {
             Self::Folder(folder) => folder.clone(),

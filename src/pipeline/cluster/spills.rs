@@ -1,10 +1,11 @@
-//! A folder on a disk of this machine for what an executor derives from stores. That of an executor which was killed goes when
-//! another one starts beside it.
+//! A folder on a disk of this machine for what an executor fetches of runs, and derives from their stores. That of an executor which was
+//! killed goes when another one starts beside it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bytesize::ByteSize;
 use tempfile::TempDir;
 
 use crate::disk;
@@ -59,6 +60,31 @@ impl Spills {
                 let _ = disk::remove_folder(&path);
             }
         }
+    }
+}
+
+/// A disk has no room for what an executor needs there.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{}: there is room for {}, and this run takes {} ({} to be fetched, {} to be packed); make room, or name another disk with --scratch",
+    .folder.display(), ByteSize(*.found), ByteSize(.fetched + .packed), ByteSize(*.fetched), ByteSize(*.packed)
+)]
+pub struct NoRoom {
+    folder: PathBuf,
+    found: u64,
+    fetched: u64,
+    packed: u64,
+}
+
+/// Whether so many bytes that are to be fetched, and derived from what was, fit on the disk of a folder.
+///
+/// # Errors
+/// When they do not.
+pub fn check_room(folder: &Path, fetched: u64, packed: u64) -> anyhow::Result<()> {
+    let found = disk::room(folder).with_context(|| folder.display().to_string())?;
+    match fetched.saturating_add(packed) {
+        needed if needed > found => Err(NoRoom { folder: folder.to_owned(), found, fetched, packed }.into()),
+        _ => Ok(()),
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 
-use super::bench::Bench;
+use super::bench::{Bench, Unsettled};
 use super::order::{FILE, Needs, OrderError, Task, WorkOrder};
 use super::recipe::Recipe;
 use super::site::Site;
@@ -19,7 +19,7 @@ use crate::config::{self, Machines, Meeting, Scheduler};
 use crate::disk;
 use crate::mine::Quotas;
 use crate::pipeline::brake::Brake;
-use crate::pipeline::crew::Crew;
+use crate::pipeline::crew::{Commission, Crew};
 use crate::pipeline::engine::{Control, Engine, Watch};
 use crate::pipeline::job::{Job, appraise};
 use crate::pipeline::scratch::Scratch;
@@ -61,6 +61,13 @@ struct Begun<'a> {
     watch: Watch<'a>,
 }
 
+impl Begun<'_> {
+    fn commission(&self) -> Commission<'_> {
+        let Self { plan, survey, job, scratch, .. } = self;
+        Commission { plan, survey, job, fingerprint: "f00d", scratch }
+    }
+}
+
 /// Begins a run over so many rows, and lets `look` go on with it.
 fn begun(rows: u64, asked: &str, look: impl FnOnce(&mut Begun) + Send) {
     let room = tempfile::tempdir().unwrap();
@@ -89,15 +96,18 @@ fn begun(rows: u64, asked: &str, look: impl FnOnce(&mut Begun) + Send) {
 /// Brings a run up to where partitions are mined, mines them here, and lets `look` see: the folder of the order, how many partitions
 /// there are, where harvests go, and those of the local run, which are gone from there.
 fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, Vec<u8>>) + Send) {
-    begun(ROWS, asked, |Begun { plan, survey, job, scratch, store, engine, watch }| {
+    begun(ROWS, asked, |begun| {
+        let Begun { plan, survey, scratch, store, engine, watch, .. } = begun;
+        let (engine, store) = (*engine, &store.clone());
         let mut index = stages::index(plan, survey, store, &scratch.kept(), engine, watch).unwrap();
         let quotas = Quotas::new(store, &plan.mine);
         stages::tune(plan, store, &quotas, &mut index, scratch, watch).unwrap();
-        let Crew::Cluster(miners) = crew(plan, survey, job, "f00d", (&index, scratch), engine).unwrap() else {
-            panic!("not a cluster");
-        };
         let local = Crew::Local(engine);
         let harvests = stages::mine(plan, store, &quotas, &index, scratch, &local, watch).unwrap();
+        let Crew::Cluster(miners) = crew(&begun.commission(), &index, engine).unwrap() else {
+            panic!("not a cluster");
+        };
+        let scratch = &begun.scratch;
         let (folder, mined) = (scratch.partitions(), files(&scratch.partitions()));
         assert!(harvests.partitions() > 2 && mined.len() == harvests.partitions() as usize);
         fs::remove_dir_all(&folder).unwrap();
@@ -181,7 +191,7 @@ fn rows_that_others_bring_to_their_cells_come_to_the_same_ones() {
             let order = run.scratch.order("cells");
             fs::create_dir_all(&order).unwrap();
             let task = Task::Assign { assignment: seen(RUN, &folder), unlabelled };
-            WorkOrder::new("f00d", &run.scratch, Needs::of_assigning(&run.job), task).write(&order).unwrap();
+            WorkOrder::new(&run.commission(), Needs::of_assigning(&run.job), task).write(&order).unwrap();
             let spills = tempfile::tempdir().unwrap();
             let benches =
                 [bench(order.parent().unwrap(), spills.path()), bench(order.parent().unwrap(), spills.path())];
@@ -209,6 +219,48 @@ fn rows_that_others_bring_to_their_cells_come_to_the_same_ones() {
 }
 
 #[test]
+fn an_item_that_is_asked_for_again_and_again_is_done_once() {
+    ordered("search.index = 'exact'\n", |folder, count, partitions, expected| {
+        fs::create_dir(sign::signs(folder)).unwrap();
+        let spills = tempfile::tempdir().unwrap();
+        let bench = bench(folder.parent().unwrap(), spills.path());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..count).for_each(|ordinal| assert!(bench.settle(folder, ordinal).is_ok())));
+            }
+        });
+        assert!(files(partitions) == *expected);
+        let begun = Instant::now();
+        let told = || sign::read(folder).remove("a-1").filter(|sign| sign.at.is_empty());
+        let last = std::iter::repeat_with(told).flatten().find(|_| begun.elapsed() > Duration::from_secs(2)).unwrap();
+        assert_eq!((last.done, last.failed), (u64::from(count), 0));
+    });
+}
+
+#[test]
+fn orders_take_turns_where_memory_holds_one() {
+    ordered("search.index = 'exact'\n", |folder, count, partitions, expected| {
+        let order = WorkOrder::read(folder).unwrap();
+        let needed = order.needs.bytes(2);
+        let other = folder.with_file_name("other");
+        fs::create_dir(&other).unwrap();
+        WorkOrder { token: order.token ^ 1, ..order }.write(&other).unwrap();
+        let spills = tempfile::tempdir().unwrap();
+        let site = site(folder.parent().unwrap());
+        let bench = Bench::new(site, spills.path().into(), "a-1".into(), 2, needed + needed / 2).unwrap();
+        for folder in [folder, &other, folder, &other] {
+            assert!(bench.settle(folder, 0).is_ok());
+        }
+        std::thread::scope(|scope| {
+            for folder in [folder, &other] {
+                scope.spawn(|| (0..count).for_each(|ordinal| assert!(bench.settle(folder, ordinal).is_ok())));
+            }
+        });
+        assert!(files(partitions) == *expected);
+    });
+}
+
+#[test]
 fn an_executor_refuses_what_is_not_for_it() {
     ordered("search.index = 'cells'\n", |folder, _, _, _| {
         let (elsewhere, spills) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -231,6 +283,20 @@ fn an_executor_refuses_what_is_not_for_it() {
         order.write(folder).unwrap();
         let little = small.settle(folder, 0).unwrap_err().to_string();
         assert!(little.contains("64 slots") && little.contains("--memory"), "{little}");
+
+        for astray in ["../../../../elsewhere", "/etc"] {
+            let mut other: serde_json::Value = disk::kept(&path).unwrap();
+            other["task"]["mine"]["partitions"] = astray.into();
+            disk::keep(&path, &other).unwrap();
+            let refused = inside.settle(folder, 0).unwrap_err().to_string();
+            assert!(refused.contains(astray) && refused.contains("leads out of the folder of the run"), "{refused}");
+        }
+
+        let needs = Needs { packed: 1 << 60, ..order.needs };
+        WorkOrder { token: 1, needs, ..order.clone() }.write(folder).unwrap();
+        let full = inside.settle(folder, 0).unwrap_err();
+        assert!(matches!(&full, Unsettled::Refused(why) if why.contains("1.0 EiB to be packed")), "{full:?}");
+        order.write(folder).unwrap();
 
         // Nothing is trained at an executor.
         let Task::Mine { index: Recipe::Cells { kept, .. }, .. } = &order.task else { panic!("not cells") };

@@ -5,6 +5,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::board::Board;
+use super::executor::executor_of;
 use super::sign::Sign;
 use crate::report::{Share, Shares};
 
@@ -19,8 +20,8 @@ pub struct Watch<'a> {
     board: Board<'a>,
     asked: u64,
     missing: BTreeSet<u32>,
-    /// The last of each executor.
-    signs: BTreeMap<String, Sign>,
+    /// Of each executor that gave a sign.
+    executors: BTreeMap<String, Heard>,
     /// When there was a commit or a sign of life last.
     heard: Instant,
     /// And a commit.
@@ -28,6 +29,15 @@ pub struct Watch<'a> {
     /// When the folder was within reach last.
     seen: Instant,
     ledger: &'a dyn Ledger,
+}
+
+/// What was heard of an executor.
+struct Heard {
+    /// The last.
+    sign: Sign,
+    when: Instant,
+    /// Items that it had failed at when there was a commit last.
+    forgiven: u64,
 }
 
 impl<'a> Watch<'a> {
@@ -38,8 +48,8 @@ impl<'a> Watch<'a> {
     pub fn begin(board: Board<'a>, pending: &[u32], ledger: &'a dyn Ledger) -> anyhow::Result<Self> {
         board.begin()?;
         let (missing, now) = (pending.iter().copied().collect(), Instant::now());
-        let (asked, signs) = (pending.len() as u64, BTreeMap::new());
-        Ok(Self { board, asked, missing, signs, heard: now, committed: now, seen: now, ledger })
+        let (asked, executors) = (pending.len() as u64, BTreeMap::new());
+        Ok(Self { board, asked, missing, executors, heard: now, committed: now, seen: now, ledger })
     }
 
     /// Where the order is put up.
@@ -69,7 +79,20 @@ impl<'a> Watch<'a> {
 
     /// How many items executors have failed at, as far as they tell.
     pub fn failed(&self) -> u64 {
-        self.signs.values().map(|sign| sign.failed).sum()
+        self.executors.values().map(|heard| heard.sign.failed).sum()
+    }
+
+    /// Whether somebody has given a sign of work within so long who has not failed since the last commit.
+    pub fn is_hopeful(&self, within: Duration) -> bool {
+        let is_at_work = |heard: &Heard| !heard.sign.at.is_empty() && heard.when.elapsed() < within;
+        self.executors.values().any(|heard| is_at_work(heard) && heard.sign.failed <= heard.forgiven)
+    }
+
+    /// Those that are missing; those that somebody has in hand, or had when last heard of, come last.
+    pub fn to_hand_out(&self) -> Vec<u32> {
+        let in_hand: BTreeSet<u32> = self.executors.values().flat_map(|heard| heard.sign.at.iter().copied()).collect();
+        let (last, first): (Vec<u32>, Vec<u32>) = self.missing.iter().partition(|number| in_hand.contains(number));
+        [first, last].concat()
     }
 
     /// Looks for both.
@@ -86,6 +109,7 @@ impl<'a> Watch<'a> {
         self.seen = now;
         if !committed.is_empty() {
             (self.committed, self.heard) = (now, now);
+            self.executors.values_mut().for_each(|heard| heard.forgiven = heard.sign.failed);
         }
         if self.listen()? {
             self.heard = now;
@@ -95,9 +119,14 @@ impl<'a> Watch<'a> {
 
     /// Whether anybody has given a sign since the last time. The last one of those who are gone stays.
     fn listen(&mut self) -> anyhow::Result<bool> {
-        let mut news = false;
+        let (mut news, when) = (false, Instant::now());
         for (executor, sign) in self.board.signs()? {
-            news |= self.signs.insert(executor, sign.clone()) != Some(sign);
+            let heard = self.executors.get(&executor);
+            if heard.is_none_or(|heard| heard.sign != sign) {
+                let forgiven = heard.map_or(0, |heard| heard.forgiven);
+                self.executors.insert(executor, Heard { sign, when, forgiven });
+                news = true;
+            }
         }
         Ok(news)
     }
@@ -106,7 +135,7 @@ impl<'a> Watch<'a> {
     pub fn shares(&mut self) -> Shares {
         // The last sign follows the last commit.
         let begun = Instant::now();
-        while self.signs.values().map(|sign| sign.done).sum::<u64>() < self.asked
+        while self.executors.values().map(|heard| heard.sign.done).sum::<u64>() < self.asked
             && begun.elapsed() < self.board.grace()
         {
             sleep(MOMENT);
@@ -115,8 +144,13 @@ impl<'a> Watch<'a> {
                 break;
             }
         }
-        let share = |sign: &Sign| Share { items: sign.done, opened: sign.opened };
-        self.signs.iter().filter(|(_, sign)| sign.done > 0).map(|(name, sign)| (name.clone(), share(sign))).collect()
+        let mut shares = Shares::new();
+        for (id, Heard { sign, .. }) in self.executors.iter().filter(|(_, heard)| heard.sign.done > 0) {
+            let share = shares.entry(executor_of(id).to_owned()).or_insert(Share { items: 0, opened: 0 });
+            share.items += sign.done;
+            share.opened += sign.opened;
+        }
+        shares
     }
 }
 

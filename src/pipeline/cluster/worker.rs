@@ -15,9 +15,17 @@ pub trait Work: Sync {
     /// How many there are.
     fn items(&self) -> u32;
 
-    /// Does one on this thread, unless it is done. Another process may be at the same one. Gives what it came to: triplets of a
-    /// partition, rows of a graph or of a stretch.
-    fn settle(&self, number: u32) -> anyhow::Result<u64>;
+    /// Does one on this thread, unless it is done. Another process may be at the same one.
+    fn settle(&self, number: u32) -> anyhow::Result<Settled>;
+}
+
+/// An item that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Triplets of a partition, rows of a graph or of a stretch.
+    pub came_to: u64,
+    /// Nobody had done it before.
+    pub is_new: bool,
 }
 
 impl Work for Partitions<'_> {
@@ -25,10 +33,10 @@ impl Work for Partitions<'_> {
         self.harvests().partitions()
     }
 
-    fn settle(&self, number: u32) -> anyhow::Result<u64> {
-        let harvests = self.harvests();
-        let tally = if harvests.is_committed(number) { harvests.tally(number)? } else { self.mine(number)? };
-        Ok(tally.filled())
+    fn settle(&self, number: u32) -> anyhow::Result<Settled> {
+        let (harvests, is_new) = (self.harvests(), !self.harvests().is_committed(number));
+        let tally = if is_new { self.mine(number)? } else { harvests.tally(number)? };
+        Ok(Settled { came_to: tally.filled(), is_new })
     }
 }
 
@@ -45,11 +53,12 @@ impl Work for Shards<'_> {
         Hnsw::shards(self.store.corpus().end)
     }
 
-    fn settle(&self, number: u32) -> anyhow::Result<u64> {
-        if !Hnsw::is_built(&self.folder, self.key, number) {
+    fn settle(&self, number: u32) -> anyhow::Result<Settled> {
+        let is_new = !Hnsw::is_built(&self.folder, self.key, number);
+        if is_new {
             Hnsw::build_shard(self.store, self.params, &self.folder, self.key, number)?;
         }
-        Ok(Hnsw::shard(self.store.corpus().end, number).len() as u64)
+        Ok(Settled { came_to: Hnsw::shard(self.store.corpus().end, number).len() as u64, is_new })
     }
 }
 
@@ -58,11 +67,12 @@ impl Work for Assignment<'_> {
         self.stretches()
     }
 
-    fn settle(&self, number: u32) -> anyhow::Result<u64> {
-        if !self.is_settled(number) {
+    fn settle(&self, number: u32) -> anyhow::Result<Settled> {
+        let is_new = !self.is_settled(number);
+        if is_new {
             Assignment::settle(self, number)?;
         }
-        Ok(self.rows(number).len() as u64)
+        Ok(Settled { came_to: self.rows(number).len() as u64, is_new })
     }
 }
 
@@ -84,7 +94,8 @@ pub fn with_work<R>(
             Ok(work(&Shards { store: &store, params, folder: folder.join(graphs), key }))
         }
         Task::Assign { assignment, unlabelled } => {
-            Ok(work(&Assignment::reopen(&store, *unlabelled, &folder.join(assignment))?))
+            let assignment = pool.install(|| Assignment::reopen(&store, *unlabelled, &folder.join(assignment)))?;
+            Ok(work(&assignment))
         }
         Task::Mine { index, params, partitions } => {
             let open = || index.open(&store, params.negatives.unlabelled, folder);

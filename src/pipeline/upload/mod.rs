@@ -12,18 +12,12 @@ mod there;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use futures::{StreamExt, TryStreamExt, stream};
-
 use crate::config::Target;
 use crate::manifest::{Destination, DestinationError, Draft, Listed, MANIFEST, Sealed};
-use crate::remote::{Address, Remote, RemoteError};
+use crate::remote::{Address, Remote, RemoteError, send_each};
 use crate::report::{PAGE, REPORT};
 use sent::Sent;
 use there::There;
-
-/// Files on their way at once. A larger one than [`SMALL`] goes alone, in parts, of which several are on their way.
-const IN_FLIGHT: usize = 4;
-const SMALL: u64 = 8 << 20;
 
 /// What is to be sent, and where.
 pub struct Upload {
@@ -111,9 +105,7 @@ impl Upload {
             let version = self.remote.put(&listed.path, &folder.join(&listed.path), on_bytes).await?;
             self.sent.note(listed, version)
         };
-        let (small, large): (Vec<_>, Vec<_>) = files.into_iter().partition(|listed| listed.bytes <= SMALL);
-        stream::iter(small).map(send).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
-        stream::iter(large).then(send).try_collect::<()>().await
+        send_each(files, |listed| listed.bytes, send).await
     }
 
     /// Sends the report and then the manifest of a closed folder, when all else is there. What the output does not have goes.

@@ -132,7 +132,9 @@ impl<'s> Assignment<'s> {
             self.rows(stretch).iter().zip(self.codes(stretch)?).for_each(|(row, code)| codes[row.index()] = code);
         }
         Trained { centres: self.centres.vectors, codes }.keep(kept)?;
-        disk::remove_folder(&self.folder)
+        // Whoever is still at a stretch may be writing there; it goes with the run then.
+        let _ = disk::remove_folder(&self.folder);
+        Ok(())
     }
 
     fn codes(&self, stretch: u32) -> io::Result<Vec<Code>> {

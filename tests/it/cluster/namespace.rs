@@ -31,6 +31,7 @@ impl Namespace {
         // Whoever enters begins at the root.
         entered.args(["sh", "-c", "cd \"$0\" && exec \"$@\""]).arg(command.get_current_dir().unwrap());
         entered.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        entered.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         entered
     }
 
