@@ -160,7 +160,7 @@ impl Bench {
                 Arc::new(Opened::begin(&known, &self.tools, Arc::downgrade(&self.orders)))
             }
         };
-        known.opened = Some(opened.clone());
+        (known.opened, known.withdrawn) = (Some(opened.clone()), None);
         let pulse = known.pulse.clone();
         if orders.len() >= KNOWN
             && let Some(oldest) = orders.iter().position(|known| known.opened.is_none() && known.pulse.is_idle())

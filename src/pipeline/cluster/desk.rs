@@ -30,7 +30,7 @@ const TURNS: u32 = 20;
 const BREATH: Duration = Duration::from_secs(1);
 /// The first failure is told at once, each that follows so much later, up to this.
 const LATER: Duration = Duration::from_secs(1);
-const LATEST: Duration = Duration::from_secs(20);
+const LATEST: Duration = Duration::from_secs(60);
 /// Between two tries: a folder may be mounted late, or its news come late.
 const RETRY: Duration = Duration::from_millis(500);
 
