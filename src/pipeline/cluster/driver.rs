@@ -92,16 +92,26 @@ impl Cluster<'_> {
         let client = Client::new(&self.scheduler, self.tls.as_ref())?;
         let mut said = Said { progress: self.engine.progress(), scheduler: &self.scheduler, told: BTreeSet::new() };
         let mut attempts = Attempts::new(pending.len());
+        // What the last attempt that failed came to, and what was missing then.
+        let mut failed_at = None;
         while let Some(Ended { end, why }) = self.attempt(&client, &mut watch, &mut said)? {
             let (missing, again) = (watch.missing().len(), attempts.again());
             let [silent, stands] = [watch.silence(), watch.standstill()].map(|length| length >= self.patience);
-            let is_hopeful = watch.is_hopeful(self.patience);
-            let standing = Standing { missing, failed: watch.failed(), silent, stands, is_hopeful };
+            let (failed, is_hopeful) = (watch.executors().failed(), watch.executors().is_hopeful(self.patience));
+            let standing = Standing { missing, failed, silent, stands, is_hopeful };
             let Some(pause) = attempts.next(end, standing) else {
                 let (scheduler, what) = (self.scheduler.clone(), order.task.item());
+                let why = match failed_at {
+                    // Whoever failed before keeps silent for longer and longer.
+                    Some((then, said)) if end == End::Silent && then == missing => format!("{said}; since then {why}"),
+                    _ => why,
+                };
                 return Err(ClusterError { scheduler, missing, asked: pending.len(), what, again, why }.into());
             };
             said.once(&why, &format!("{why}; handed out again: {}", counted(missing as u64, order.task.item())));
+            if end == End::Over {
+                failed_at = Some((missing, why));
+            }
             self.rest(pause, &mut watch, &mut said)?;
             if watch.missing().is_empty() {
                 break;
@@ -189,24 +199,15 @@ impl Cluster<'_> {
                 Err(_) if answered.elapsed() < UNHEARD => continue,
                 Err(_) => {}
             }
-            if let Some(ended) =
-                self.verdict(client, state, begun.elapsed(), begun.elapsed().min(watch.silence()), watch.board())
-            {
+            if let Some(ended) = self.verdict(client, state, begun.elapsed(), watch) {
                 return Ok(Some(ended));
             }
         }
     }
 
-    /// Why nothing more will come of a job of this age, if so; `silence` is the time since the last news of it.
-    fn verdict(
-        &self,
-        client: &Client,
-        state: anyhow::Result<State>,
-        age: Duration,
-        silence: Duration,
-        board: &Board,
-    ) -> Option<Ended> {
-        let over = |why: String| Some(Ended { end: End::Over, why });
+    /// Why nothing more will come of a job of this age, if so.
+    fn verdict(&self, client: &Client, state: anyhow::Result<State>, age: Duration, watch: &Watch) -> Option<Ended> {
+        let (over, silence) = (|why: String| Some(Ended { end: End::Over, why }), age.min(watch.silence()));
         match state {
             Err(error) => over(format!("the scheduler is gone ({error:#})")),
             Ok(State::Failed(why)) => over(why),
@@ -214,9 +215,12 @@ impl Cluster<'_> {
             Ok(State::Unknown) if age >= PLANNED => {
                 over("the scheduler knows of no such work; it may have been started anew".to_owned())
             }
+            Ok(State::Done) if watch.damaged() > 0 => {
+                over(format!("{} came damaged, and went", counted(watch.damaged(), "result")))
+            }
             Ok(State::Done) if silence >= UNSEEN.min(self.patience) => over(format!(
                 "executors have done their work, but it is not to be seen in {}; do all machines see the same folder there?",
-                board.place()
+                watch.board().place()
             )),
             Ok(State::UnderWay) if silence >= self.patience => {
                 let within = self.patience.as_secs();

@@ -24,6 +24,7 @@ mod driver;
 mod executor;
 mod function;
 mod ground;
+mod heard;
 mod items;
 mod listen;
 mod memory;

@@ -1,13 +1,12 @@
 //! What the folder of an order tells: which items are done, and who gives signs of life.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use super::executor::executor_of;
-use super::sign::Sign;
-use crate::report::{Share, Shares};
+use super::heard::Heard;
+use crate::report::Shares;
 
 /// Where items are committed.
 pub trait Ledger {
@@ -20,8 +19,9 @@ pub struct Watch<'a> {
     board: Board<'a>,
     asked: u64,
     missing: BTreeSet<u32>,
-    /// Of each executor that gave a sign.
-    executors: BTreeMap<String, Heard>,
+    executors: Heard,
+    /// Results that came damaged since items were handed out last.
+    damaged: u64,
     /// When there was a commit or a sign of life last.
     heard: Instant,
     /// And a commit.
@@ -29,15 +29,6 @@ pub struct Watch<'a> {
     /// When the folder was within reach last.
     seen: Instant,
     ledger: &'a dyn Ledger,
-}
-
-/// What was heard of an executor.
-struct Heard {
-    /// The last.
-    sign: Sign,
-    when: Instant,
-    /// Items that it had failed at when there was a commit last.
-    forgiven: u64,
 }
 
 impl<'a> Watch<'a> {
@@ -48,8 +39,8 @@ impl<'a> Watch<'a> {
     pub fn begin(board: Board<'a>, pending: &[u32], ledger: &'a dyn Ledger) -> anyhow::Result<Self> {
         board.begin()?;
         let (missing, now) = (pending.iter().copied().collect(), Instant::now());
-        let (asked, executors) = (pending.len() as u64, BTreeMap::new());
-        Ok(Self { board, asked, missing, executors, heard: now, committed: now, seen: now, ledger })
+        let (asked, executors) = (pending.len() as u64, Heard::default());
+        Ok(Self { board, asked, missing, executors, damaged: 0, heard: now, committed: now, seen: now, ledger })
     }
 
     /// Where the order is put up.
@@ -77,20 +68,20 @@ impl<'a> Watch<'a> {
         self.seen.elapsed()
     }
 
-    /// How many items executors have failed at, as far as they tell.
-    pub fn failed(&self) -> u64 {
-        self.executors.values().map(|heard| heard.sign.failed).sum()
+    /// What executors have told, as of the last look.
+    pub fn executors(&self) -> &Heard {
+        &self.executors
     }
 
-    /// Whether somebody has given a sign of work within so long who has not failed since the last commit.
-    pub fn is_hopeful(&self, within: Duration) -> bool {
-        let is_at_work = |heard: &Heard| !heard.sign.at.is_empty() && heard.when.elapsed() < within;
-        self.executors.values().any(|heard| is_at_work(heard) && heard.sign.failed <= heard.forgiven)
+    /// How many results have come damaged, and were removed, since items were handed out last.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
     }
 
-    /// Those that are missing; those that somebody has in hand, or had when last heard of, come last.
-    pub fn to_hand_out(&self) -> Vec<u32> {
-        let in_hand: BTreeSet<u32> = self.executors.values().flat_map(|heard| heard.sign.at.iter().copied()).collect();
+    /// What is to be handed out: those that are missing; those that somebody has in hand, or had when last heard of, come last.
+    pub fn to_hand_out(&mut self) -> Vec<u32> {
+        self.damaged = 0;
+        let in_hand = self.executors.in_hand();
         let (last, first): (Vec<u32>, Vec<u32>) = self.missing.iter().partition(|number| in_hand.contains(number));
         [first, last].concat()
     }
@@ -105,52 +96,40 @@ impl<'a> Watch<'a> {
         for item in &committed {
             self.missing.remove(item);
         }
-        collected.iter().filter(|item| self.missing.contains(item)).try_for_each(|&item| self.board.reject(item))?;
+        for &item in collected.iter().filter(|item| self.missing.contains(item)) {
+            self.board.reject(item)?;
+            self.damaged += 1;
+        }
         self.seen = now;
         if !committed.is_empty() {
             (self.committed, self.heard) = (now, now);
-            self.executors.values_mut().for_each(|heard| heard.forgiven = heard.sign.failed);
         }
         if self.listen()? {
             self.heard = now;
         }
+        if !committed.is_empty() {
+            self.executors.forgive();
+        }
         Ok(())
     }
 
-    /// Whether anybody has given a sign since the last time. The last one of those who are gone stays.
+    /// Whether anybody has given a sign since the last time.
     fn listen(&mut self) -> anyhow::Result<bool> {
-        let (mut news, when) = (false, Instant::now());
-        for (executor, sign) in self.board.signs()? {
-            let heard = self.executors.get(&executor);
-            if heard.is_none_or(|heard| heard.sign != sign) {
-                let forgiven = heard.map_or(0, |heard| heard.forgiven);
-                self.executors.insert(executor, Heard { sign, when, forgiven });
-                news = true;
-            }
-        }
-        Ok(news)
+        Ok(self.executors.listen(self.board.signs()?))
     }
 
     /// Who has done how much, as far as they tell.
     pub fn shares(&mut self) -> Shares {
         // The last sign follows the last commit.
         let begun = Instant::now();
-        while self.executors.values().map(|heard| heard.sign.done).sum::<u64>() < self.asked
-            && begun.elapsed() < self.board.grace()
-        {
+        while self.executors.done() < self.asked && begun.elapsed() < self.board.grace() {
             sleep(MOMENT);
             // Who cannot be heard any more has told enough.
             if self.listen().is_err() {
                 break;
             }
         }
-        let mut shares = Shares::new();
-        for (id, Heard { sign, .. }) in self.executors.iter().filter(|(_, heard)| heard.sign.done > 0) {
-            let share = shares.entry(executor_of(id).to_owned()).or_insert(Share { items: 0, opened: 0 });
-            share.items += sign.done;
-            share.opened += sign.opened;
-        }
-        shares
+        self.executors.shares()
     }
 }
 
