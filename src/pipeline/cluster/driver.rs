@@ -123,7 +123,7 @@ impl Cluster<'_> {
 
     /// Hands out what is missing, once. Gives why it is to be done again; nothing where all is committed.
     fn attempt(&self, client: &Client, watch: &mut Watch, said: &mut Said) -> anyhow::Result<Option<Ended>> {
-        let items = Items::of(&watch.to_hand_out());
+        let items = Items::of(&watch.due());
         let job = match self.submit(client, &items, watch, said)? {
             Ok(job) => job,
             Err(why) => return Ok(Some(Ended { end: End::Away, why })),

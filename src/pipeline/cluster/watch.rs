@@ -78,8 +78,8 @@ impl<'a> Watch<'a> {
         self.damaged
     }
 
-    /// What is to be handed out: those that are missing; those that somebody has in hand, or had when last heard of, come last.
-    pub fn to_hand_out(&mut self) -> Vec<u32> {
+    /// What is to be handed out now: those that are missing; those that somebody has in hand, or had when last heard of, come last.
+    pub fn due(&mut self) -> Vec<u32> {
         self.damaged = 0;
         let in_hand = self.executors.in_hand();
         let (last, first): (Vec<u32>, Vec<u32>) = self.missing.iter().partition(|number| in_hand.contains(number));
