@@ -127,8 +127,7 @@ impl Budget {
         let small = small(job);
         let sort = if job.sorts { SORT } else { 0 };
         let chosen = balance(job).saturating_add(batches(job));
-        // What is written of a triplet has what stands beside the vectors of three rows of the store, or four.
-        let written = (2 * LAID_OUT + ROW_GROUP).min(job.triplets()) * (TRIPLET + job.beside() * job.beside_bytes);
+        let written = written(job, job.triplets());
         Self {
             reading: small + reading(job),
             fitting: if job.fitting_bytes == 0 {
@@ -207,7 +206,9 @@ impl Budget {
         let reading = reading(job);
         let line = LINE + output.members * MEMBER;
         let again = output.again.saturating_mul(TRIPLETS);
-        let lines = output.rows.saturating_mul(line).saturating_add(again);
+        // A row group on its way, and the same made anew.
+        let columns = written(job, output.rows);
+        let lines = output.rows.saturating_mul(line).saturating_add(again).saturating_add(columns);
         // Where the search is opened again, it is made before the rows are read.
         let graphs = if output.opens { graphs(job) } else { 0 };
         let mining = job.threads.saturating_mul(partition(job)).saturating_add(tables(job) + graphs);
@@ -312,6 +313,12 @@ fn together(room: u64, negatives: u64, threads: u64) -> usize {
 /// What stays from the first stage to the last, whatever the others hold.
 fn small(job: &Job) -> u64 {
     BASE + coders(job) + rejected(job)
+}
+
+/// Two stretches of triplets that are laid out, and a row group that is encoded; of a few triplets each is all of them. What is written
+/// of one has what stands beside the vectors of three rows of the store, or four.
+fn written(job: &Job, triplets: u64) -> u64 {
+    (2 * LAID_OUT.min(triplets) + ROW_GROUP.min(triplets)) * (TRIPLET + job.beside() * job.beside_bytes)
 }
 
 /// The list of rows that are left out, which stays to the end; in the worst case it is all of them.

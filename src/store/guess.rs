@@ -38,6 +38,8 @@ const LABEL_NAMES: [&str; 13] = [
     "categories",
     "topics",
 ];
+/// Columns that say which rows are for what: they tell classes apart, and nobody learns from that.
+const SPLIT_NAMES: [&str; 4] = ["split", "fold", "subset", "partition"];
 const ID_NAMES: [&str; 6] = ["id", "key", "uuid", "guid", "pk", "name"];
 
 pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
@@ -60,7 +62,8 @@ pub(super) fn guess(columns: &[ColumnFacts], rows: u64) -> Guess {
         .filter_map(|column| Some((column, paired_rows(column, rows).ok()?)))
         .collect();
     labels.sort_by_key(|(column, paired)| {
-        Reverse((named(column, &LABEL_NAMES), column.several.is_none(), *paired, is_text(&column.data_type)))
+        let is_split = named(column, &SPLIT_NAMES) > 0;
+        Reverse((!is_split, named(column, &LABEL_NAMES), column.several.is_none(), *paired, is_text(&column.data_type)))
     });
     let mut labels = labels.into_iter().map(|(column, _)| column.name.clone());
     let (label, other_labels) = (labels.next(), labels.collect());
@@ -114,5 +117,29 @@ fn named(column: &ColumnFacts, names: &[&str]) -> usize {
     match rank(Some(&name)) {
         0 => rank(first).max(rank(last)),
         whole => names.len() + whole,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    fn column(name: &str, distinct: u64) -> ColumnFacts {
+        let values = Some(ValueFacts::Counted { distinct, single: 0, largest: 900 });
+        let (name, data_type) = (name.to_owned(), DataType::Utf8);
+        let (several, look_alikes, embedding) = (None, None, None);
+        ColumnFacts { name, data_type, nulls: 0, text_bytes: Some(5.0), values, several, look_alikes, embedding }
+    }
+
+    #[test]
+    fn what_rows_are_for_is_no_label_where_another_column_can_be() {
+        let guessed = |columns: &[ColumnFacts]| guess(columns, 1_000);
+        let of_both = guessed(&[column("split", 2), column("cat", 51)]);
+        assert_eq!(of_both.label.as_deref(), Some("cat"));
+        assert_eq!(of_both.other_labels, ["split"]);
+        assert_eq!(guessed(&[column("cv_fold", 5), column("brand", 9)]).label.as_deref(), Some("brand"));
+        assert_eq!(guessed(&[column("split", 2)]).label.as_deref(), Some("split"), "there is nothing else");
     }
 }

@@ -38,6 +38,16 @@ fn a_second_run_has_nothing_to_do_and_says_so() {
 }
 
 #[test]
+fn a_file_is_no_output() {
+    let room = Room::new();
+    room.write("p.toml", "");
+    for args in [&["verify", "p.toml"][..], &["report", "p.toml"], &["diff", "p.toml", "p.toml"]] {
+        let told = room.miner(args).exits(3).stderr;
+        assert!(told.contains("not a finished output of miner"), "{told}");
+    }
+}
+
+#[test]
 fn another_pipeline_never_replaces_an_output_unasked() {
     let room = room();
     room.miner(&["run", "p.toml", "--quiet"]).exits(0);

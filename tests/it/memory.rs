@@ -166,6 +166,30 @@ fn earlier_outputs_are_read_in_the_memory_that_was_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn wide_columns_that_are_carried_are_counted_in_small_jobs_too() {
+    let (n, d) = (10_000, 384);
+    let mut draw = Draw(13);
+    let rows = Rows {
+        vectors: (0..n).map(|_| (0..d).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..n).map(|row| Some(format!("class-{}", row % 50))).collect(),
+        teams: vec![None; n],
+    };
+    let room = Room::new();
+    rows.write(&room.path("store.parquet"));
+    drop(rows);
+    let asked = "store.carry = ['embedding']\nmine.bands = { any = 1 }\noutput.path = 'out'\n";
+    room.write("p.toml", &format!("{STORE}{asked}"));
+    let refused = room.miner(&["plan", "p.toml", "--memory", "64MiB"]).exits(2).stderr;
+    assert!(refused.contains("writing: "), "{refused}");
+    let least = least(&refused);
+    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
+    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
+    assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_transform_is_learned_in_the_memory_that_was_told() {
     let (n, d) = (3_000, 1_024);
     let mut draw = Draw(9);

@@ -365,3 +365,39 @@ fn one_byte_of_a_parquet_part_is_found() {
         assert!(verdict.stdout.contains("triplets/part-00000.parquet: found sha256"), "{}", verdict.stdout);
     }
 }
+
+#[test]
+fn a_report_that_contradicts_the_manifest_is_found() {
+    let sealed = Sealed::new();
+    for (key, forged) in [
+        ("triplets", json!(19_951)),
+        ("anchors", json!(1)),
+        ("unmined", json!({})),
+        ("index", json!("cells")),
+        ("recall", json!({ "target": 0.9 })),
+        ("pipeline", json!({ "name": "another" })),
+    ] {
+        sealed.refused(key, &["NOT SOUND: 1 finding", &format!("report.json, {key}: found ")], |out| {
+            let path = out.join("report.json");
+            let mut report: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            assert_ne!(report[key], forged);
+            report[key] = forged;
+            fs::write(&path, report.to_string()).unwrap();
+        });
+    }
+    sealed.refused("no report", &["report.json: found ", "expected the figures of the run"], |out| {
+        fs::write(out.join("report.json"), "{").unwrap();
+    });
+    let told = sealed.verify(&[], |out| fs::remove_file(out.join("report.json")).unwrap()).exits(0).stdout;
+    assert!(told.contains("not checked: report.json and report.html: "), "{told}");
+}
+
+#[test]
+fn a_file_that_trainers_would_open_and_no_manifest_lists_is_found() {
+    let sealed = Sealed::new();
+    for name in ["batches.parquet", "transform.parquet"] {
+        sealed.refused(name, &["NOT SOUND: 1 finding", &format!("{name}: found a file that the manifest")], |out| {
+            fs::copy(out.join("unmined.parquet"), out.join(name)).unwrap();
+        });
+    }
+}

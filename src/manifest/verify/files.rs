@@ -85,7 +85,14 @@ fn check_names(sealed: &Sealed, asked: &Asked<'_>, findings: &mut Findings) {
 }
 
 fn check_unlisted(out: &Path, sealed: &Sealed, findings: &mut Findings) {
-    let listed: HashSet<&str> = sealed.parts.iter().map(|part| part.path.as_str()).collect();
+    let unlisted = "a file that the manifest does not list";
+    let listed: HashSet<&str> = sealed.listed().map(|listed| listed.path.as_str()).collect();
+    // Trainers open these by their names.
+    for name in [UNMINED, SUSPECTS, BATCHES, REMAINDER, TRANSFORM] {
+        if !listed.contains(name) && out.join(name).symlink_metadata().is_ok() {
+            findings.file(name, unlisted, "none");
+        }
+    }
     let folder = out.join(TRIPLETS);
     // A link would show the names of somebody else's folder.
     let open = || match folder.symlink_metadata()?.file_type() {
@@ -101,7 +108,7 @@ fn check_unlisted(out: &Path, sealed: &Sealed, findings: &mut Findings) {
             Ok(entry) => {
                 let path = format!("{TRIPLETS}/{}", entry.file_name().to_string_lossy());
                 if !listed.contains(path.as_str()) {
-                    findings.file(&path, "a file that the manifest does not list", "none");
+                    findings.file(&path, unlisted, "none");
                 }
             }
             Err(error) => findings.file(TRIPLETS, error, "a folder of parts"),

@@ -107,7 +107,6 @@ fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, course: &mut Course) {
         transform::check(out, sealed, asked, &intact, findings);
         told.proved(findings, before, "the transform of the vectors: learned again, the same");
     }
-    told.unchecked("report.json: times and memory are those of one run");
 }
 
 /// Checks the rows of all parts, and what is told of them and of what is not among them.

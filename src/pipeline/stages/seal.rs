@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use datafusion::prelude::SessionContext;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::index::Searcher;
 use super::place::{put_in_place, shown_output};
 use super::prepare::Learned;
 use crate::config::Plan;
-use crate::manifest::{self, Aside, Draft, Facts, Input, Material, SearchFacts};
+use crate::manifest::{self, Aside, Draft, Facts, Input, Listed, Material, Sealed, SearchFacts};
 use crate::mine::{Audit, Recall, Tuned};
 use crate::pipeline::budget::{self, Budget};
 use crate::pipeline::engine::{Engine, Taken, Watch};
@@ -149,6 +151,29 @@ pub fn seal(
     summary.write_page(draft.folder())?;
     put_in_place(plan, draft, scratch, engine)?;
     Ok(summary)
+}
+
+/// What a report says of what the manifest says, by key.
+pub fn repeated(sealed: &Sealed) -> Vec<(&'static str, Value)> {
+    let sum = |of: fn(&Listed) -> u64| value(sealed.parts.iter().map(of).sum::<u64>());
+    vec![
+        ("rows", value(sealed.rows.read)),
+        ("anchors", value(sealed.rows.anchors)),
+        ("triplets", value(sealed.rows.triplets)),
+        ("rows_written", sum(|part| part.rows)),
+        ("output_bytes", sum(|part| part.bytes)),
+        ("unmined", value(&sealed.unmined)),
+        ("balance", value(sealed.balance)),
+        ("batches", value(&sealed.batches)),
+        ("index", value(sealed.search.index.name())),
+        ("reason", value(&sealed.search.reason)),
+        ("recall", value(sealed.search.recall.as_ref().map(recall_line))),
+        ("pipeline", sealed.pipeline.clone()),
+    ]
+}
+
+fn value(of: impl Serialize) -> Value {
+    serde_json::to_value(of).unwrap_or_default()
 }
 
 fn recall_line(recall: &manifest::Recall) -> RecallLine {

@@ -1,6 +1,7 @@
 //! `miner verify`: the output against the store it was made from.
 
 mod again;
+mod figures;
 mod moved;
 mod refuted;
 
@@ -152,7 +153,8 @@ impl Check<'_> {
                 completeness,
                 program: program::VERSION,
             };
-            let verdict = manifest::verify(out, sealed, &asked);
+            let mut verdict = manifest::verify(out, sealed, &asked);
+            figures::check(out, sealed, &mut verdict);
             engine.go_on()?;
             Ok((verdict, "every row is held against the store".to_owned()))
         })
