@@ -315,10 +315,10 @@ fn small(job: &Job) -> u64 {
     BASE + coders(job) + rejected(job)
 }
 
-/// Two stretches of triplets that are laid out, and a row group that is encoded; of a few triplets each is all of them. What is written
-/// of one has what stands beside the vectors of three rows of the store, or four.
+/// Two stretches of triplets that are laid out, one with what its lists take to be encoded, and a row group that is; of a few triplets
+/// each is all of them. What is written of one has what stands beside the vectors of three rows of the store, or four.
 fn written(job: &Job, triplets: u64) -> u64 {
-    (2 * LAID_OUT.min(triplets) + ROW_GROUP.min(triplets)) * (TRIPLET + job.beside() * job.beside_bytes)
+    (3 * LAID_OUT.min(triplets) + ROW_GROUP.min(triplets)) * (TRIPLET + job.beside() * job.beside_bytes)
 }
 
 /// The list of rows that are left out, which stays to the end; in the worst case it is all of them.

@@ -118,7 +118,7 @@ fn what_reading_takes_beyond_the_least_is_told() {
 #[test]
 fn columns_beside_the_vectors_are_counted_in_each_row_of_a_triplet() {
     let (narrow, wide) = (Budget::of(&job()), Budget::of(&Job { beside_bytes: 2_012, ..job() }));
-    assert_eq!(wide.writing - narrow.writing, (2 * LAID_OUT + ROW_GROUP) * 3 * 2_000);
+    assert_eq!(wide.writing - narrow.writing, (3 * LAID_OUT + ROW_GROUP) * 3 * 2_000);
 }
 
 #[test]
