@@ -21,6 +21,13 @@ fn least(told: &str) -> u64 {
     rest.split_once(" MiB").unwrap().0.parse().unwrap()
 }
 
+/// Bytes that a run takes at most, where it is given so many mebibytes.
+#[cfg(target_os = "linux")]
+fn peak(room: &Room, mebibytes: u64) -> u64 {
+    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{mebibytes}MiB")]).exits(0);
+    serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap()
+}
+
 #[test]
 fn too_little_is_refused_before_any_work() {
     let room = Room::new();
@@ -73,8 +80,7 @@ fn a_run_keeps_to_the_least_it_asks_for() {
         let asked = "mine.bands = { any = 4 }\noutput.order = 'random'\n";
         room.write("p.toml", &format!("{STORE}{asked}{extra}output.path = '{name}'\n"));
         let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
-        let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
-        let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+        let peak = peak(&room, least);
         assert!(peak <= least << 20, "{name}: {peak} bytes of {least} MiB");
     }
 }
@@ -134,8 +140,7 @@ fn several_labels_a_row_keep_to_it_too() {
     let asked = "mine.bands = { any = 4 }\nmine.positives.pick = 'hardest'\noutput.path = 'out'\n";
     room.write("p.toml", &format!("{store}{asked}"));
     let least = least(&room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr);
-    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
-    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
 }
 
@@ -158,8 +163,7 @@ fn earlier_outputs_are_read_in_the_memory_that_was_told() {
     let refused = room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr;
     assert!(refused.contains("reading: ids already seen"), "{refused}");
     let least = least(&refused);
-    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
-    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
     assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB: the formula is about this");
 }
@@ -182,8 +186,7 @@ fn wide_columns_that_are_carried_are_counted_in_small_jobs_too() {
     let refused = room.miner(&["plan", "p.toml", "--memory", "64MiB"]).exits(2).stderr;
     assert!(refused.contains("writing: "), "{refused}");
     let least = least(&refused);
-    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
-    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
     assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB");
 }
@@ -206,8 +209,7 @@ fn a_transform_is_learned_in_the_memory_that_was_told() {
     let refused = room.miner(&["plan", "p.toml", "--memory", "8MiB"]).exits(2).stderr;
     assert!(refused.contains("preparing: matrices"), "{refused}");
     let least = least(&refused);
-    let ran = room.miner(&["run", "p.toml", "--quiet", "--json", "--memory", &format!("{least}MiB")]).exits(0);
-    let peak = serde_json::from_str::<Value>(&ran.stdout).unwrap()["peak_memory"].as_u64().unwrap();
+    let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
     // Nor much less than it was told: the formula is about this.
     assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB");
