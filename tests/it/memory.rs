@@ -165,7 +165,8 @@ fn earlier_outputs_are_read_in_the_memory_that_was_told() {
     let least = least(&refused);
     let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
-    assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB: the formula is about this");
+    // Of so small a job a third is the program itself, of which less is in use.
+    assert!(peak * 5 > (least << 20) * 2, "{peak} bytes of {least} MiB: the formula is about this");
 }
 
 #[cfg(target_os = "linux")]
@@ -188,7 +189,7 @@ fn wide_columns_that_are_carried_are_counted_in_small_jobs_too() {
     let least = least(&refused);
     let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
-    assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB");
+    assert!(peak * 2 > least << 20, "{peak} bytes of {least} MiB");
 }
 
 #[cfg(target_os = "linux")]
@@ -212,7 +213,7 @@ fn a_transform_is_learned_in_the_memory_that_was_told() {
     let peak = peak(&room, least);
     assert!(peak <= least << 20, "{peak} bytes of {least} MiB");
     // Nor much less than it was told: the formula is about this.
-    assert!(peak * 3 > least << 20, "{peak} bytes of {least} MiB");
+    assert!(peak * 2 > least << 20, "{peak} bytes of {least} MiB");
 }
 
 #[cfg(target_os = "linux")]
