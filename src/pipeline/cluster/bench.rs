@@ -98,8 +98,8 @@ impl Bench {
     pub fn new(site: Site, spills: PathBuf, executor: String, slots: usize, memory: u64) -> anyhow::Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(slots).build()?;
         let orders = Arc::<Orders>::default();
-        let (kept, name) = (Arc::downgrade(&orders), executor.clone());
-        thread::Builder::new().name("orders".to_owned()).spawn(move || Orders::keep(&kept, &name))?;
+        let kept = Arc::downgrade(&orders);
+        thread::Builder::new().name("orders".to_owned()).spawn(move || Orders::keep(&kept))?;
         let tools = Arc::new(Tools { pool, slots, memory: Memory::of(memory), spills, executor });
         Ok(Self { site, tools, orders })
     }
@@ -192,16 +192,13 @@ impl Orders {
     }
 
     /// Closes orders that were taken back, and forgets what was fetched for runs that are over.
-    fn keep(orders: &Weak<Self>, executor: &str) {
+    fn keep(orders: &Weak<Self>) {
         loop {
             thread::sleep(LOOK);
             let Some(orders) = orders.upgrade() else { return };
             let idle: Vec<_> = orders.lock().iter().filter(|known| known.pulse.is_idle()).map(Known::outline).collect();
             // Not under the lock: a store may take long to answer.
-            for (ground, order, was_open) in idle.into_iter().filter(|(ground, ..)| ground.is_withdrawn()) {
-                if was_open {
-                    ground.forget_sign(executor);
-                }
+            for (ground, order) in idle.into_iter().filter(|(ground, _)| ground.is_withdrawn()) {
                 let is_over = ground.is_over(&order);
                 let mut orders = orders.lock();
                 let is_kept =
@@ -223,9 +220,9 @@ impl Known {
         Self { place, order, ground, pulse, opened: None, withdrawn: None }
     }
 
-    /// What is to be asked of it, and whether it is open.
-    fn outline(&self) -> (Arc<Ground>, WorkOrder, bool) {
-        (self.ground.clone(), self.order.clone(), self.opened.is_some())
+    /// What is to be asked of it.
+    fn outline(&self) -> (Arc<Ground>, WorkOrder) {
+        (self.ground.clone(), self.order.clone())
     }
 }
 

@@ -198,12 +198,20 @@ impl Depot {
         self.remote.delete(name).await
     }
 
+    /// Deletes objects.
+    ///
+    /// # Errors
+    /// A store that refuses or does not answer.
+    pub async fn delete_all(&self, objects: Vec<Object>) -> Result<(), RemoteError> {
+        self.remote.delete_all(objects).await
+    }
+
     /// Deletes what is there below a path.
     ///
     /// # Errors
     /// A store that refuses or does not answer.
     pub async fn clear(&self, path: &str) -> Result<(), RemoteError> {
-        self.remote.delete_all(self.remote.list_below(path, "").await?).await
+        self.delete_all(self.list(path, "").await?).await
     }
 
     /// Names of the files below a path here; those that are being written are none.

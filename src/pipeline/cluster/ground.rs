@@ -92,7 +92,7 @@ impl Ground {
         }
     }
 
-    /// Takes the sign of an executor out of a store that may have been cleared before it came there.
+    /// Takes the sign of an executor out of a store, where nobody else would any more.
     pub fn forget_sign(&self, executor: &str) {
         if let Self::Mirrored(mirror, address) = self {
             mirror.forget(address, &sign::name(executor));

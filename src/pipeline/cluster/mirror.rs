@@ -80,10 +80,21 @@ impl Mirror {
         self.wire.ask(async || Ok(self.depot.head(&name).await?)).is_ok_and(|order| order.is_none())
     }
 
-    /// Whether the run of an order is gone from the store, as far as that tells.
+    /// Whether the run of an order is gone from the store, as far as that tells. What has come there since goes, too.
     pub fn is_over(&self, at: &Address, order: &WorkOrder) -> bool {
-        let Ok(store) = inside(&at.split(DEPTH).1, &order.store) else { return true };
-        self.wire.ask(async || Ok(self.depot.list(&store, "").await?)).is_ok_and(|objects| objects.is_empty())
+        let place = at.split(DEPTH).1;
+        let sent = order.reads().map(|path| inside(&place, &path)).collect::<Result<Vec<_>, _>>();
+        let Ok(sent) = sent else { return true };
+        let is_over = self.wire.ask(async || {
+            let left = self.depot.list(&self.run, "").await?;
+            // Whoever drives a run sends what executors only read, and clears that away in the end.
+            let is_over = !left.iter().any(|object| sent.iter().any(|path| object.name.starts_with(path.as_str())));
+            if is_over {
+                self.depot.delete_all(left).await?;
+            }
+            Ok(is_over)
+        });
+        is_over.unwrap_or(false)
     }
 
     /// Deletes a small object beside an order, as far as the store lets.

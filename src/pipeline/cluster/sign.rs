@@ -127,6 +127,10 @@ fn show(counts: &Counts, heard: &mpsc::Receiver<()>, ground: &Ground, executor: 
             [&counts.done, &counts.failed, &counts.opened].map(|count| count.load(Ordering::Relaxed));
         // Whoever cannot write signs cannot commit either, and is told of that.
         let _ = ground.sign(executor, &Sign { at, done, failed, opened, beat });
+        // It may have come after all others were cleared away; where the order is still there, that is yet to come.
+        if ground.is_withdrawn() {
+            ground.forget_sign(executor);
+        }
         thread::sleep(ground.between_signs());
     }
 }
