@@ -68,6 +68,11 @@ impl<'a> Board<'a> {
         Ok(Self { engine, patience: *patience, order, folder, there })
     }
 
+    /// What an item of the order is, for people.
+    pub fn item(&self) -> &'static str {
+        self.order.task.item()
+    }
+
     /// The folder of the order, as executors know it.
     pub fn place(&self) -> String {
         match &self.there {

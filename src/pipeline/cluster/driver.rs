@@ -61,6 +61,8 @@ const PLANNED: Duration = Duration::from_secs(10);
 const UNHEARD: Duration = Duration::from_secs(5);
 /// For commits of others to be seen here: file systems on a network look for new names every minute.
 const UNSEEN: Duration = Duration::from_secs(60);
+/// An executor that has work in hand gives a sign each second; file systems on a network show it some seconds later.
+const SILENT: Duration = Duration::from_secs(30);
 /// Between two looks at the folder of the run, at most; what has just begun may be over soon.
 const LOOK: Duration = Duration::from_millis(500);
 const SOON: Duration = Duration::from_millis(20);
@@ -108,7 +110,11 @@ impl Cluster<'_> {
                 };
                 return Err(ClusterError { scheduler, missing, asked: pending.len(), what, again, why }.into());
             };
-            said.once(&why, &format!("{why}; handed out again: {}", counted(missing as u64, order.task.item())));
+            // Which partition or process it was is no matter.
+            said.once(
+                &why.replace(|c: char| c.is_ascii_digit(), ""),
+                &format!("{why}; handed out again: {}", counted(missing as u64, order.task.item())),
+            );
             if end == End::Over {
                 failed_at = Some((missing, why));
             }
@@ -164,7 +170,18 @@ impl Cluster<'_> {
 
     /// Looks what is committed, in the same folder.
     fn look(&self, watch: &mut Watch, said: &mut Said) -> anyhow::Result<()> {
-        watch.look().or_else(|error| self.bear(error, watch.blindness(), said))
+        if let Err(error) = watch.look() {
+            return self.bear(error, watch.blindness(), said);
+        }
+        for (executor, items) in watch.executors().silent(SILENT) {
+            let items = counted(items as u64, watch.board().item());
+            let line = format!(
+                "{executor} has given no sign of life for {} s, with {items} in hand; others are given what it does not do",
+                SILENT.as_secs()
+            );
+            said.once(executor, &line);
+        }
+        Ok(())
     }
 
     /// Bears with a folder that has failed for so long.
@@ -280,9 +297,9 @@ struct Said<'a> {
 }
 
 impl Said<'_> {
-    /// Tells a `line`, unless one of the same matter was; which partition or process it was is no matter.
+    /// Tells a `line`, unless one of the same matter was.
     fn once(&mut self, matter: &str, line: &str) {
-        if self.told.insert(matter.replace(|c: char| c.is_ascii_digit(), "")) {
+        if self.told.insert(matter.to_owned()) {
             self.progress.note(&format!("{}: {line}", self.scheduler));
         }
     }

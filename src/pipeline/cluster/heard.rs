@@ -55,6 +55,13 @@ impl Heard {
         self.0.values().any(|last| is_at_work(last) && last.sign.failed <= last.forgiven)
     }
 
+    /// Who had items in hand when last heard of, and was not for this time, and how many.
+    pub fn silent(&self, length: Duration) -> impl Iterator<Item = (&str, usize)> {
+        let is_silent = move |last: &Last| !last.sign.at.is_empty() && last.when.elapsed() >= length;
+        let silent = self.0.iter().filter(move |(_, last)| is_silent(last));
+        silent.map(|(id, last)| (executor_of(id), last.sign.at.len()))
+    }
+
     /// Items that somebody has in hand, or had when last heard of.
     pub fn in_hand(&self) -> BTreeSet<u32> {
         self.0.values().flat_map(|last| last.sign.at.iter().copied()).collect()
@@ -110,6 +117,8 @@ mod tests {
         all.listen(heard(&signs));
         assert_eq!(all.in_hand(), BTreeSet::from([3, 4, 9]));
         assert_eq!(all.done(), 7);
+        assert_eq!(all.silent(Duration::ZERO).collect::<Vec<_>>(), [("a-1", 2), ("b-1", 1)]);
+        assert_eq!(all.silent(LONG).count(), 0);
         let shares = all.shares();
         assert_eq!(shares.len(), 1, "whoever has done nothing has no share");
         assert_eq!((shares["a-1"].items, shares["a-1"].opened), (7, 700));
