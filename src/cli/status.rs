@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use triplet_miner::config::ConfigError;
+use triplet_miner::config::{ConfigError, Named};
 use triplet_miner::manifest::{
     ColumnsError, DestinationError, DiffError, EarlierError, LoadError, Obstacle, SealError,
 };
@@ -201,8 +201,12 @@ pub fn excerpt(error: &anyhow::Error) -> Option<&str> {
             Some(ConfigError::Syntax { excerpt, .. }) => excerpt.as_deref(),
             _ => None,
         };
+        let of_input = || cause.downcast_ref::<Named>()?.excerpt.as_deref();
         let of_labels = || cause.downcast_ref::<SeveralLabels>()?.excerpt.as_deref();
-        of_key.or_else(of_labels).or_else(|| cause.downcast_ref::<TooFewClasses>()?.excerpt.as_deref())
+        of_key
+            .or_else(of_input)
+            .or_else(of_labels)
+            .or_else(|| cause.downcast_ref::<TooFewClasses>()?.excerpt.as_deref())
     })
 }
 

@@ -36,6 +36,18 @@ pub struct KeyError {
     pub excerpt: Option<String>,
 }
 
+/// What a key names cannot be used, though the pipeline is right.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}{place}: {key}{found}", file = file.display(), found = found.as_ref().map(|v| format!(" = {v}")).unwrap_or_default())]
+pub struct Named {
+    pub file: PathBuf,
+    pub place: Place,
+    pub key: String,
+    pub found: Option<String>,
+    pub excerpt: Option<String>,
+    pub source: anyhow::Error,
+}
+
 /// Line and column in the pipeline file, from 1; nowhere for a key that is missing or was given by `--set`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Place(pub Option<(usize, usize)>);

@@ -26,7 +26,7 @@ mod veil;
 mod written;
 
 pub use environment::{Environment, ProofError};
-pub use error::{ConfigError, KeyError, Place};
+pub use error::{ConfigError, KeyError, Named, Place};
 pub use load::load;
 pub use machines::{Machines, Meeting, Scheduler, Tls};
 pub(crate) use paths::resolved;

@@ -72,6 +72,17 @@ impl Plan {
         self.written.as_ref()?.excerpt(key, &Part::Value)
     }
 
+    /// The key that names a table, or the arrays that hold its vectors.
+    pub fn key_of(&self, path: &Path) -> Option<&'static str> {
+        let Places { store, queries, pairs, scores, vectors, query_vectors, .. } = self.places();
+        let tables =
+            [(Some(store), "store.path"), (queries, "queries.path"), (pairs, "pairs.path"), (scores, "scores.path")];
+        let arrays = [(vectors, "store.vectors"), (query_vectors, "queries.vectors")];
+        let is_it = |place: &Path| place == path;
+        let table = tables.iter().find(|(place, _)| place.as_deref().is_some_and(is_it)).map(|(_, key)| *key);
+        table.or_else(|| arrays.iter().find(|(places, _)| places.iter().any(|place| is_it(place))).map(|(_, key)| *key))
+    }
+
     /// Where it lies.
     pub fn places(&self) -> Places {
         Places {

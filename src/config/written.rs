@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::environment::Environment;
-use super::error::{Complaint, ConfigError, KeyError, Place};
+use super::error::{Complaint, ConfigError, KeyError, Named, Place};
 use super::excerpt::{self, Part};
 use crate::words::{unsigned, without_credentials};
 
@@ -33,6 +33,18 @@ impl Written {
             key,
         };
         Box::new(error).into()
+    }
+
+    /// An error about what a key names, told with the place of the key.
+    pub fn named(&self, key: &str, source: anyhow::Error) -> Named {
+        Named {
+            file: self.file.clone(),
+            place: self.place(key, &Part::Value),
+            found: self.found(key),
+            excerpt: self.excerpt(key, &Part::Value),
+            key: key.to_owned(),
+            source,
+        }
     }
 
     fn found(&self, key: &str) -> Option<String> {

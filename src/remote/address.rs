@@ -38,6 +38,8 @@ pub enum AddressError {
     Scheme(String),
     #[error("is a file of this machine; write its path without `file://`")]
     Local,
+    #[error("is no URL, nor a path of this machine; did you mean `{0}://{1}`?")]
+    Slash(String, String),
     #[error("names no {0}; expected {1}")]
     NoAuthority(&'static str, &'static str),
     #[error("has a user or a password in it, which is neither used nor kept; {0}")]
@@ -49,8 +51,12 @@ pub enum AddressError {
 impl Address {
     /// Reads a URL; a text without a scheme is a path of this machine, and none.
     pub fn parse(text: &str) -> Option<Result<Self, AddressError>> {
-        let (scheme, rest) = text.split_once("://")?;
-        scheme.chars().all(|c| c.is_ascii_alphanumeric()).then(|| Self::of(scheme, rest))
+        let (scheme, rest) = text.split_once(":/")?;
+        match rest.strip_prefix('/') {
+            Some(rest) => scheme.chars().all(|c| c.is_ascii_alphanumeric()).then(|| Self::of(scheme, rest)),
+            // No folder of this machine is called so.
+            None => Kind::of(scheme).is_ok().then(|| Err(AddressError::Slash(scheme.to_owned(), rest.to_owned()))),
+        }
     }
 
     /// The same of a path, as a plan has it. What is no URL, or none that is understood, is none.

@@ -45,6 +45,23 @@ pub enum ListError {
     Hive { first: PathBuf, first_keys: Vec<String>, file: PathBuf, keys: Vec<String> },
 }
 
+impl ListError {
+    /// What was to be listed, as far as that is what is wrong.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Missing { path }
+            | Self::NotAFile { path, .. }
+            | Self::NoMatch { path }
+            | Self::Empty { path, .. }
+            | Self::NotText { path }
+            | Self::Pattern { path, .. }
+            | Self::NoArray { path, .. }
+            | Self::Io { path, .. } => path,
+            Self::Hive { first, .. } => first,
+        }
+    }
+}
+
 /// Lists a file, a pattern or a folder. What exists under the very name given is never taken for a pattern.
 pub(super) fn list(path: &Path) -> Result<Vec<Listed>, ListError> {
     if path.to_str().is_none() {

@@ -12,8 +12,8 @@ use crate::pipeline::engine::Engine;
 use crate::pipeline::veiled::Veiled;
 use crate::pipeline::{labels, program};
 use crate::store::{
-    self, ArraySource, Arrays, ExpressionError, IdPairs, LinkSurvey, Section, SelectionError, Survey, SurveyError,
-    Surveys,
+    self, ArrayError, ArraySource, Arrays, ExpressionError, IdPairs, LinkSurvey, Section, SelectionError, Survey,
+    SurveyError, Surveys,
 };
 
 /// Looks at the inputs.
@@ -21,7 +21,8 @@ use crate::store::{
 /// # Errors
 /// Those of [`store::survey`]. What a key says of columns that are not there is the pipeline's fault, and not the data's.
 pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
-    let mut survey = engine.wait(store::survey(plan.sources())).map_err(|error| as_written(plan, error))?;
+    let survey = engine.wait(store::survey(plan.sources()));
+    let mut survey = survey.map_err(|error| as_written(plan, named(plan, error)))?;
     survey.exclude(exclusions(plan)?)?;
     labels::check(plan, &survey)?;
     Ok(survey)
@@ -31,6 +32,19 @@ pub fn survey(plan: &Plan, engine: &Engine) -> anyhow::Result<Surveys> {
 fn exclusions(plan: &Plan) -> Result<Vec<Box<dyn IdPairs>>, EarlierError> {
     let open = |path: &PathBuf| Ok(Box::new(Exclusions::open(path)?) as Box<dyn IdPairs>);
     plan.exclude.iter().map(open).collect()
+}
+
+/// What lists no files, told with the key that names it.
+fn named(plan: &Plan, error: anyhow::Error) -> anyhow::Error {
+    let unlisted = match error.downcast_ref() {
+        Some(SurveyError::List(unlisted) | SurveyError::Array(ArrayError::List(unlisted))) => unlisted.path(),
+        Some(SurveyError::NoRows { path, .. }) => path,
+        _ => return error,
+    };
+    match (&plan.written, plan.key_of(unlisted)) {
+        (Some(written), Some(key)) => written.named(key, error).into(),
+        _ => error,
+    }
 }
 
 /// What is wrong with an expression, told of what is written and not of what the environment made of it.
