@@ -105,6 +105,8 @@ fn what_executors_did_stands_below_the_time() {
     let card = summary.to_string();
     let expected = "\n  executors   mine: a-1 1,060 (3.0 GiB opened), b-7 2 (512 B opened)\n  space ";
     assert!(card.contains(expected), "{card}");
+    let page = summary.page().unwrap();
+    assert!(page.contains("mine, by executor") && page.contains("<bdi>b-7</bdi>") && page.contains("1,060"), "{page}");
 }
 
 #[test]

@@ -7,8 +7,12 @@ use super::part;
 use super::plot::{self, Axis, Bar, Failed, Ink};
 use super::text::{Data, visible};
 use crate::mine::Interval;
-use crate::report::{RecallLine, Summary};
+use crate::report::{RecallLine, Share, StageTime, Summary};
 use crate::words::{counted, duration, thousands};
+
+/// Of a report that anybody may have written.
+const MOST_STAGES: usize = 32;
+const MOST_EXECUTORS: usize = 200;
 
 pub(super) fn search(summary: &Summary) -> Result<Markup, Failed> {
     let reason = summary.reason.as_deref();
@@ -63,23 +67,37 @@ fn intervals(recall: &RecallLine) -> Result<Markup, Failed> {
 }
 
 pub(super) fn cost(summary: &Summary) -> Result<Markup, Failed> {
-    let bar = |stage: &crate::report::StageTime| Bar {
+    let bar = |stage: &StageTime| Bar {
         name: visible(&stage.name),
         value: stage.seconds,
         told: duration(stage.seconds),
         ink: Ink::Accent,
     };
-    let bars: Vec<Bar> = summary.stages.iter().take(32).map(bar).collect();
+    let bars: Vec<Bar> = summary.stages.iter().take(MOST_STAGES).map(bar).collect();
     let plot = plot::bars("Bars: seconds by stage", &bars)?;
     let content = html! {
         div.pair {
             (part::figure(plot, "Wall time by stage, in the order they ran.", &[]))
             div { (expected(summary)) }
         }
+        @for stage in summary.stages.iter().filter(|stage| !stage.executors.is_empty()).take(MOST_STAGES) { (shares(stage)) }
     };
     let meaning = "Where the time went, and how well it was foreseen. Estimates of time and disk are upper ends; `run.threads` and \
         `run.memory` bound what a run takes and change nothing of its result.";
     Ok(part::section("cost", "Time and memory", meaning, content))
+}
+
+/// What executors did of a stage.
+fn shares(stage: &StageTime) -> Markup {
+    let row = |(name, Share { items, opened }): (&String, &Share)| {
+        vec![html! { (Data(name)) }, html! { (thousands(*items)) }, html! { (ByteSize(*opened)) }]
+    };
+    let rows: Vec<Vec<Markup>> = stage.executors.iter().take(MOST_EXECUTORS).map(row).collect();
+    let caption = match stage.executors.len() {
+        all if all > MOST_EXECUTORS => format!("{}: {MOST_EXECUTORS} of {all} executors", visible(&stage.name)),
+        _ => format!("{}, by executor", visible(&stage.name)),
+    };
+    part::table(&caption, &["executor", "done", "opened"], &rows, false)
 }
 
 fn expected(summary: &Summary) -> Markup {
