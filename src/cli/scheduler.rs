@@ -20,7 +20,7 @@ pub struct Args {
     /// Where to listen; port 0 picks a free one
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
     bind: SocketAddr,
-    /// Without a word for so many seconds, an executor counts as lost, and others do what it was doing
+    /// Without a word for so many seconds (8 to 3600), an executor counts as lost, and others do what it was doing
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(8..=3_600))]
     timeout: u64,
     #[command(flatten)]

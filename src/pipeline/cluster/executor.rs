@@ -78,7 +78,7 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     };
     let memory = options.memory.or_else(machine::memory).unwrap_or(u64::MAX);
     let scratch = options.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = Spills::begin(&scratch).context("--scratch")?;
+    let scratch = Spills::begin(&scratch).context("--scratch: expected a folder that is there and can be written")?;
     // A hash of the executable, which the first run need not wait for.
     Program::this();
     let Holder { pid, host, .. } = Holder::myself();

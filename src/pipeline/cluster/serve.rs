@@ -1,10 +1,11 @@
 //! The process that hands out work. Executors ask it for some, and nobody calls them: so its port is the only one that a cluster opens.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::http::StatusCode;
 use axum::routing::get;
@@ -55,7 +56,14 @@ const MESSENGERS: usize = 2;
 /// When it cannot listen; when certificates cannot be used.
 pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow::Result<()> {
     let acceptor = options.tls.as_ref().map(tls::acceptor).transpose()?;
-    let listener = TcpListener::bind(options.bind).with_context(|| format!("cannot listen on {}", options.bind))?;
+    let listener = TcpListener::bind(options.bind).map_err(|source| {
+        let cure = match source.kind() {
+            io::ErrorKind::AddrInUse => "does a scheduler run already? or choose another port with --bind",
+            io::ErrorKind::AddrNotAvailable => "--bind takes an address of this machine, or 0.0.0.0 for all of them",
+            _ => "choose another address or port with --bind",
+        };
+        anyhow!("cannot listen on {}: {source}; {cure}", options.bind)
+    })?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
     let seconds = options.timeout.as_secs();

@@ -12,4 +12,4 @@ pub use inputs::{identities, inputs, inputs_of, listed_fingerprint, survey};
 pub use mine::{audit, measure, mine};
 pub use place::{destination, figures_there, in_the_way, sealed_there, upload};
 pub use prepare::{fit, prepare, prepare_aside, scratch, scratch_key};
-pub use seal::{Observed, Origin, facts, repeated, seal, search_facts, sorter, write};
+pub use seal::{Observed, Origin, Repeated, facts, seal, search_facts, sorter, write};

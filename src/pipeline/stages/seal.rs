@@ -12,7 +12,7 @@ use super::place::{put_in_place, shown_output};
 use super::prepare::Learned;
 use crate::config::Plan;
 use crate::manifest::{self, Aside, Draft, Facts, Input, Listed, Material, Sealed, SearchFacts};
-use crate::mine::{Audit, Recall, Tuned};
+use crate::mine::{Audit, Balanced, Batched, Reason, Recall, Tuned};
 use crate::pipeline::budget::{self, Budget};
 use crate::pipeline::engine::{Engine, Taken, Watch};
 use crate::pipeline::job::Job;
@@ -111,19 +111,20 @@ pub fn seal(
     let (sealed, tally) = (draft.manifest(), draft.tally());
     let suspects = sealed.files.iter().find(|file| file.path == manifest::SUSPECTS).map_or(0, |file| file.rows);
     let Taken { stages, seconds, memory } = watch.end();
+    let said = Repeated::of(sealed);
     let summary = Summary {
         name: plan.name.clone(),
         output: shown_output(plan),
-        rows: sealed.rows.read,
+        rows: said.rows,
         prepare: learned,
-        anchors: tally.anchors,
-        triplets: sealed.rows.triplets,
+        anchors: said.anchors,
+        triplets: said.triplets,
         asked: tally.asked,
         bands: report::band_lines(&plan.mine.ask, tally),
         left_out: *left_out,
         escaped: *escaped,
         layout: plan.output.layout.name().into(),
-        rows_written: Some(sealed.parts.iter().map(|part| part.rows).sum()),
+        rows_written: Some(said.rows_written),
         fallback: tally.fallback,
         guarded: tally.guarded,
         exhausted: tally.exhausted,
@@ -131,20 +132,20 @@ pub fn seal(
         guards: audit,
         scores: plan.scores.as_ref().map(|_| ScoredPairs { pairs: tally.pairs, scored: tally.scored }),
         excluded,
-        unmined: sealed.unmined.clone(),
+        unmined: said.unmined,
         suspects,
         look_alikes,
-        balance: sealed.balance,
-        batches: sealed.batches.clone(),
-        index: sealed.search.index.name().into(),
-        reason: sealed.search.reason.clone(),
-        recall: sealed.search.recall.as_ref().map(recall_line),
+        balance: said.balance,
+        batches: said.batches,
+        index: said.index,
+        reason: said.reason,
+        recall: said.recall,
         stages,
         seconds,
         peak_memory: memory,
-        output_bytes: Some(sealed.parts.iter().map(|part| part.bytes).sum()),
+        output_bytes: Some(said.output_bytes),
         estimates: Some(estimates),
-        pipeline: sealed.pipeline.clone(),
+        pipeline: said.pipeline,
         figures: Some(figures.clone()),
     };
     summary.write(draft.folder())?;
@@ -153,27 +154,41 @@ pub fn seal(
     Ok(summary)
 }
 
-/// What a report says of what the manifest says, by key.
-pub fn repeated(sealed: &Sealed) -> Vec<(&'static str, Value)> {
-    let sum = |of: fn(&Listed) -> u64| value(sealed.parts.iter().map(of).sum::<u64>());
-    vec![
-        ("rows", value(sealed.rows.read)),
-        ("anchors", value(sealed.rows.anchors)),
-        ("triplets", value(sealed.rows.triplets)),
-        ("rows_written", sum(|part| part.rows)),
-        ("output_bytes", sum(|part| part.bytes)),
-        ("unmined", value(&sealed.unmined)),
-        ("balance", value(sealed.balance)),
-        ("batches", value(&sealed.batches)),
-        ("index", value(sealed.search.index.name())),
-        ("reason", value(&sealed.search.reason)),
-        ("recall", value(sealed.search.recall.as_ref().map(recall_line))),
-        ("pipeline", sealed.pipeline.clone()),
-    ]
+/// What a report says again of what the manifest says, by the keys of a [`Summary`].
+#[derive(Serialize)]
+pub struct Repeated {
+    rows: u64,
+    anchors: u64,
+    triplets: u64,
+    rows_written: u64,
+    output_bytes: u64,
+    unmined: BTreeMap<Reason, u64>,
+    balance: Option<Balanced>,
+    batches: Option<Batched>,
+    index: String,
+    reason: Option<String>,
+    recall: Option<RecallLine>,
+    pipeline: Value,
 }
 
-fn value(of: impl Serialize) -> Value {
-    serde_json::to_value(of).unwrap_or_default()
+impl Repeated {
+    pub fn of(sealed: &Sealed) -> Self {
+        let sum = |of: fn(&Listed) -> u64| sealed.parts.iter().map(of).sum();
+        Self {
+            rows: sealed.rows.read,
+            anchors: sealed.rows.anchors,
+            triplets: sealed.rows.triplets,
+            rows_written: sum(|part| part.rows),
+            output_bytes: sum(|part| part.bytes),
+            unmined: sealed.unmined.clone(),
+            balance: sealed.balance,
+            batches: sealed.batches.clone(),
+            index: sealed.search.index.name().into(),
+            reason: sealed.search.reason.clone(),
+            recall: sealed.search.recall.as_ref().map(recall_line),
+            pipeline: sealed.pipeline.clone(),
+        }
+    }
 }
 
 fn recall_line(recall: &manifest::Recall) -> RecallLine {

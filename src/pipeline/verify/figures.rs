@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::disk::untrusted::{self, Refused};
 use crate::manifest::{Finding, Sealed, Verdict};
-use crate::pipeline::stages::repeated;
+use crate::pipeline::stages::Repeated;
 use crate::report::{REPORT, REPORT_BYTES};
 
 /// What a report says of one run, and nobody can know later.
@@ -26,11 +26,19 @@ pub(super) fn check(out: &Path, sealed: &Sealed, verdict: &mut Verdict) {
         Ok(text) => match serde_json::from_slice::<Value>(&text) {
             Err(error) => find(None, error.to_string(), "the figures of the run".to_owned()),
             // What an earlier version did not write is not there.
-            Ok(report) => repeated(sealed).into_iter().for_each(|(key, expected)| match report.get(key) {
-                Some(found) if *found != expected => find(Some(key), found.to_string(), expected.to_string()),
+            Ok(report) => said(sealed).iter().for_each(|(key, expected)| match report.get(key) {
+                Some(found) if found != expected => find(Some(key), found.to_string(), expected.to_string()),
                 _ => {}
             }),
         },
     }
     verdict.unchecked.push(OF_ONE_RUN.to_owned());
+}
+
+/// What the manifest says, by the keys of a report.
+fn said(sealed: &Sealed) -> Map<String, Value> {
+    match serde_json::to_value(Repeated::of(sealed)) {
+        Ok(Value::Object(said)) => said,
+        _ => Map::new(),
+    }
 }
