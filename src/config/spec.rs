@@ -286,7 +286,7 @@ pub struct BandsSpec {
 #[serde(default, deny_unknown_fields)]
 pub struct PositivesSpec {
     pub pick: PositivePick,
-    /// Positives an anchor. Default: 1; has no meaning for pick = "all".
+    /// Positives an anchor. Default: 1; not with pick = "all".
     #[schemars(range(min = 1))]
     pub per_anchor: Option<u32>,
     /// Drops copies of the anchor.
@@ -319,7 +319,7 @@ pub struct NegativesSpec {
     /// Its similarity must be less than the positive's by at least this share of it: 0.05 is "95 % of the positive".
     #[schemars(range(min = 0.0))]
     pub relative_margin: Option<f64>,
-    /// Which positive the two margins are measured from.
+    /// Which of the positives chosen for the anchor the two margins are measured from.
     pub reference: Reference,
     /// Leaves out so many nearest negatives of an anchor, before any other guard.
     pub skip_nearest: u32,
@@ -498,7 +498,7 @@ pub struct RunSpec {
     /// its machines meet: an absolute path under which all of them see the same folder, or a folder in a store (s3://, gs://,
     /// az://); then scratch lies where it would without.
     pub work: String,
-    /// "local", or "df://host:port": the Ballista scheduler whose executors mine.
+    /// "local", or "df://host:port": the Ballista scheduler whose executors mine; its port is 50050 unless said.
     pub engine: String,
     /// Seconds without a sign of life from any executor, after which work is handed out again; three times in vain end the run. So
     /// long a scheduler, or a work folder out of reach, is waited for, too. Default: 120.
