@@ -52,8 +52,10 @@ impl Brake {
     pub fn may_end(&self) -> bool {
         let first = self.state.compare_exchange(RUNNING, ENDING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
         if first && let Ok(folders) = self.folders.lock() {
-            // What cannot be removed lies in the system's folder for such things.
-            folders.iter().for_each(|folder| drop(fs::remove_dir_all(folder)));
+            // A thread may put something into one meanwhile. What cannot be removed lies in the system's folder for such things.
+            for folder in folders.iter() {
+                let _ = (0..3).any(|_| fs::remove_dir_all(folder).is_ok() || !folder.exists());
+            }
         }
         if first && let Ok(locks) = self.locks.lock() {
             // The system keeps them until the process has ended.

@@ -17,11 +17,13 @@ use std::sync::mpsc;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use self::namespace::Namespace;
 use crate::support::{Draw, Ran, Room, Rows, STORE, copy, root, tree};
 
 /// What does not end within this never will.
-pub const LIMIT: Duration = Duration::from_secs(90);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// A process of the cluster, or the run itself; killed when it goes.
 pub struct Process {
@@ -138,6 +140,21 @@ impl Cluster {
     /// Another scheduler in the place of the one that was killed.
     fn restart_scheduler(&mut self) {
         self.scheduler = Process::start(self.room.command(&["scheduler", "--bind", &self.address, "--timeout", "8"]));
+    }
+
+    /// Waits until no executor has anything in hand, as far as their signs tell.
+    fn is_idle(&self) {
+        let begun = Instant::now();
+        let signs = || walkdir::WalkDir::new(self.work()).into_iter().flatten().map(walkdir::DirEntry::into_path);
+        let is_sign = |path: &PathBuf| path.parent().is_some_and(|folder| folder.ends_with("executors"));
+        let is_busy = |path: PathBuf| {
+            let sign: Option<Value> = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+            sign.is_some_and(|sign| sign["at"] != json!([]))
+        };
+        while signs().filter(is_sign).any(is_busy) {
+            assert!(begun.elapsed() < LIMIT, "somebody is at work");
+            sleep(Duration::from_millis(20));
+        }
     }
 
     /// The run on the cluster, under way.
@@ -477,6 +494,7 @@ fn an_interrupted_run_takes_its_work_back_and_servers_end_when_asked() {
     assert!(ran.stderr.contains("the same command goes on from there"), "{}", ran.stderr);
     // What was begun is finished, and nothing else.
     sleep(Duration::from_secs(1));
+    cluster.is_idle();
     let committed = cluster.committed();
     sleep(Duration::from_secs(1));
     assert!(cluster.committed() == committed && committed < PARTITIONS, "{committed}");

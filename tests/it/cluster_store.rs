@@ -77,7 +77,7 @@ impl Scene {
 
     /// Names of objects of the run that have `part` in them.
     fn there(&self, part: &str) -> Vec<String> {
-        self.bucket.files("miner").into_keys().filter(|name| name.contains(part)).collect()
+        self.bucket.names("miner").into_iter().filter(|name| name.contains(part)).collect()
     }
 
     /// Changes a byte of an object of the run.
@@ -91,15 +91,15 @@ impl Scene {
     fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let begun = Instant::now();
         while !holds() {
-            assert!(begun.elapsed() < LIMIT, "never {what}: {:?}", self.bucket.files("miner").keys());
-            sleep(Duration::from_millis(5));
+            assert!(begun.elapsed() < LIMIT, "never {what}: {:?}", self.bucket.names("miner"));
+            sleep(Duration::from_millis(20));
         }
     }
 
     /// Compares with what one machine writes, looks for leftovers, and leaves as if nothing had been run.
     fn is_as_local(&self) {
         // What an executor was sending meanwhile it takes back itself.
-        self.until("cleared", || self.bucket.files("miner").is_empty());
+        self.until("cleared", || self.bucket.names("miner").is_empty());
         let mined = tree(&self.room.path("out"));
         fs::remove_dir_all(self.room.path("out")).unwrap();
         self.room.miner(&["run", "p.toml", "--quiet"]).exits(0);
@@ -229,7 +229,7 @@ fn what_is_mined_counts_for_whoever_drives_the_run_from_another_machine() {
     let mut run = scene.run(server, 60);
     scene.until("so many partitions", || scene.collected() >= 2);
     run.kill();
-    let mined = || scene.bucket.files("miner").keys().filter(|name| name.contains("/partition-")).count();
+    let mined = || scene.there("/partition-").len();
     scene.until("all mined", || mined() == PARTITIONS);
     executors.iter_mut().for_each(Process::kill);
     fs::remove_dir_all(scene.room.path(".out.miner")).unwrap();

@@ -3,11 +3,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
 
-use crate::cluster::{Cluster, room};
+use crate::cluster::{Cluster, LIMIT, room};
 use crate::support::Room;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -71,6 +72,11 @@ fn those_with_certificates_of_one_authority_mine_the_same_bytes() {
     let flags = flags(&room, "ours", "ours");
     let cluster = Cluster::begin(room, &words(&flags));
     let _executors = [(); 2].map(|()| cluster.executor_with("work", &words(&flags)));
+    let begun = Instant::now();
+    while !plan(&cluster, &[&set("ours", "ours")]).contains("2 executors") {
+        assert!(begun.elapsed() < LIMIT, "never two");
+        sleep(Duration::from_millis(100));
+    }
     cluster.run_with(60, &[&set("ours", "ours")]).ends().exits(0);
     let known = plan(&cluster, &[&set("ours", "ours")]);
     assert!(known.contains("2 executors, 2 slots: 4 partitions a slot"), "{known}");

@@ -152,6 +152,9 @@ fn interrupt(room: &Room, args: &[&str], stage: &str) -> Duration {
         assert!(stderr.read_line(&mut told).unwrap() > 0, "{stage} never began:\n{told}");
     }
     // In the middle of it.
+    while !heeds_interrupts(child.id()) {
+        sleep(Duration::from_millis(2));
+    }
     sleep(Duration::from_millis(400));
     let sent = Instant::now();
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -163,6 +166,13 @@ fn interrupt(room: &Room, args: &[&str], stage: &str) -> Duration {
     let last = told.lines().rev().nth(1).unwrap_or_default();
     assert!(last.contains(&begins) || stage.is_empty(), "not in the middle of {stage}:\n{told}");
     took
+}
+
+/// Whether a process has said what Ctrl-C is to do.
+fn heeds_interrupts(process: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 2 != 0
 }
 
 /// Each pipeline takes many seconds in one stage, of which nothing but the stage itself could cut one short.

@@ -91,8 +91,8 @@ const MUCH: &str = "search.index = 'cells'\nmine.bands = { hard = 4, semi-hard =
 fn ten_kills_at_random_moments_change_nothing() {
     let job = Job::new(9_000, 64, MUCH);
     let mut draw = Draw(seed());
-    let kills = job.round(&mut draw, job.wall / 3, 10);
-    assert!(kills > 0, "it was never killed");
+    // Where the first run was slow by chance, the others are over before they are killed.
+    assert!((0..5).any(|_| job.round(&mut draw, job.wall / 3, 10) > 0), "it was never killed");
 }
 
 /// Minutes: `cargo test --release --test it soak -- --ignored --nocapture`, with other numbers by MINER_KILLS and MINER_ROWS.

@@ -304,7 +304,13 @@ fn a_fetch_that_was_killed_goes_on_and_asks_for_nothing_again() {
         let files = walkdir::WalkDir::new(room.path("out")).into_iter().flatten();
         files.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "parquet")).count()
     };
-    while arrived() < 25 {
+    // The last of them is noted, too.
+    let noted = || {
+        let notes = walkdir::WalkDir::new(room.path("out")).into_iter().flatten();
+        let texts = notes.filter(|entry| entry.file_name() == ".arrived").map(|entry| fs::read_to_string(entry.path()));
+        texts.flatten().any(|text| text.lines().any(|line| line.contains("part-018") && line.ends_with('}')))
+    };
+    while arrived() < 25 || !noted() {
         assert_eq!(child.try_wait().unwrap(), None, "it ended before the stall");
         std::thread::sleep(Duration::from_millis(5));
     }

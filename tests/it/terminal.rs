@@ -74,7 +74,7 @@ impl Screen {
     }
 }
 
-/// A store that takes some tenths of a second to mine on one thread: a bar is drawn ten times a second.
+/// A store that takes more than a second to mine on one thread: a bar is drawn ten times a second.
 fn room() -> Room {
     let (room, mut draw) = (Room::new(), Draw(12));
     let n = 3_000;
@@ -84,7 +84,7 @@ fn room() -> Room {
         teams: vec![None; n],
     };
     rows.write(&room.path("store.parquet"));
-    let asked = "mine.bands = { hard = 4, semi-hard = 4 }\nmine.pick = 'nearest'\nmine.positives.per_anchor = 4\n";
+    let asked = "mine.bands = { hard = 4, semi-hard = 4 }\nmine.pick = 'nearest'\nmine.positives.per_anchor = 16\n";
     room.write("p.toml", &format!("{STORE}{asked}output.path = 'out'\n"));
     room
 }

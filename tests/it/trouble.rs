@@ -155,15 +155,15 @@ fn unprivileged() -> Option<Command> {
         return None;
     }
     let program = std::env::temp_dir().join(format!("miner-{}", std::process::id()));
-    fs::copy(env!("CARGO_BIN_EXE_miner"), &program).unwrap();
     let mut command = Command::new("sh");
     command.args([
         "-c",
-        "program=$1; shift; setpriv --reuid=65534 --regid=65534 --clear-groups \"$program\" \"$@\"; status=$?; \
+        // The shell copies it: a process that is started here meanwhile would hold the copy open for writing.
+        "program=$1; cp \"$2\" \"$program\"; shift 2; setpriv --reuid=65534 --regid=65534 --clear-groups \"$program\" \"$@\"; status=$?; \
         rm \"$program\"; exit $status",
         "sh",
     ]);
-    command.arg(program);
+    command.arg(program).arg(env!("CARGO_BIN_EXE_miner"));
     Some(command)
 }
 
@@ -293,6 +293,8 @@ fn a_second_run_is_told_who_the_first_is() {
     let room = Room::new();
     prepare(&room, "");
     let mut first = start(&room);
+    // However fast it is, it is not over before the others begin.
+    Command::new("kill").args(["-STOP", &first.id().to_string()]).status().unwrap();
     for more in [vec![], vec!["--set", "run.work=elsewhere"], vec!["--fresh"]] {
         let told = room.miner(&[vec!["run", "p.toml", "--quiet"], more].concat()).exits(1).stderr;
         assert!(told.contains("another run is working on this output"), "{told}");

@@ -216,11 +216,6 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// How long the last signs may take to come in after the last results.
-    pub fn grace(&self) -> Duration {
-        if self.there.is_some() { Duration::from_secs(3) } else { Duration::from_millis(300) }
-    }
-
     /// Forgets signs of the past.
     ///
     /// # Errors

@@ -115,7 +115,7 @@ pub fn serve_executor(options: &ExecutorOptions, control: &Control) -> anyhow::R
     control.progress.note(&line);
     until_asked(runtime, served, control, &told, || {
         // Who has ended already listens no more.
-        let _ = stop.send(());
+        stop.send(()).is_ok()
     })
 }
 

@@ -100,7 +100,7 @@ pub fn serve_scheduler(options: &SchedulerOptions, control: &Control) -> anyhow:
     let served = runtime.spawn(serve);
     let how = if options.tls.is_some() { " in TLS" } else { "" };
     control.progress.note(&format!("scheduler{how} at df://{address}"));
-    until_asked(runtime, served, control, &mpsc::channel().1, || {})
+    until_asked(runtime, served, control, &mpsc::channel().1, || false)
 }
 
 /// What it answers: Ballista's calls, who is there, and whether it is alive.
@@ -128,23 +128,22 @@ pub fn runtime() -> anyhow::Result<Runtime> {
     builder.worker_threads(MESSENGERS).enable_all().build().context("cannot start threads")
 }
 
-/// Waits for a server to fail, or to be asked to stop; then it may take `leave` of the others. What it has to tell is told meanwhile.
+/// Waits for a server to fail, or to be asked to stop; then it may take `leave` of the others, where there is anybody to take leave
+/// of. What it has to tell is told meanwhile.
 pub fn until_asked(
     runtime: Runtime,
     served: JoinHandle<anyhow::Result<()>>,
     control: &Control,
     lines: &mpsc::Receiver<String>,
-    leave: impl FnOnce(),
+    leave: impl FnOnce() -> bool,
 ) -> anyhow::Result<()> {
     while control.brake.go_on().is_ok() && !served.is_finished() {
         lines.try_iter().for_each(|line| control.progress.note(&line));
         std::thread::sleep(TICK);
     }
     let asked = control.brake.go_on().is_err();
-    if asked {
-        leave();
-    }
-    let left = runtime.block_on(async { tokio::time::timeout(LEAVE, served).await });
+    let within = if asked && !leave() { Duration::ZERO } else { LEAVE };
+    let left = runtime.block_on(async { tokio::time::timeout(within, served).await });
     // What is being mined is not waited for: it is committed whole or not at all.
     runtime.shutdown_background();
     match left {

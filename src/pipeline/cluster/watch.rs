@@ -122,7 +122,7 @@ impl<'a> Watch<'a> {
     pub fn shares(&mut self) -> Shares {
         // The last sign follows the last commit.
         let begun = Instant::now();
-        while self.executors.done() < self.asked && begun.elapsed() < self.board.grace() {
+        while self.executors.done() < self.asked && begun.elapsed() < GRACE {
             sleep(MOMENT);
             // Who cannot be heard any more has told enough.
             if self.listen().is_err() {
@@ -133,5 +133,7 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// How long they may take to come in.
+const GRACE: Duration = Duration::from_secs(3);
 /// Between two looks for them.
 const MOMENT: Duration = Duration::from_millis(30);

@@ -1,6 +1,6 @@
 //! A store that speaks S3: moto's, one for all tests of the process, which have a bucket each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -89,18 +89,23 @@ impl Bucket {
         self.must("DELETE", path, &[], b"");
     }
 
-    /// Every object below a path by the rest of its name, in order, and its bytes.
-    pub fn files(&self, path: &str) -> BTreeMap<String, Vec<u8>> {
+    /// Every object below a path, by the rest of its name.
+    pub fn names(&self, path: &str) -> BTreeSet<String> {
         let listing = self.must("GET", &format!("?list-type=2&prefix={path}/"), &[], b"");
         let listing = String::from_utf8(listing).unwrap();
         assert!(listing.contains("<IsTruncated>false<"), "more than one page: {listing}");
         let names = listing.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap());
+        names.map(|name| name[path.len() + 1..].to_owned()).collect()
+    }
+
+    /// The same in order, with their bytes.
+    pub fn files(&self, path: &str) -> BTreeMap<String, Vec<u8>> {
         // One that has gone since is none.
-        let object = |name: &str| {
-            let answer = self.ask(self.server, "GET", name, &[("authorization", SIGNED)], b"").unwrap();
-            (answer.status() == 200).then(|| (name[path.len() + 1..].to_owned(), answer.body))
+        let object = |name: String| {
+            let answer = self.ask(self.server, "GET", &format!("{path}/{name}"), &[("authorization", SIGNED)], b"");
+            Some(answer.unwrap()).filter(|answer| answer.status() == 200).map(|answer| (name, answer.body))
         };
-        names.filter_map(object).collect()
+        self.names(path).into_iter().filter_map(object).collect()
     }
 
     #[track_caller]
