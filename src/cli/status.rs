@@ -95,8 +95,30 @@ impl Status {
                 _ => Some(Self::Refused),
             },
         };
-        error.chain().filter_map(known).last().unwrap_or(Self::Failed)
+        match error.chain().filter_map(known).last().unwrap_or(Self::Failed) {
+            // Data that could not be read was not refused.
+            Self::Refused if error.chain().any(is_of_the_system) => Self::Failed,
+            status => status,
+        }
     }
+}
+
+/// Whether the system could not do what it was asked to, and may be able to another time. That something is not there, or is
+/// something else, will not change by itself.
+fn is_of_the_system(error: &(dyn Error + 'static)) -> bool {
+    use std::io::{self, ErrorKind};
+
+    let lasts = |kind| {
+        matches!(
+            kind,
+            ErrorKind::NotFound
+                | ErrorKind::IsADirectory
+                | ErrorKind::NotADirectory
+                | ErrorKind::InvalidInput
+                | ErrorKind::InvalidFilename
+        )
+    };
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error().is_some() && !lasts(error.kind()))
 }
 
 /// An output that was to be read.
@@ -238,6 +260,13 @@ mod tests {
         assert_eq!(wrapped(another().into()), Status::Wrong);
         assert_eq!(wrapped(SealError::from(another()).into()), Status::Wrong);
         assert_eq!(wrapped(in_the_way(Obstacle::Io(io::Error::other("disk full"))).into()), Status::Failed);
+        let unread = |number| {
+            let source = io::Error::from_raw_os_error(number);
+            SurveyError::Io { path: PathBuf::from("a.parquet"), source }
+        };
+        // A disk that fails, no rights; no such file.
+        let [failed, forbidden, absent] = [5, 13, 2].map(|number| wrapped(unread(number).into()));
+        assert_eq!([failed, forbidden, absent], [Status::Failed, Status::Failed, Status::Refused]);
         for output in [LoadError::Absent(PathBuf::from("out")).into(), ReportError::Absent(PathBuf::from("out")).into()]
         {
             assert_eq!(wrapped(output), Status::Refused);
