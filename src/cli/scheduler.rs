@@ -1,6 +1,6 @@
 //! `miner scheduler`
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use triplet_miner::pipeline::{self, Control, SchedulerOptions};
@@ -17,8 +17,8 @@ use super::{engine_log, progress, signals};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  miner scheduler --bind 10.0.0.1:50050")]
 pub struct Args {
-    /// Where to listen; port 0 picks a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:50050")]
+    /// Where to listen: an address or name of this machine; port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:50050", value_parser = address)]
     bind: SocketAddr,
     /// Without a word for so many seconds (8 to 3600), an executor counts as lost, and others do what it was doing
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(8..=3_600))]
@@ -27,6 +27,12 @@ pub struct Args {
     tls: TlsFlags,
     #[command(flatten)]
     pub log: LogFlag,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let found =
+        text.to_socket_addrs().map_err(|error| format!("{error}; expected a host and a port, as in 10.0.0.1:50050"))?;
+    found.into_iter().next().ok_or_else(|| "has no address".to_owned())
 }
 
 pub fn run(args: &Args) -> anyhow::Result<Status> {

@@ -171,9 +171,8 @@ impl Needs {
         let with = |threads| Budget::of(&Job { threads, ..job.clone() });
         let held = with(0).mining;
         let bytes = match job.index {
-            Index::Exact | Index::Auto => BYTES,
+            Index::Exact | Index::Auto | Index::Hnsw => BYTES,
             Index::Cells => BYTES + size_of::<f32>(),
-            Index::Hnsw => 0,
         };
         let packed = job.negatives.saturating_mul((bytes * padded(job.dims)) as u64);
         Self { opening: with(job.threads).indexing, held, item: with(1).mining - held, packed }
