@@ -44,6 +44,7 @@ pub use harvest::{HarvestError, Harvests};
 pub use layout::NameError;
 pub use order::{KEYED_ROW, OrderError};
 pub use params::{Columns, Format, Formulas, Layout, Order, Params, Split};
+pub use parts::MOST_PARTS;
 pub use seal::{Aside, Draft, SealError, restore};
 pub use sealed::{
     BandCounts, Column, Gaps, Input, Listed, LoadError, MANIFEST, MANIFEST_BYTES, Recall, RowCounts, Sealed,

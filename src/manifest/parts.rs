@@ -3,7 +3,8 @@
 //! Each part is noted with its checksum when it is finished, so that a run that goes on writes only those that are missing. The
 //! triplets come in the same order every time, and rows of a finished part are passed over.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -20,6 +21,9 @@ use crate::disk;
 
 /// The folder of the parts.
 pub(super) const TRIPLETS: &str = "triplets";
+
+/// Names have five digits, so that they sort as they are numbered; the manifest lists them all.
+pub const MOST_PARTS: u64 = 100_000;
 
 /// The name of a part inside the output.
 pub(super) fn part_name(ordinal: usize, format: Format) -> String {
@@ -116,7 +120,27 @@ impl<'a> Parts<'a> {
             }
             self.close(open)?;
         }
+        self.clear_others()?;
         Ok(self.done)
+    }
+
+    /// Removes what is no part of this output: where a process was killed between the exchange of two outputs and its end, the folder
+    /// is that of the older one.
+    fn clear_others(&self) -> Result<(), FormatError> {
+        let folder = self.staging.join(TRIPLETS);
+        let clear = || -> io::Result<()> {
+            for entry in fs::read_dir(&folder)? {
+                let entry = entry?;
+                let name = format!("{TRIPLETS}/{}", entry.file_name().to_string_lossy());
+                match entry.file_type()?.is_dir() {
+                    true => disk::remove_folder(&entry.path())?,
+                    false if self.done.listed.iter().any(|part| part.path == name) => {}
+                    false => disk::remove_file(&entry.path())?,
+                }
+            }
+            Ok(())
+        };
+        clear().map_err(|source| FormatError { path: folder.clone(), action: "clear", source: source.into() })
     }
 
     /// The part to write to; none after the last.
