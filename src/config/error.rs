@@ -83,6 +83,14 @@ impl Complaint {
     }
 }
 
+impl Complaint {
+    /// Where nobody has the text of the file.
+    pub(super) fn of_file(self, file: PathBuf) -> ConfigError {
+        let Self { key, message, .. } = self;
+        Box::new(KeyError { file, place: Place::default(), key, found: None, message, excerpt: None }).into()
+    }
+}
+
 /// How near a name is to one of its words.
 const WORD: f64 = 0.9;
 

@@ -116,21 +116,30 @@ fn ranks(asked: &NegativesSpec) -> Result<(), Complaint> {
     }
 }
 
+/// Whether an anchor may be given more than one positive.
+fn are_several(spec: &Spec) -> bool {
+    let positives = &spec.mine.positives;
+    positives.pick == PositivePick::All || positives.per_anchor.is_some_and(|count| count > 1)
+}
+
 fn reference(spec: &Spec) -> Result<(), Complaint> {
     let asked = &spec.mine.negatives;
     let margins = asked.absolute_margin.or(asked.relative_margin);
+    let refuse = |message: &str| Err(complaint("reference", message));
     match (asked.reference, margins) {
-        (Reference::Each, _) | (_, Some(_)) => Ok(()),
-        (_, None) => {
-            Err(complaint("reference", "says what margins are measured from; set absolute_margin or relative_margin"))
-        }
+        (Reference::Each, _) => Ok(()),
+        (_, None) => refuse("says what margins are measured from; set absolute_margin or relative_margin"),
+        (_, Some(_)) if !are_several(spec) => refuse(
+            "is one of several positives, and an anchor is given one; set mine.positives.pick = \"all\", or per_anchor to 2 or more",
+        ),
+        _ => Ok(()),
     }
 }
 
 /// A margin guard keeps what is farther than the positive; a band of what is nearer has nothing left.
 fn margins(spec: &Spec, ask: &Ask) -> Result<(), Complaint> {
     let (mine, asked) = (&spec.mine, &spec.mine.negatives);
-    let several = mine.positives.pick == PositivePick::All || mine.positives.per_anchor.is_some_and(|count| count > 1);
+    let several = are_several(spec);
     // Whether no pair's positive is nearer than what the margin is measured from.
     let own = !several || matches!(asked.reference, Reference::Each | Reference::Farthest);
     if !own {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::embedding::{arrays, embedding};
 use super::environment::{Environment, put_back};
-use super::error::Complaint;
+use super::error::{Complaint, ConfigError};
 use super::excerpt::Part;
 use super::links;
 use super::machines::{Machines, Meeting, machines};
@@ -70,6 +70,15 @@ impl Plan {
     /// The line of the file that says what a key is, for a message about it.
     pub fn excerpt(&self, key: &str) -> Option<String> {
         self.written.as_ref()?.excerpt(key, &Part::Value)
+    }
+
+    /// What is wrong with a key, as only the data shows.
+    pub fn refuse(&self, key: &str, message: String) -> ConfigError {
+        let complaint = Complaint::new(key, message);
+        match &self.written {
+            Some(written) => written.complain(complaint, &self.environment),
+            None => complaint.of_file(self.file.clone()),
+        }
     }
 
     /// The key that names a table, or the arrays that hold its vectors.

@@ -4,6 +4,8 @@ use super::error::Complaint;
 use super::spec::Spec;
 use crate::manifest::{Columns, Format, Layout};
 use crate::mine::{Batches, Weighting};
+use crate::search::{DEEPEST, Index};
+use crate::words::thousands;
 use crate::{manifest, mine};
 
 pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params) -> Result<(), Complaint> {
@@ -32,6 +34,15 @@ pub(super) fn check(spec: &Spec, mine: &mine::Params, output: &manifest::Params)
         let message =
             "learns from classes, and with [pairs] no row has one; choose pca-whiten, or use labels instead of pairs";
         return Err(Complaint::new("prepare.transform", message));
+    }
+    let guards = &mine.negatives.guards;
+    if spec.search.index == Index::Hnsw && guards.ranks() as usize > DEEPEST {
+        let key = if guards.window.is_some() { "window" } else { "skip_nearest" };
+        let message = format!(
+            "counts farther than the {} rows that a graph is asked for; choose search.index = \"cells\" or \"exact\"",
+            thousands(DEEPEST as u64)
+        );
+        return Err(Complaint::new(format!("mine.negatives.{key}"), message));
     }
     let layout = output.layout;
     if let Some(Batches::Triplets { .. }) = mine.batches

@@ -135,6 +135,7 @@ pub fn explain(plan: &Plan, control: &Control) -> anyhow::Result<Explanation> {
         let survey = stages::survey(plan, &engine)?;
         let Appraisal { census, choice, job } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
+        job.check_files(plan)?;
         budget::Budget::of(&job).check(plan, job.threads)?;
         let inputs = stages::inputs(plan, &survey);
         let environment = plan.environment.proofs(&[&plan.resolved], survey.store.fingerprint())?;

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use super::budget::{Budget, of_a_row_group, reading_room};
 use super::engine::Engine;
 use super::{scratch, stages};
-use crate::config::Plan;
-use crate::manifest::{Layout, Order};
+use crate::config::{ConfigError, Plan};
+use crate::manifest::{self, Layout, Order, Split};
 use crate::mine::{Ask, Balance, Batches, PositivePick};
 use crate::search::{self, Cells, Choice, Hnsw, Index};
 use crate::store::{self, BadRows, Census, Reading, SetCensus, Survey, Surveys};
+use crate::words::thousands;
 
 /// Everything that memory and time depend on, but for the machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -223,6 +224,26 @@ impl Job {
     pub fn beside(&self) -> u64 {
         // Of (anchor, candidate) there are two to a triplet.
         if matches!(self.layout, Layout::LabeledPair | Layout::Candidates) { 4 } else { 3 }
+    }
+
+    /// # Errors
+    /// When more files could come of it than names and the manifest have room for.
+    pub fn check_files(&self, plan: &Plan) -> Result<(), ConfigError> {
+        let most = manifest::MOST_PARTS;
+        match plan.output.split {
+            Split::Rows(rows) if self.triplets().div_ceil(rows) > most => {
+                let (files, least) = (self.triplets().div_ceil(rows), self.triplets().div_ceil(most));
+                let message = format!(
+                    "{} rows may come out, in {} files, and at most {} are written; give {} or more",
+                    thousands(self.triplets()),
+                    thousands(files),
+                    thousands(most),
+                    thousands(least)
+                );
+                Err(plan.refuse("output.rows_per_file", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// # Errors

@@ -105,6 +105,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
 
         let Appraisal { job, census, .. } = appraise(plan, &survey, &engine)?;
         job.check_batches(plan)?;
+        job.check_files(plan)?;
         Budget::of(&job).check(plan, job.threads)?;
         let slots = cluster::look(plan).map(|roster| roster.slots());
         let estimates = estimate(plan, &job, slots);

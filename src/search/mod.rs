@@ -26,7 +26,7 @@ pub use cells::Assignment;
 pub use cells::Cells;
 pub use exact::Exact;
 pub use graphs::GraphError;
-pub use hnsw::Hnsw;
+pub use hnsw::{DEEPEST, Hnsw};
 pub use params::{CellsParams, HnswParams, Index, Params};
 pub use planner::{Choice, choose};
 pub use weighted::weighted_order;

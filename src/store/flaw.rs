@@ -34,12 +34,14 @@ pub(super) enum Flaw {
 }
 
 impl Flaw {
+    pub const RAGGED: &'static str = "ragged vector";
+
     /// The kind, for counting: `3 null vectors`.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::NullVector => "null vector",
             Self::EmptyVector => "empty vector",
-            Self::Ragged { .. } => "ragged vector",
+            Self::Ragged { .. } => Self::RAGGED,
             Self::NullElement { .. } => "null in a vector",
             Self::NotFinite { .. } => "NaN or infinity",
             Self::OutOfRange { .. } => "value beyond f32",

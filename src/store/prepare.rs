@@ -191,9 +191,10 @@ impl<'a> Preparation<'a> {
                 self.add_all(std::mem::take(&mut ready), on_rows)?;
             }
         }
-        let Side { params, rejects, kept, rows, .. } = &self.side;
+        let Side { params, rejects, kept, rows, judge, .. } = &self.side;
         refuse(rejects, *kept)?;
-        Ok(usable::check_rows(params, survey.rows(), *kept, *rows)?)
+        usable::check_rows(params, survey.rows(), *kept, *rows)?;
+        Ok(usable::check_width(params, judge.dims(), rejects.ragged(), [*kept, *rows])?)
     }
 
     /// Adds stretches in order, up to one after which there are more rows to be listed than can be.

@@ -161,6 +161,11 @@ impl Rejects {
         self.kinds.values().sum()
     }
 
+    /// Rows whose vector has another width than the first.
+    pub fn ragged(&self) -> u64 {
+        self.kinds.get(Flaw::RAGGED).copied().unwrap_or(0)
+    }
+
     /// A refusal, of so many rows looked at, where rows may not be left out, or more are left out than can be listed.
     pub fn refusal(&self, rows: u64) -> Option<BadRowsFound> {
         let beyond_listing = self.beyond_listing();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{Params, Sources};
+use super::{Embedding, Params, Sources};
 use crate::words::{counted, thousands};
 
 /// Why no triplet can come of the tables.
@@ -12,6 +12,12 @@ use crate::words::{counted, thousands};
 pub enum Useless {
     #[error("{}: no row is left of {}: {}", .path.display(), thousands(*.read), left_out(*read, *kept, *rejected))]
     NothingLeft { path: PathBuf, read: u64, kept: u64, rejected: u64 },
+    #[error(
+        "{}: the first vector has {expected} values, and so have {} of {} in all; a store holds vectors of one width: keep those \
+         with `where`, as in where = \"array_length({embedding}) = N\"",
+        .path.display(), thousands(*.passed), thousands(*.kept)
+    )]
+    MostlyRagged { path: PathBuf, embedding: String, expected: usize, passed: u64, kept: u64 },
     #[error("{}: label = {label:?} is null in {}{rejected}; without labels there are no classes", .path.display(), all(*.rows))]
     NoLabels { path: PathBuf, label: String, rows: u64, rejected: LeftOut },
     #[error(
@@ -78,6 +84,22 @@ fn left_out(read: u64, kept: u64, rejected: u64) -> String {
 pub(super) fn check_rows(params: &Params, read: u64, kept: u64, passed: u64) -> Result<(), Useless> {
     match passed {
         0 => Err(Useless::NothingLeft { path: params.path.clone(), read, kept, rejected: kept }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the width that the first vector has is that of the store: where more rows have another, it is that one which is wrong.
+pub(super) fn check_width(
+    params: &Params,
+    dims: Option<usize>,
+    ragged: u64,
+    [kept, passed]: [u64; 2],
+) -> Result<(), Useless> {
+    match (&params.embedding, dims) {
+        (Embedding::Column(embedding), Some(expected)) if ragged > passed => {
+            let (path, embedding) = (params.path.clone(), embedding.clone());
+            Err(Useless::MostlyRagged { path, embedding, expected, passed, kept })
+        }
         _ => Ok(()),
     }
 }
