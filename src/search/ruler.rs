@@ -17,9 +17,11 @@ pub(super) struct Ruler {
     /// What the model of relative errors leaves out: a product too small for f32 loses up to its smallest step.
     underflow: f64,
     max_norm: f64,
+    /// Of f64 sums over as many squares as vectors have.
+    squares: f64,
 }
 
-/// The relative error of f64 sums over a few thousand squares, many times over.
+/// The relative error of f64 sums over a few thousand squares, many times over; of longer ones it is their length that counts.
 const F64_SUMS: f64 = 1e-11;
 
 impl Ruler {
@@ -30,6 +32,7 @@ impl Ruler {
             gamma: sum_error(terms),
             underflow: terms as f64 * f64::from(f32::from_bits(1)),
             max_norm: store.max_norm() * (1.0 + 1e-6),
+            squares: F64_SUMS.max(terms as f64 * f64::EPSILON),
         }
     }
 
@@ -64,7 +67,7 @@ impl Ruler {
     }
 
     fn slack(&self, squared_norm: f64, d: f64) -> f64 {
-        let squares = F64_SUMS * (squared_norm + 4.0 * self.max_norm * self.max_norm);
+        let squares = self.squares * (squared_norm + 4.0 * self.max_norm * self.max_norm);
         let rounding = match self.metric {
             Metric::Cosine => squared_norm.sqrt() * self.max_norm + 2.0,
             Metric::Dot => squared_norm.sqrt() * self.max_norm + d.abs(),

@@ -49,7 +49,6 @@ pub fn without_false_negatives<E>(
     let mut filler = Filler {
         entries,
         store,
-        sorter,
         size: size as usize,
         barred: vec![NONE; tokens(store)],
         there: vec![NONE; tokens(store)],
@@ -149,7 +148,6 @@ fn of_anchor(store: &Prepared, anchor: Row) -> impl Iterator<Item = usize> {
 struct Filler<'a> {
     entries: &'a Entries,
     store: &'a Prepared,
-    sorter: Sorter<'a>,
     size: usize,
     /// The last batch, by number, that bars each token, and that has it.
     barred: Vec<u32>,
@@ -168,23 +166,25 @@ impl Filler<'_> {
         }
         self.stamp += 1;
         batch.clear();
+        let mut taken: Vec<(usize, usize)> = Vec::with_capacity(self.size);
         while batch.len() < self.size {
             let Some(queue) = next() else {
-                // Taken from the end, so put back in reverse.
-                for &place in batch.iter().rev() {
-                    if let Some(queue) = self.sorter.queue_of(self.entries.anchor(place)) {
-                        queues[queue].push(place);
-                    }
+                for (&place, (queue, at)) in batch.iter().zip(taken).rev() {
+                    queues[queue].insert(at, place);
                 }
                 return false;
             };
-            batch.extend(self.take(&mut queues[queue as usize]));
+            let queue = queue as usize;
+            if let Some((at, place)) = self.take(&mut queues[queue]) {
+                batch.push(place);
+                taken.push((queue, at));
+            }
         }
         true
     }
 
-    /// An entry of a queue that may be in the batch, if one of the first is.
-    fn take(&mut self, queue: &mut Vec<u64>) -> Option<u64> {
+    /// An entry of a queue that may be in the batch, if one of the first is, and where it was.
+    fn take(&mut self, queue: &mut Vec<u64>) -> Option<(usize, u64)> {
         let first = queue.len().saturating_sub(TRIES);
         let fitting = || (first..queue.len()).rev().filter(|&at| self.fits(queue[at]));
         let at = fitting().find(|&at| self.shares(queue[at])).or_else(|| fitting().next())?;
@@ -196,7 +196,7 @@ impl Filler<'_> {
         for token in beside.chain(labels_of(self.store, self.entries.anchor(place))) {
             self.there[token] = self.stamp;
         }
-        Some(place)
+        Some((at, place))
     }
 
     /// Whether an entry and those of the batch may meet.
