@@ -119,7 +119,7 @@ impl Address {
         let start = path.rmatch_indices('/').nth(depth.saturating_sub(1)).map_or(0, |(slash, _)| slash + 1);
         let (folder, name) = path.split_at(if depth == 0 { path.len() } else { start });
         let name = match self.kind {
-            Kind::Http => percent_decode_str(name).decode_utf8_lossy().into_owned(),
+            Kind::Http if !name.is_empty() => name.split('/').map(file_name).collect::<Vec<_>>().join("/"),
             _ => name.to_owned(),
         };
         (Self { path: folder.trim_end_matches('/').to_owned(), query: None, ..self.clone() }, name)
@@ -180,6 +180,15 @@ impl Address {
 
     pub(super) fn is_encrypted(&self) -> bool {
         self.scheme != "http"
+    }
+}
+
+/// What a file or folder of a web server is called here. Whoever encodes a slash does not say where it goes.
+fn file_name(encoded: &str) -> String {
+    let decoded = percent_decode_str(encoded).decode_utf8_lossy();
+    match decoded.rsplit(['/', '\\']).next() {
+        Some(name) if !name.is_empty() && !name.starts_with('.') && !name.contains('\0') => name.to_owned(),
+        _ => "file".to_owned(),
     }
 }
 
@@ -316,6 +325,13 @@ mod tests {
             ("s3://b/a/", 0, "s3://b/a", ""),
             ("s3://b/y", 1, "s3://b/", "y"),
             ("https://h/a/b%20c?sig=9", 1, "https://h/a", "b c"),
+            ("https://h/a/x%3D1/y", 2, "https://h/a", "x=1/y"),
+            ("https://h/o/a%2Fb.npy", 1, "https://h/o", "b.npy"),
+            ("https://h/%2Fetc%2Fpasswd", 1, "https://h/", "passwd"),
+            ("https://h/..%2F..%2F.bashrc", 1, "https://h/", "file"),
+            ("https://h/x%2F..", 1, "https://h/", "file"),
+            ("https://h/a%5C..%5Cb%00", 1, "https://h/", "file"),
+            ("https://h/a", 0, "https://h/a", ""),
         ] {
             let (base, rest) = address(text).split(depth);
             assert_eq!((base.name().as_str(), rest.as_str()), (folder, name), "{text}");

@@ -12,13 +12,14 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use super::object::Object;
 use crate::disk;
+use crate::words::visible;
 
 const GROWING: &str = ".arriving";
 const JOURNAL: &str = ".arrived";
@@ -56,6 +57,11 @@ struct Growing {
 impl Arrivals {
     /// Opens the folder for these objects, which is made where it is not there. Whatever else is in it goes.
     pub fn open(folder: &Path, objects: &[Object]) -> io::Result<Self> {
+        // Whatever a store calls its objects, they come into this folder.
+        if let Some(object) = objects.iter().find(|object| !is_within(Path::new(&object.name))) {
+            let name = visible(&object.name);
+            return Err(io::Error::new(io::ErrorKind::InvalidFilename, format!("the name `{name}` leads elsewhere")));
+        }
         fs::create_dir_all(folder)?;
         let listed: HashSet<PathBuf> = objects.iter().map(|object| folder.join(&object.name)).collect();
         for entry in WalkDir::new(folder).min_depth(1) {
@@ -150,6 +156,11 @@ impl Arrivals {
     }
 }
 
+fn is_within(name: &Path) -> bool {
+    let is_own = name.file_name().is_none_or(|name| name == GROWING || name == JOURNAL);
+    !is_own && name.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
 #[cfg(test)]
 mod tests {
     use object_store::ObjectMeta;
@@ -166,6 +177,16 @@ mod tests {
             version: None,
         };
         Object::new(name.to_owned(), found)
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder() {
+        let room = tempfile::tempdir().unwrap();
+        for name in ["/etc/x", "../x", "a/../../x", "a/..", "", ".arriving", "a/.arrived"] {
+            let named = Object { name: name.to_owned(), ..object("x", 1, "1") };
+            assert!(Arrivals::open(&room.path().join("f"), &[named]).is_err(), "{name}");
+        }
+        assert!(!room.path().join("f").exists());
     }
 
     #[test]
