@@ -3,7 +3,7 @@
 use super::crew::{Commission, Crew};
 use super::engine::{Engine, Watch};
 use super::roster::Roster;
-use super::scratch::ScratchError;
+use super::scratch::{Scratch, ScratchError};
 use super::stages::Searcher;
 use crate::config::Plan;
 use crate::store::Prepared;
@@ -23,13 +23,16 @@ pub fn reach(_: &Plan, _: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nor anything left of that.
-pub fn begin(_: &Plan, _: &str, _: &Engine) -> anyhow::Result<()> {
-    Ok(())
+/// What nobody takes here.
+pub struct Lease;
+
+/// There is nothing left of any meeting.
+pub fn begin(_: &Plan, _: &Scratch, _: &str, _: &Engine) -> anyhow::Result<Option<Lease>> {
+    Ok(None)
 }
 
 /// The same.
-pub fn end(_: &Plan, _: &Engine) -> Result<(), ScratchError> {
+pub fn end(_: &Plan, _: &Engine, _: Option<Lease>) -> Result<(), ScratchError> {
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::cluster::Lease;
 #[cfg(feature = "cluster")]
 use super::cluster::Miners;
 use super::engine::Engine;
@@ -38,6 +39,8 @@ pub struct Commission<'a> {
     pub job: &'a Job,
     pub fingerprint: &'a str,
     pub scratch: &'a Scratch,
+    /// Leave to drive it, where machines meet in a store.
+    pub lease: Option<&'a Lease>,
 }
 
 /// Whoever does the work.

@@ -82,6 +82,13 @@ impl Lock {
         self.left.as_ref()
     }
 
+    /// Names the file that is locked: on one machine no other file has this name, in whatever container.
+    #[cfg(feature = "cluster")]
+    pub fn id(&self) -> String {
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        format!("{} {}", path.display(), inode(&self.file))
+    }
+
     /// The file that is locked.
     pub fn path(&self) -> &Path {
         &self.path
@@ -115,6 +122,12 @@ impl Holder {
         file.write_all(serde_json::to_string(self)?.as_bytes())
     }
 
+    /// Whether both are of one machine, and neither of a container that is told from it.
+    #[cfg(feature = "cluster")]
+    pub(super) fn is_of_one_machine(&self, other: &Self) -> bool {
+        !self.boot.is_empty() && self.boot == other.boot && self.host == other.host
+    }
+
     /// Whether one that left without a word may still be at work although its lock is not to be seen: not where one machine
     /// keeps all locks of a file system. A system that runs since the same moment is the same machine, whatever its name in a
     /// container is.
@@ -129,6 +142,17 @@ fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let of = |found: &fs::Metadata| (found.dev(), found.ino());
     matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(named)) if of(&locked) == of(&named))
+}
+
+#[cfg(all(unix, feature = "cluster"))]
+fn inode(file: &File) -> String {
+    use std::os::unix::fs::MetadataExt;
+    file.metadata().map(|found| format!("{}:{}", found.dev(), found.ino())).unwrap_or_default()
+}
+
+#[cfg(all(not(unix), feature = "cluster"))]
+fn inode(_: &File) -> String {
+    String::new()
 }
 
 /// Elsewhere a file that is open keeps its name.

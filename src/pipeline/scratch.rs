@@ -118,6 +118,12 @@ impl Scratch {
         self.beside.lock.left()
     }
 
+    /// Names what this run has locked.
+    #[cfg(feature = "cluster")]
+    pub fn lock_id(&self) -> String {
+        self.work().lock.id()
+    }
+
     /// The files that name this run to others.
     pub fn locks(&self) -> impl Iterator<Item = &Path> {
         self.places().map(|place| place.lock.path())

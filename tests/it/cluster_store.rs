@@ -8,6 +8,8 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::cluster::namespace::Namespace;
 use crate::cluster::{LIMIT, LONG, PARTITIONS, Process, ROWS, room};
 use crate::servers::{Bucket, Fault, Proxy, SECRET, Seen, s3};
@@ -235,6 +237,33 @@ fn what_is_mined_counts_for_whoever_drives_the_run_from_another_machine() {
     fs::remove_dir_all(scene.room.path(".out.miner")).unwrap();
     // Nobody is there to mine anything.
     scene.run(server, 10).ends().exits(0);
+    scene.is_as_local();
+}
+
+#[test]
+fn of_two_runs_of_one_output_on_two_machines_the_second_is_sent_away() {
+    let scene = Scene::new(4_000, "search.index = 'exact'\n");
+    let server = scene.bucket.server;
+    let mut run = scene.run(server, 60);
+    scene.until("who drives", || !scene.there("/driver.json").is_empty());
+    run.kill();
+    let name = format!("miner/{}", scene.there("/driver.json")[0]);
+    let mut claim: Value = serde_json::from_slice(&scene.bucket.files("miner")[&name["miner/".len()..]]).unwrap();
+    claim["holder"] = json!({ "pid": 7, "host": "elsewhere", "boot": "another" });
+    let mut drives = |beat: u32| {
+        claim["beat"] = beat.into();
+        scene.bucket.put(&name, claim.to_string().as_bytes());
+    };
+    drives(1);
+    let second = scene.run(server, 60);
+    let told = second.tells("process 7 on host elsewhere has not said that it ended");
+    assert!(told.contains("for 15 s"), "{told}");
+    drives(2);
+    let told = second.ends().exits(1).stderr;
+    assert!(told.contains("another run is working on this output: process 7 on host elsewhere"), "{told}");
+    // It is killed, and gives no more signs.
+    let _executor = scene.executor(server);
+    scene.run(server, 60).ends().exits(0);
     scene.is_as_local();
 }
 

@@ -23,7 +23,7 @@ use crate::words::thousands;
 /// # Errors
 /// Those of [`Cluster::hand_out`]; when what is made cannot be kept.
 pub fn build_index(run: &Commission, store: &Prepared, engine: &Engine, watch: &mut Watch) -> anyhow::Result<()> {
-    let Some(cluster) = Cluster::of(run.plan, engine) else { return Ok(()) };
+    let Some(cluster) = Cluster::of(run, engine) else { return Ok(()) };
     match stages::choice(run.plan, store).index {
         Index::Hnsw => build_graphs(run, store, &cluster, watch),
         Index::Cells => assign_rows(run, store, &cluster, watch),

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! s3://bucket/miner/.NAME-HASH.miner/
+//!   driver.json                             whoever drives, see `lease`
 //!   graphs/
 //!   run-KEY/
 //!     store/ cells partitions/

@@ -14,6 +14,7 @@ use super::client::{Client, State};
 use super::dial::DialError;
 use super::in_a_line;
 use super::items::Items;
+use super::lease::Lease;
 use super::order::WorkOrder;
 use super::roster;
 use super::watch::{Ledger, Watch};
@@ -33,6 +34,8 @@ pub struct Cluster<'a> {
     pub(super) meeting: Meeting,
     /// Where they meet in a store: the folder of all runs of this output.
     pub(super) store: Option<Address>,
+    /// Leave to drive there.
+    pub(super) lease: Option<&'a Lease>,
 }
 
 /// Executors did not do the work.
@@ -275,6 +278,7 @@ impl Cluster<'_> {
     /// A moment, which ends when the run is asked to stop.
     fn pause(&self, length: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
+        self.lease.map_or(Ok(()), Lease::check)?;
         while begun.elapsed() < length {
             self.engine.go_on()?;
             sleep(TICK.min(length));

@@ -26,9 +26,9 @@ pub struct Miners<'a> {
 }
 
 /// Whoever the plan asks to mine.
-pub fn crew<'a>(run: &Commission, index: &Searcher, engine: &'a Engine<'a>) -> anyhow::Result<Crew<'a>> {
+pub fn crew<'a>(run: &Commission<'a>, index: &Searcher, engine: &'a Engine<'a>) -> anyhow::Result<Crew<'a>> {
     let Commission { plan, survey, scratch, .. } = *run;
-    let Some(cluster) = Cluster::of(plan, engine) else { return Ok(Crew::Local(engine)) };
+    let Some(cluster) = Cluster::of(run, engine) else { return Ok(Crew::Local(engine)) };
     let Kept { cells, graphs } = scratch.kept();
     let index = match (index.choice.index, index.tuned) {
         (Index::Cells, Some(tuned)) => Recipe::Cells { kept: seen(RUN, &cells), tuned },

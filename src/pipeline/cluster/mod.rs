@@ -26,6 +26,7 @@ mod function;
 mod ground;
 mod heard;
 mod items;
+mod lease;
 mod listen;
 mod memory;
 mod mine;
@@ -45,6 +46,7 @@ mod worker;
 pub use build::build_index;
 pub use driver::{Cluster, ClusterError};
 pub use executor::{ExecutorOptions, serve_executor};
+pub use lease::Lease;
 pub use mine::{Miners, crew};
 pub use roster::look;
 pub use serve::{SchedulerOptions, serve_scheduler};
@@ -54,16 +56,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::crew::Commission;
 use super::engine::Engine;
-use super::scratch::{self, ScratchError};
+use super::scratch::{self, Scratch, ScratchError};
 use crate::config::{Machines, Meeting, Plan};
 use crate::remote::{Address, Object, Remote, RemoteError};
 
 impl<'a> Cluster<'a> {
     /// The one that a plan names; nothing where this machine does all the work.
-    fn of(plan: &Plan, engine: &'a Engine<'a>) -> Option<Self> {
+    fn of(run: &Commission<'a>, engine: &'a Engine<'a>) -> Option<Self> {
+        let Commission { plan, lease, .. } = *run;
         let Machines::Cluster { scheduler, tls, patience, meeting } = plan.run.machines.clone() else { return None };
-        Some(Self { engine, scheduler, tls, patience, meeting, store: shared(plan) })
+        Some(Self { engine, scheduler, tls, patience, meeting, store: shared(plan), lease })
     }
 }
 
@@ -88,33 +92,42 @@ pub fn reach(plan: &Plan, engine: &Engine) -> anyhow::Result<()> {
     }
 }
 
-/// Removes from that store what other runs of this output have left; where the one that `key` names left nothing, or begins anew, all.
+/// Takes that store for this run alone, and removes from it what other runs of this output have left; where the one that `key` names
+/// left nothing, or begins anew, all.
 ///
 /// # Errors
-/// A store that refuses or does not answer.
-pub fn begin(plan: &Plan, key: &str, engine: &Engine) -> anyhow::Result<()> {
+/// When another machine is at work there; a store that refuses or does not answer.
+pub fn begin(plan: &Plan, scratch: &Scratch, key: &str, engine: &Engine) -> anyhow::Result<Option<Lease>> {
+    let Some(place) = shared(plan) else { return Ok(None) };
+    let lease = Lease::take(&place, scratch, engine)?;
     let own = scratch::run_name(key) + "/";
-    clear(plan, engine, |objects| {
+    clear(&place, engine, |objects| {
         let goes_on = !plan.run.fresh && objects.iter().any(|object| object.name.starts_with(&own));
         let goes = |object: &Object| !goes_on || (object.name.starts_with("run-") && !object.name.starts_with(&own));
         objects.into_iter().filter(goes).collect()
-    })
+    })?;
+    Ok(Some(lease))
 }
 
-/// Removes all of a run that is sealed.
+/// Removes all of a run that is sealed, and gives the store back. Without a lease that holds, what others have left goes only where nobody
+/// has said to be at work.
 ///
 /// # Errors
-/// Those of [`begin`].
-pub fn end(plan: &Plan, engine: &Engine) -> Result<(), ScratchError> {
-    clear(plan, engine, |objects| objects).map_err(ScratchError::Store)
+/// A store that refuses or does not answer.
+pub fn end(plan: &Plan, engine: &Engine, lease: Option<Lease>) -> Result<(), ScratchError> {
+    let Some(place) = shared(plan) else { return Ok(()) };
+    let is_ours = lease.as_ref().is_some_and(|lease| lease.check().is_ok());
+    let is_in_use = |objects: &[Object]| !is_ours && objects.iter().any(|object| lease::is_sign(&object.name));
+    let goes = |objects: Vec<Object>| if is_in_use(&objects) { Vec::new() } else { objects };
+    clear(&place, engine, goes).map_err(ScratchError::Store)
 }
 
-fn clear(plan: &Plan, engine: &Engine, goes: impl Fn(Vec<Object>) -> Vec<Object>) -> anyhow::Result<()> {
-    let Some(address) = shared(plan) else { return Ok(()) };
+fn clear(address: &Address, engine: &Engine, goes: impl Fn(Vec<Object>) -> Vec<Object>) -> anyhow::Result<()> {
     engine.wait::<_, RemoteError>(async {
-        let remote = Remote::open(&address)?;
-        let objects = remote.list().await?;
-        remote.delete_all(goes(objects)).await
+        let remote = Remote::open(address)?;
+        let gone = goes(remote.list().await?);
+        // Who drives takes that back itself.
+        remote.delete_all(gone.into_iter().filter(|object| !lease::is_sign(&object.name)).collect()).await
     })
 }
 

@@ -1,0 +1,199 @@
+//! Who drives the runs of an output whose machines meet in a store: a small object that is written anew every few seconds. Machines that
+//! share a folder have its lock instead, which needs no time to tell that somebody is gone.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::wire::Wire;
+use crate::pipeline::engine::Engine;
+use crate::pipeline::lock::Holder;
+use crate::pipeline::scratch::Scratch;
+use crate::remote::{Address, Remote, RemoteError};
+
+/// In the folder of all runs of an output.
+const NAME: &str = "driver.json";
+/// Between two signs of who drives.
+const BEAT: Duration = Duration::from_secs(3);
+/// Whoever has given none for so long is gone.
+const LEASE: Duration = Duration::from_secs(15);
+/// Between two looks for one.
+const LOOK: Duration = Duration::from_millis(300);
+/// Of several that take the place of one who is gone, the last one to write drives.
+const SETTLED: Duration = Duration::from_secs(2);
+/// What giving it back may take, when the process is about to end.
+const PARTING: Duration = Duration::from_millis(600);
+/// Bytes of a sign, at most.
+const MOST: u64 = 1 << 14;
+
+/// Leave to drive, until this is dropped.
+pub struct Lease {
+    place: Address,
+    /// Somebody else has taken it.
+    taken: Arc<AtomicBool>,
+    stop: Option<mpsc::Sender<()>>,
+    /// Says that it is given back.
+    ended: mpsc::Receiver<()>,
+}
+
+/// What whoever drives tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Claim {
+    holder: Holder,
+    /// The file of that machine that its run has locked.
+    lock: String,
+    /// Tells runs apart.
+    token: String,
+    /// Counts up. A clock would have to agree with those of others.
+    beat: u64,
+}
+
+/// Somebody else drives.
+#[derive(Debug, thiserror::Error)]
+pub enum Driven {
+    #[error("{place}: another run is working on this output: {holder}; wait for it, or stop it first")]
+    Already { place: Address, holder: Holder },
+    #[error(
+        "{0}: another run has taken this output over, as this one gave no sign of life for a while; the same command goes on when \
+         the other is over"
+    )]
+    Since(Address),
+}
+
+/// Whoever was there before.
+enum Before {
+    Nobody,
+    /// Who held the lock that this run holds now.
+    Own,
+    /// Who is taken to be gone.
+    Gone,
+}
+
+impl Lease {
+    /// Takes it for the runs in a folder of a store, from whoever is gone.
+    ///
+    /// # Errors
+    /// When somebody else drives; a store that refuses or does not answer.
+    pub fn take(place: &Address, scratch: &Scratch, engine: &Engine) -> anyhow::Result<Self> {
+        let (remote, wire) = (Remote::open(place)?, Wire::new()?);
+        let token = blake3::hash(format!("{:?} {:?}", Instant::now(), std::time::SystemTime::now()).as_bytes());
+        let mut claim = Claim {
+            holder: Holder::myself(),
+            lock: scratch.lock_id(),
+            token: token.to_hex()[..16].to_owned(),
+            beat: 0,
+        };
+        claim.take(&remote, engine)?;
+        let taken = Arc::<AtomicBool>::default();
+        let (stop, stopped) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let is_lost = taken.clone();
+        thread::Builder::new().name("lease".to_owned()).spawn(move || {
+            while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(BEAT) {
+                claim.beat += 1;
+                // A store that is away for a moment is away for others, too.
+                if wire.ask(async || Ok(claim.renew(&remote).await?)).is_ok_and(|is_ours| !is_ours) {
+                    is_lost.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+            let _ = wire.ask(async || Ok(claim.give_back(&remote).await?));
+            let _ = end.send(());
+        })?;
+        Ok(Self { place: place.clone(), taken, stop: Some(stop), ended })
+    }
+
+    /// Whether nobody has taken it since.
+    ///
+    /// # Errors
+    /// When somebody has: this process was stopped, or cut off from the store, for longer than others wait.
+    pub fn check(&self) -> Result<(), Driven> {
+        if self.taken.load(Ordering::Relaxed) { Err(Driven::Since(self.place.clone())) } else { Ok(()) }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        let _ = self.ended.recv_timeout(PARTING);
+    }
+}
+
+impl Claim {
+    /// Becomes the one that stands.
+    fn take(&self, remote: &Remote, engine: &Engine) -> anyhow::Result<()> {
+        loop {
+            let won = match self.outwait(remote, engine)? {
+                Before::Nobody => engine.wait(remote.put_new(NAME, self.bytes()))?,
+                Before::Own => return engine.wait(remote.write(NAME, self.bytes())),
+                Before::Gone => {
+                    engine.wait(remote.write(NAME, self.bytes()))?;
+                    sleep(SETTLED);
+                    engine.wait(found(remote))?.is_some_and(|claim| claim.token == self.token)
+                }
+            };
+            if won {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Looks for a sign of life of whoever has said to drive, as long as it may take.
+    fn outwait(&self, remote: &Remote, engine: &Engine) -> anyhow::Result<Before> {
+        let mut first: Option<(Self, Instant)> = None;
+        while let Some(claim) = engine.wait(found(remote))? {
+            let holder = &claim.holder;
+            match &first {
+                // Its lock is held by this run now.
+                _ if claim.lock == self.lock && holder.is_of_one_machine(&self.holder) => return Ok(Before::Own),
+                None => {
+                    let told = format!("{}: {holder} has not said that it ended", remote.address());
+                    engine.progress().note(&format!("{told}; waited {} s for a sign of life", LEASE.as_secs()));
+                    first = Some((claim, Instant::now()));
+                }
+                Some((first, _)) if *first != claim => {
+                    let (place, holder) = (remote.address().clone(), holder.clone());
+                    return Err(Driven::Already { place, holder }.into());
+                }
+                Some((_, since)) if since.elapsed() >= LEASE => return Ok(Before::Gone),
+                Some(_) => {}
+            }
+            engine.go_on()?;
+            sleep(LOOK);
+        }
+        Ok(Before::Nobody)
+    }
+
+    /// Gives a sign, and says whether it still stands.
+    async fn renew(&self, remote: &Remote) -> Result<bool, RemoteError> {
+        let stands = found(remote).await?.is_none_or(|claim| claim.token == self.token);
+        if stands {
+            remote.write(NAME, self.bytes()).await?;
+        }
+        Ok(stands)
+    }
+
+    async fn give_back(&self, remote: &Remote) -> Result<(), RemoteError> {
+        match found(remote).await? {
+            Some(claim) if claim.token != self.token => Ok(()),
+            _ => remote.delete(NAME).await,
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The claim that stands there. What is none of ours claims nothing.
+async fn found(remote: &Remote) -> Result<Option<Claim>, RemoteError> {
+    Ok(remote.read(NAME, MOST).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Whether an object of that folder is only to tell who drives.
+pub fn is_sign(name: &str) -> bool {
+    name == NAME
+}
