@@ -133,7 +133,7 @@ impl Bench {
     fn open(&self, folder: &Path) -> Result<(Arc<Opened>, Arc<Pulse>), OrderError> {
         let place = self.site.find(folder)?;
         let order = self.site.read(&place)?;
-        order.check(&place.within_runs())?;
+        self.site.check(&place, &order)?;
         let (needed, most) = (order.needs.bytes(self.tools.slots), self.tools.memory.most());
         if needed > most {
             return Err(OrderError::TooLittleMemory { needed, memory: most, slots: self.tools.slots });

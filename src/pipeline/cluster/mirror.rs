@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, anyhow};
 use tempfile::TempDir;
@@ -21,6 +21,8 @@ pub struct Mirror {
     depot: Depot,
     wire: Arc<Wire>,
     run: String,
+    /// One order at a time: what is on its way is not fetched twice.
+    opening: Mutex<()>,
     /// Goes with this.
     _folder: TempDir,
 }
@@ -35,7 +37,7 @@ impl Mirror {
         let folder = tempfile::Builder::new().prefix("mirror-").tempdir_in(scratch);
         let folder = folder.with_context(|| scratch.display().to_string())?;
         let depot = Depot::new(&root, folder.path().to_owned(), &run)?;
-        Ok(Self { depot, wire, run, _folder: folder })
+        Ok(Self { depot, wire, run, opening: Mutex::default(), _folder: folder })
     }
 
     /// Whether an order at this address is of the same run.
@@ -54,6 +56,7 @@ impl Mirror {
     /// # Errors
     /// Without room for it; a store that does not give it, whole.
     pub fn open(&self, at: &Address, order: &WorkOrder) -> anyhow::Result<()> {
+        let _alone = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         let place = at.split(DEPTH).1;
         let paths = order.reads().map(|path| inside(&place, &path)).collect::<Result<Vec<_>, _>>()?;
         let missing = self.wire.insist(async || Ok(self.depot.unfetched(&paths).await?))?;

@@ -244,8 +244,12 @@ impl WorkOrder {
     /// # Errors
     /// When a path leads outside.
     pub fn check(&self, place: &str) -> Result<(), OrderError> {
-        let results = self.task.results().to_owned();
-        self.reads().chain([results]).try_for_each(|path| inside(place, &path).map(drop))
+        self.paths().try_for_each(|path| inside(place, &path).map(drop))
+    }
+
+    /// All that it names.
+    pub fn paths(&self) -> impl Iterator<Item = PathBuf> {
+        self.reads().chain([self.task.results().to_owned()])
     }
 
     /// All that it reads.

@@ -72,12 +72,12 @@ pub fn cure(Scheduler { host, port }: &Scheduler, meeting: &Meeting) -> String {
 pub fn look(plan: &Plan) -> Option<Roster> {
     let Machines::Cluster { scheduler, tls, meeting, .. } = &plan.run.machines else { return None };
     let asked = Client::new(scheduler, tls.as_ref()).and_then(|client| client.executors());
-    let cure = cure(scheduler, meeting);
-    let scheduler = scheduler.to_string();
+    let hide = |text: String| plan.environment.hide(&text).into_owned();
+    let (cure, scheduler) = (hide(cure(scheduler, meeting)), hide(scheduler.to_string()));
     Some(match asked {
         Ok(executors) => Roster { scheduler, answers: true, trouble: None, executors, cure },
         Err(error) => {
-            let trouble = Some(format!("{error:#}"));
+            let trouble = Some(hide(format!("{error:#}")));
             Roster { scheduler, answers: false, trouble, executors: Vec::new(), cure }
         }
     })

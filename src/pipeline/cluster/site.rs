@@ -78,7 +78,10 @@ impl Site {
                 // A folder that is not there may lie anywhere.
                 let withdrawn = |source| OrderError::Withdrawn { folder: folder.to_owned(), source };
                 let folder = folder.canonicalize().map_err(withdrawn)?;
-                if folder.starts_with(root) { Ok(Place::Folder(folder)) } else { Err(outside(&folder)) }
+                match folder.strip_prefix(root) {
+                    Ok(rest) if rest.components().count() > DEPTH => Ok(Place::Folder(folder)),
+                    _ => Err(outside(&folder)),
+                }
             }
             _ => Err(outside(folder)),
         }
@@ -92,6 +95,21 @@ impl Site {
         match (self, place) {
             (Self::Store(shop), Place::Store(address)) => shop.read(address),
             (_, place) => WorkOrder::read(&place.path()),
+        }
+    }
+
+    /// Whether all that an order of a place names lies in its run, and here, links followed.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self, place: &Place, order: &WorkOrder) -> Result<(), OrderError> {
+        order.check(&place.within_runs())?;
+        let (Self::Folder(root), Place::Folder(folder)) = (self, place) else { return Ok(()) };
+        // What is not there yet leads nowhere.
+        let leads_out = |path: &PathBuf| folder.join(path).canonicalize().is_ok_and(|real| !real.starts_with(root));
+        match order.paths().find(leads_out) {
+            Some(path) => Err(OrderError::Astray { path }),
+            None => Ok(()),
         }
     }
 

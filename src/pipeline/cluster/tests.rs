@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field};
 use parquet::arrow::ArrowWriter;
 
 use super::bench::{Bench, Unsettled};
+use super::mirror::DEPTH;
 use super::order::{FILE, Needs, OrderError, Task, WorkOrder};
 use super::recipe::Recipe;
 use super::site::Site;
@@ -64,7 +65,7 @@ struct Begun<'a> {
 impl Begun<'_> {
     fn commission(&self) -> Commission<'_> {
         let Self { plan, survey, job, scratch, .. } = self;
-        Commission { plan, survey, job, fingerprint: "f00d", scratch }
+        Commission { plan, survey, job, fingerprint: "f00d", scratch, lease: None }
     }
 }
 
@@ -118,6 +119,11 @@ fn ordered(asked: &str, look: impl FnOnce(&Path, u32, &Path, &BTreeMap<String, V
     });
 }
 
+/// What an executor is given, for an order in this folder.
+fn above(folder: &Path) -> &Path {
+    folder.ancestors().nth(DEPTH + 1).unwrap()
+}
+
 fn site(root: &Path) -> Site {
     Site::open(&Meeting::Folder(root.to_owned()), root).unwrap()
 }
@@ -136,7 +142,7 @@ fn what_another_process_mines_is_the_same_to_the_byte() {
     for asked in asked {
         ordered(asked, |folder, count, partitions, expected| {
             let spills = tempfile::tempdir().unwrap();
-            let bench = bench(folder.parent().unwrap(), spills.path());
+            let bench = bench(above(folder), spills.path());
             // Each by two at once, as where one of them is thought to be lost.
             std::thread::scope(|scope| {
                 for _ in 0..2 {
@@ -165,7 +171,7 @@ fn a_graph_that_two_build_at_once_is_the_one_of_the_run() {
         let task = Task::Build { graphs: "../../../others".into(), key, params };
         WorkOrder { task, ..order }.write(&again).unwrap();
         let spills = tempfile::tempdir().unwrap();
-        let benches = [bench(&again, spills.path()), bench(&again, spills.path())];
+        let benches = [bench(above(&again), spills.path()), bench(above(&again), spills.path())];
         std::thread::scope(|scope| {
             for bench in &benches {
                 scope.spawn(|| assert_eq!(bench.settle(&again, 0), Ok(ROWS)));
@@ -193,8 +199,7 @@ fn rows_that_others_bring_to_their_cells_come_to_the_same_ones() {
             let task = Task::Assign { assignment: seen(RUN, &folder), unlabelled };
             WorkOrder::new(&run.commission(), Needs::of_assigning(&run.job), task).write(&order).unwrap();
             let spills = tempfile::tempdir().unwrap();
-            let benches =
-                [bench(order.parent().unwrap(), spills.path()), bench(order.parent().unwrap(), spills.path())];
+            let benches = [bench(above(&order), spills.path()), bench(above(&order), spills.path())];
             std::thread::scope(|scope| {
                 let each = |bench: &Bench| (0..3).map(|stretch| bench.settle(&order, stretch).unwrap()).sum::<u64>();
                 for bench in &benches {
@@ -223,7 +228,7 @@ fn an_item_that_is_asked_for_again_and_again_is_done_once() {
     ordered("search.index = 'exact'\n", |folder, count, partitions, expected| {
         fs::create_dir(sign::signs(folder)).unwrap();
         let spills = tempfile::tempdir().unwrap();
-        let bench = bench(folder.parent().unwrap(), spills.path());
+        let bench = bench(above(folder), spills.path());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..count).for_each(|ordinal| assert!(bench.settle(folder, ordinal).is_ok())));
@@ -252,7 +257,7 @@ fn orders_take_turns_where_memory_holds_one() {
         fs::create_dir(&other).unwrap();
         WorkOrder { token: order.token ^ 1, ..order }.write(&other).unwrap();
         let spills = tempfile::tempdir().unwrap();
-        let site = site(folder.parent().unwrap());
+        let site = site(above(folder));
         let bench = Bench::new(site, spills.path().into(), "a-1".into(), 2, needed + needed / 2).unwrap();
         for folder in [folder, &other, folder, &other] {
             assert!(bench.settle(folder, 0).is_ok());
@@ -275,7 +280,7 @@ fn an_executor_refuses_what_is_not_for_it() {
 
         let path = folder.join(FILE);
         let order = WorkOrder::read(folder).unwrap();
-        let inside = bench(folder.parent().unwrap(), spills.path());
+        let inside = bench(above(folder), spills.path());
         let mut other: serde_json::Value = disk::kept(&path).unwrap();
         other["program"]["version"] = "9.9.9".into();
         other["task"] = "what only later versions know".into();
@@ -284,8 +289,7 @@ fn an_executor_refuses_what_is_not_for_it() {
         let both = [order.program.version.as_str(), "9.9.9", "install one program on all machines"];
         assert!(both.iter().all(|part| stranger.contains(part)), "{stranger}");
 
-        let small =
-            Bench::new(site(folder.parent().unwrap()), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
+        let small = Bench::new(site(above(folder)), spills.path().into(), "a-1".into(), 64, 1 << 20).unwrap();
         order.write(folder).unwrap();
         let little = small.settle(folder, 0).unwrap_err().to_string();
         assert!(little.contains("64 slots") && little.contains("--memory"), "{little}");
@@ -297,6 +301,17 @@ fn an_executor_refuses_what_is_not_for_it() {
             let refused = inside.settle(folder, 0).unwrap_err().to_string();
             assert!(refused.contains(astray) && refused.contains("leads out of the folder of the run"), "{refused}");
         }
+
+        let (partitions, kept) = (folder.join("../../partitions"), folder.join("../../kept"));
+        order.write(folder).unwrap();
+        fs::rename(&partitions, &kept).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), &partitions).unwrap();
+        let linked = inside.settle(folder, 0).unwrap_err().to_string();
+        assert!(linked.contains("leads out of the folder of the run"), "{linked}");
+        fs::remove_file(&partitions).unwrap();
+        fs::rename(&kept, &partitions).unwrap();
+        let near = bench(folder.parent().unwrap(), spills.path()).settle(folder, 0).unwrap_err().to_string();
+        assert!(near.contains("lies outside"), "{near}");
 
         let needs = Needs { packed: 1 << 60, ..order.needs };
         WorkOrder { token: 1, needs, ..order.clone() }.write(folder).unwrap();
