@@ -23,7 +23,8 @@ pub struct Brake {
     pub asked: AtomicBool,
     /// Who was first: the output taking its place, or the process about to end.
     state: AtomicU8,
-    folders: Mutex<Vec<PathBuf>>,
+    /// Files and folders that go with the process.
+    passing: Mutex<Vec<PathBuf>>,
     locks: Mutex<Vec<PathBuf>>,
 }
 
@@ -36,7 +37,7 @@ impl Brake {
         Self {
             asked: AtomicBool::new(false),
             state: AtomicU8::new(RUNNING),
-            folders: Mutex::new(Vec::new()),
+            passing: Mutex::new(Vec::new()),
             locks: Mutex::new(Vec::new()),
         }
     }
@@ -47,14 +48,15 @@ impl Brake {
         if self.asked.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
     }
 
-    /// Whether the process may end now, whatever a run is doing; the temporary folders of the run are gone then, and its locks name
-    /// nobody. Not once its output takes its place.
+    /// Whether the process may end now, whatever a run is doing; the temporary files and folders of the run are gone then, and its locks
+    /// name nobody. Not once its output takes its place.
     pub fn may_end(&self) -> bool {
         let first = self.state.compare_exchange(RUNNING, ENDING, Ordering::SeqCst, Ordering::SeqCst).is_ok();
-        if first && let Ok(folders) = self.folders.lock() {
-            // A thread may put something into one meanwhile. What cannot be removed lies in the system's folder for such things.
-            for folder in folders.iter() {
-                let _ = (0..3).any(|_| fs::remove_dir_all(folder).is_ok() || !folder.exists());
+        if first && let Ok(passing) = self.passing.lock() {
+            for path in passing.iter() {
+                let remove = || fs::remove_dir_all(path).or_else(|_| fs::remove_file(path));
+                // A thread may put something into a folder meanwhile.
+                let _ = (0..3).any(|_| remove().is_ok() || !path.exists());
             }
         }
         if first && let Ok(locks) = self.locks.lock() {
@@ -82,10 +84,15 @@ impl Brake {
     /// A folder that goes when it is dropped, or with the process.
     pub(super) fn folder(&self) -> std::io::Result<TempDir> {
         let folder = tempfile::tempdir()?;
-        if let Ok(mut folders) = self.folders.lock() {
-            folders.push(folder.path().to_owned());
-        }
+        self.removes(folder.path());
         Ok(folder)
+    }
+
+    /// A file or folder goes with the process.
+    pub fn removes(&self, path: &Path) {
+        if let Ok(mut passing) = self.passing.lock() {
+            passing.push(path.to_owned());
+        }
     }
 }
 
@@ -98,11 +105,13 @@ mod tests {
         let brake = Brake::new();
         let folder = brake.folder().unwrap();
         fs::write(folder.path().join("rows"), "1").unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        brake.removes(file.path());
         let lock = tempfile::NamedTempFile::new().unwrap();
         fs::write(lock.path(), "process 7").unwrap();
         brake.lets_go_of(lock.path());
         assert!(brake.go_on().is_ok() && brake.may_end());
-        assert!(!folder.path().exists());
+        assert!(!folder.path().exists() && !file.path().exists());
         assert_eq!(fs::read(lock.path()).unwrap(), b"", "it names nobody");
         assert!(brake.seal().is_err(), "the process is about to end");
 

@@ -60,7 +60,7 @@ use engine::{Engine, Watch};
 use estimate::estimate;
 use job::{Appraisal, appraise};
 use stages::Origin;
-use veiled::veil;
+use veiled::{Discreet, veil};
 
 /// What a run came to.
 pub struct Outcome {
@@ -84,6 +84,8 @@ pub struct Outcome {
 /// on it, a full disk, an interruption. The output folder is then as it was. An error that would quote the value of an environment
 /// variable is [`Veiled`].
 pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
+    let discreet = Discreet::new(control.progress, &plan.environment);
+    let control = &Control { progress: &discreet, brake: control.brake };
     crew::check_work(plan).map_err(|error| veil(&plan.environment, error.into()))?;
     cluster::check(plan).map_err(|error| veil(&plan.environment, error))?;
     let engine = Engine::new(plan.run.threads, control)?;
@@ -110,10 +112,12 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         let slots = cluster::look(plan).map(|roster| roster.slots());
         let estimates = estimate(plan, &job, slots);
         let scratch = stages::scratch(plan, &fingerprint, &engine)?;
-        cluster::begin(plan, &stages::scratch_key(&fingerprint), &engine)?;
+        let lease = cluster::begin(plan, &scratch, &stages::scratch_key(&fingerprint), &engine)?;
         let store = stages::prepare(plan, &survey, reading_room(plan, &job), &scratch, &engine, &mut watch)?;
         let (store, learned) = stages::fit(plan, &survey, store, &scratch, &engine, &mut watch)?;
-        let commission = Commission { plan, survey: &survey, job: &job, fingerprint: &fingerprint, scratch: &scratch };
+        let lent = lease.as_ref();
+        let commission =
+            Commission { plan, survey: &survey, job: &job, fingerprint: &fingerprint, scratch: &scratch, lease: lent };
         cluster::build_index(&commission, &store, &engine, &mut watch)?;
         let mut index = stages::index(plan, &survey, &store, &scratch.kept(), &engine, &mut watch)?;
         let quotas = Quotas::new(&store, &plan.mine);
@@ -139,7 +143,7 @@ pub fn run(plan: &Plan, control: &Control) -> anyhow::Result<Outcome> {
         };
         let summary = Some(stages::seal(plan, draft, &scratch, &engine, watch, observed)?);
         let swept = copies.remove().and_then(|()| scratch.remove());
-        let littered = swept.and_then(|()| cluster::end(plan, &engine)).err();
+        let littered = swept.and_then(|()| cluster::end(plan, &engine, lease)).err();
         Ok(Outcome { path: plan.target.path(), already: false, littered, summary })
     });
     outcome.map_err(|error| veil(&plan.environment, error))
@@ -179,7 +183,7 @@ fn already(
         return Ok(None);
     }
     let sweep = || Scratch::sweep(plan, || stages::scratch_key(fingerprint));
-    let littered = remove_copies().and_then(|()| sweep()).and_then(|()| cluster::end(plan, engine)).err();
+    let littered = remove_copies().and_then(|()| sweep()).and_then(|()| cluster::end(plan, engine, None)).err();
     let summary = stages::figures_there(plan, engine);
     Ok(Some(Outcome { summary, already: true, littered, path: plan.target.path() }))
 }

@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use crate::config::Environment;
+use crate::report::{Progress, Stage, Unit};
 
 /// An error that shows the names of environment variables in place of their values.
 pub struct Veiled {
@@ -34,6 +36,43 @@ pub fn veil(environment: &Environment, error: anyhow::Error) -> anyhow::Error {
     match hidden.into_iter().rev().fold(None, wrap) {
         Some(shown) => Veiled { shown: *shown, bare: error }.into(),
         None => error,
+    }
+}
+
+/// Whoever is told of a run, and is shown no values.
+pub struct Discreet<'a> {
+    told: &'a dyn Progress,
+    environment: Arc<Environment>,
+}
+
+impl<'a> Discreet<'a> {
+    pub fn new(told: &'a dyn Progress, environment: &Environment) -> Self {
+        Self { told, environment: Arc::new(environment.clone()) }
+    }
+}
+
+impl Progress for Discreet<'_> {
+    fn stage(&self, name: &'static str, total: Option<u64>, unit: Unit) -> Box<dyn Stage> {
+        Box::new(DiscreetStage { told: self.told.stage(name, total, unit), environment: self.environment.clone() })
+    }
+
+    fn note(&self, line: &str) {
+        self.told.note(&self.environment.hide(line));
+    }
+}
+
+struct DiscreetStage {
+    told: Box<dyn Stage>,
+    environment: Arc<Environment>,
+}
+
+impl Stage for DiscreetStage {
+    fn advance(&self, count: u64) {
+        self.told.advance(count);
+    }
+
+    fn finish(&self, summary: &str) {
+        self.told.finish(&self.environment.hide(summary));
     }
 }
 

@@ -463,6 +463,14 @@ fn a_signature_opens_a_file_and_is_kept_nowhere() {
     assert_eq!(sealed["pipeline"]["store"]["path"], web.url("a.parquet"));
     assert!(sealed.get("environment").is_none(), "the signature is no part of the run");
 
+    // A variable that holds all of it tells as little.
+    room.write("whole.toml", &pipeline("${URL}"));
+    let whole = |more: &str| vec![("URL", format!("{}?{signed}{more}", web.url("a.parquet")))];
+    miner(&room, &whole(""), &["run", "whole.toml"]).exits(0);
+    let again = miner(&room, &whole("&again"), &["run", "whole.toml"]).exits(0);
+    assert!(again.stdout.contains("already complete"), "{}", again.stdout);
+    miner(&room, &whole("&again"), &["verify", "out/whole"]).exits(0);
+
     // Spelled out it is the same run: who signs makes no difference.
     room.write("p.toml", &pipeline(&format!("{}?{signed}", web.url("a.parquet"))));
     let again = miner(&room, &[], &["run", "p.toml"]).exits(0);
@@ -493,10 +501,13 @@ fn a_copy_is_called_by_its_url_and_a_variable_in_that_by_its_name() {
     assert!(inspected.stderr.contains(&format!("error: {}: ", bucket.url("k=1/bad.parquet"))), "{}", inspected.stderr);
 
     room.write("good.toml", &pipeline("s3://${PLACE}/k=*/good.parquet"));
-    miner(&room, &environment, &["run", "good.toml"]).exits(0);
+    let ran = miner(&room, &environment, &["run", "good.toml"]).exits(0);
+    assert!(ran.stderr.contains("of s3://${PLACE}/k=*/good.parquet"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains(&bucket.name), "{}", ran.stderr);
     assert_eq!(manifest(&room.path("out/good"))["inputs"][0]["path"], "s3://${PLACE}/k=*/good.parquet");
     assert_no_secret(&room.path("out/good"), &bucket.name);
-    miner(&room, &environment, &["verify", "out/good"]).exits(0);
+    let checked = miner(&room, &environment, &["verify", "out/good"]).exits(0);
+    assert!(!checked.stderr.contains(&bucket.name), "{}", checked.stderr);
     environment.retain(|(name, _)| *name != "PLACE");
     let unset = miner(&room, &environment, &["verify", "out/good"]).exits(2);
     assert!(unset.stderr.contains("PLACE is not set") && unset.stderr.contains("--store PATH"), "{}", unset.stderr);
@@ -531,4 +542,27 @@ fn a_look_fetches_little_and_a_full_disk_is_seen_before() {
         ran.stderr
     );
     assert_eq!(huge.answers(), 3, "nothing but the first byte was asked for");
+}
+
+/// Whoever hands over an output, or runs a web server, does not say where files of this machine go.
+#[test]
+fn an_encoded_slash_leads_nowhere_else() {
+    let room = Room::new();
+    rows(1, 60).write(&room.path("a.parquet"));
+    let bytes = fs::read(room.path("a.parquet")).unwrap();
+    let victim = room.path("victim/mine.txt");
+    fs::create_dir(room.path("victim")).unwrap();
+    fs::write(&victim, "mine").unwrap();
+    let encoded = |path: &Path| path.display().to_string().replace('/', "%2F");
+    for name in [encoded(&victim), format!("x%2F..%2F..%2F..%2F..%2F..{}", encoded(&victim)), "..%2F..%2Fup".to_owned()]
+    {
+        let name: &'static str = name.leak();
+        let web = Web::serving(name, bytes.clone(), Manners { tag: Some("\"v1\""), ..Manners::default() });
+        room.write("p.toml", &pipeline(&web.url(name)));
+        miner(&room, &[], &["run", "p.toml", "--fresh", "--overwrite"]).exits(0);
+        miner(&room, &[], &["verify", "out/p"]).exits(0);
+        miner(&room, &[], &["inspect", &web.url(name)]).exits(0);
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine", "{name}");
+        assert_eq!(tree(&room.path("victim")).len(), 1, "{name}");
+    }
 }

@@ -203,7 +203,7 @@ impl Beside {
     }
 
     fn in_a_pipeline(&self) -> String {
-        let (name, rows) = (page::quoted(&self.path.to_string_lossy()), counted(self.facts.rows, "row"));
+        let (name, rows) = (page::quoted(&shown(&self.path).to_string_lossy()), counted(self.facts.rows, "row"));
         format!(
             "\nIn a pipeline, beside a table of {rows} in the same order:\n\n[store]\npath = \"table.parquet\"\nvectors = {name}\n"
         )

@@ -83,8 +83,8 @@ impl Listed {
         Ok(Copies { listings: self.0, home })
     }
 
-    /// Copies them into a folder that goes with the copies.
-    pub(super) fn aside(self, engine: &Engine) -> anyhow::Result<Copies> {
+    /// Copies them into a folder that goes with the copies. What is told of them shows no value of `environment`.
+    pub(super) fn aside(self, engine: &Engine, environment: &Environment) -> anyhow::Result<Copies> {
         if self.is_empty() {
             return Ok(Copies { listings: self.0, home: Home::None });
         }
@@ -92,7 +92,7 @@ impl Listed {
         home.check_room(self.bytes())?;
         let stage = engine.progress().stage("fetch", Some(self.bytes()), Unit::Bytes);
         self.fetch(&home, engine, &|bytes| stage.advance(bytes))?;
-        stage.finish(&self.summary());
+        stage.finish(&environment.hide(&self.summary()));
         Ok(Copies { listings: self.0, home })
     }
 
@@ -178,7 +178,8 @@ pub(super) fn sweep(plan: &Plan) -> Result<(), ScratchError> {
 /// # Errors
 /// What is no output; a store that refuses or does not answer; a disk without room for it.
 pub(super) fn of_outputs<'p>(outputs: impl IntoIterator<Item = &'p Path>, engine: &Engine) -> anyhow::Result<Copies> {
-    Listed::at(outputs.into_iter().map(|output| (Reads::Output, output)), engine)?.aside(engine)
+    Listed::at(outputs.into_iter().map(|output| (Reads::Output, output)), engine)?
+        .aside(engine, &Environment::default())
 }
 
 /// Copies inputs that lie in stores for a look at them, into a folder that goes with the copies. Most inputs are files of this
@@ -202,7 +203,7 @@ pub fn copies_for_a_look<'p>(
         let url = listed.0.iter().max_by_key(|listing| listing.bytes()).map(|listing| listing.address().to_string());
         return Err(CopyError::TooLarge { url: url.unwrap_or_default(), bytes, most: MOST_FOR_A_LOOK }.into());
     }
-    listed.aside(&engine)
+    listed.aside(&engine, &Environment::default())
 }
 
 /// The same of all that a plan reads: the plan over the copies, which must outlive it.

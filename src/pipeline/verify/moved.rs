@@ -12,7 +12,7 @@ use crate::store::{ArrayError, ListError, Section, SurveyError};
 
 /// Copies of the inputs that lie in stores, as many bytes as they have.
 pub(in crate::pipeline) fn inputs(plan: &Plan, moved: &Moved, engine: &Engine) -> anyhow::Result<Copies> {
-    let copies = Listed::of(plan, engine).and_then(|listed| listed.aside(engine));
+    let copies = Listed::of(plan, engine).and_then(|listed| listed.aside(engine, &plan.environment));
     copies.map_err(|error| veil(&plan.environment, hint(error, moved, plan)))
 }
 
