@@ -20,7 +20,7 @@ use super::format::{ColumnError, Extent, FormatError, Part};
 use super::gather::GatherError;
 use super::groups::Groups;
 use super::harvest::{self, HarvestError, Harvests};
-use super::layout::{Grain, NameError, Sheet};
+use super::layout::{self, Grain, NameError, Sheet};
 use super::order::{self, OrderError};
 use super::parts::{Finished, Parts, TRIPLETS};
 use super::seal::Aside;
@@ -61,6 +61,9 @@ pub enum ColumnsError {
     #[error(transparent)]
     Kind(#[from] ColumnError),
 }
+
+/// Bytes of what the rows of a batch carry, at most, unless it is one row: columns of text have room for 2 GiB.
+const CARRIED: u64 = 64 << 20;
 
 /// What a result is made of.
 pub struct Material<'a> {
@@ -127,7 +130,9 @@ pub async fn write(
                 gathering.add(store, &whole, &lines);
             }
             Grain::Pair.groups(&whole).filter(|pair| sheet.keeps(pair)).for_each(|pair| ledger.add(pair));
-            parts.write(&lines, || Ok(sheet.batch(store, &lines, weights.as_deref())?))?;
+            for some in layout::stretches(store, lines, CARRIED) {
+                parts.write(&some, || Ok(sheet.batch(store, &some, weights.as_deref())?))?;
+            }
             on_rows(whole.len() as u64);
         }
         if over {

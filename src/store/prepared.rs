@@ -452,6 +452,15 @@ impl Prepared {
         }
     }
 
+    /// Bytes of a row's id and carried values.
+    pub fn beside_bytes(&self, row: Row) -> u64 {
+        let (first, row) = (self.corpus().end as usize, row.index());
+        match &self.queries {
+            Some(queries) if row >= first => queries.ids.row_bytes(row - first),
+            _ => self.ids.row_bytes(row),
+        }
+    }
+
     /// The value of each label, in its own type.
     pub fn label_values(&self) -> &ArrayRef {
         &self.label_values

@@ -5,10 +5,10 @@ use std::io::{self, BufWriter};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::buffer::Buffer;
 use arrow::compute::{BatchCoalescer, concat_batches, interleave};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::{FileDecoder, read_footer_length};
@@ -135,9 +135,46 @@ impl Table {
         interleave(&columns, &places)
     }
 
+    /// Bytes of a row's values.
+    pub fn row_bytes(&self, row: usize) -> u64 {
+        let batch = self.batches.get(row / self.batch_rows);
+        batch.map_or(0, |batch| batch.columns().iter().map(|column| width(column, row % self.batch_rows)).sum())
+    }
+
     /// The whole table as one batch.
     pub fn read(&self) -> Result<RecordBatch, ArrowError> {
         concat_batches(&self.schema, &self.batches)
+    }
+}
+
+/// Bytes of one value.
+fn width(values: &dyn Array, row: usize) -> u64 {
+    let below = |values: &dyn Array, start: usize, end: usize| match values.data_type().primitive_width() {
+        Some(bytes) => ((end - start) * bytes) as u64,
+        None => (start..end).map(|row| width(values, row)).sum(),
+    };
+    match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().value_length(row) as u64,
+        DataType::LargeUtf8 => values.as_string::<i64>().value_length(row) as u64,
+        DataType::Utf8View => values.as_string_view().value(row).len() as u64,
+        DataType::Binary => values.as_binary::<i32>().value_length(row) as u64,
+        DataType::LargeBinary => values.as_binary::<i64>().value_length(row) as u64,
+        DataType::BinaryView => values.as_binary_view().value(row).len() as u64,
+        DataType::List(_) => {
+            let (list, end) = (values.as_list::<i32>(), row + 1);
+            below(list.values(), list.value_offsets()[row] as usize, list.value_offsets()[end] as usize)
+        }
+        DataType::LargeList(_) => {
+            let (list, end) = (values.as_list::<i64>(), row + 1);
+            below(list.values(), list.value_offsets()[row] as usize, list.value_offsets()[end] as usize)
+        }
+        DataType::FixedSizeList(_, _) => {
+            let list = values.as_fixed_size_list();
+            let start = list.value_offset(row) as usize;
+            below(list.values(), start, start + list.value_length() as usize)
+        }
+        DataType::Struct(_) => values.as_struct().columns().iter().map(|column| width(column, row)).sum(),
+        other => other.primitive_width().unwrap_or(16) as u64,
     }
 }
 
@@ -150,7 +187,7 @@ pub(super) fn write(path: &Path, batch: RecordBatch) -> Result<String, ArrowErro
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{AsArray, Int32Array, StringArray};
+    use arrow::array::{Int32Array, Int32Builder, ListBuilder, StringArray, StringBuilder};
     use arrow::datatypes::Int32Type;
 
     use super::*;
@@ -198,5 +235,27 @@ mod tests {
             std::fs::write(&path, &bytes[..len]).unwrap();
             assert!(Table::open(&path).is_err(), "{len} bytes");
         }
+    }
+
+    #[test]
+    fn rows_have_the_bytes_of_their_values() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("table");
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        let mut numbers = ListBuilder::new(Int32Builder::new());
+        for row in 0..3_usize {
+            lists.append_value((0..row).map(|_| Some("four")));
+            numbers.append_value((0..row).map(|number| Some(number as i32)));
+        }
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("id", Arc::new(Int32Array::from(vec![1, 2, 3]))),
+            ("text", Arc::new(StringArray::from(vec![Some("é"), None, Some("longer")]))),
+            ("lists", Arc::new(lists.finish())),
+            ("numbers", Arc::new(numbers.finish())),
+        ];
+        write(&path, RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap())
+            .unwrap();
+        let table = Table::open(&path).unwrap();
+        assert_eq!([0, 1, 2, 3].map(|row| table.row_bytes(row)), [4 + 2, 4 + 4 + 4, 4 + 6 + 8 + 8, 0]);
     }
 }

@@ -17,6 +17,8 @@ use crate::store::vet;
 
 /// Small enough that a reader with many workers has something to share, large enough to compress well.
 const ROW_GROUP: u64 = 1 << 17;
+/// And however long its values are: it is held until it is whole.
+const ROW_GROUP_BYTES: usize = 256 << 20;
 
 struct Encoder<W: Write + Send>(ArrowWriter<W>);
 
@@ -30,6 +32,7 @@ pub(super) fn encoder<W: Write + Send>(
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(rows as usize))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .build();
     Ok(Encoder(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
 }

@@ -64,6 +64,26 @@ impl Layout {
     }
 }
 
+/// Lines in stretches whose rows carry so many bytes at most, or that are one line: batches of them are of bounded size, however long
+/// the values are that a store carries.
+pub(super) fn stretches(store: &Prepared, lines: Lines, most: u64) -> Vec<Lines> {
+    let (mut stretches, mut taken, mut begun) = (Vec::new(), 0, 0);
+    for (index, line) in lines.iter().enumerate() {
+        let members: u64 = line.members.iter().map(|member| store.beside_bytes(member.row)).sum();
+        let more = members + store.beside_bytes(line.anchor);
+        if index > begun && taken + more > most {
+            stretches.push(begun..index);
+            (taken, begun) = (0, index);
+        }
+        taken += more;
+    }
+    if stretches.is_empty() {
+        return vec![lines];
+    }
+    stretches.push(begun..lines.len());
+    stretches.into_iter().map(|stretch| lines.select(&stretch.collect::<Vec<_>>())).collect()
+}
+
 /// The columns of one layout over one store.
 #[derive(Debug, Clone)]
 pub(super) struct Sheet {
