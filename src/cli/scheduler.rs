@@ -43,3 +43,15 @@ pub fn run(args: &Args) -> anyhow::Result<Status> {
     pipeline::serve_scheduler(&options, &control)?;
     Ok(Status::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_names_of_this_machine_are_taken() {
+        assert_eq!(address("10.0.0.1:50050").unwrap().to_string(), "10.0.0.1:50050");
+        assert!(address("localhost:0").unwrap().ip().is_loopback());
+        assert!(address("localhost").unwrap_err().contains("expected a host and a port"));
+    }
+}

@@ -17,6 +17,7 @@ use super::status::Status;
 use super::{log, output};
 
 static BRAKE: Brake = Brake::new();
+static WATCHED: AtomicBool = AtomicBool::new(false);
 /// The last signal that asked for an end.
 static SIGNAL: AtomicUsize = AtomicUsize::new(0);
 
@@ -25,8 +26,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// For a tidy stop: many a partition is finished in it.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// From here on, signals pull the brake that is returned.
+/// From here on, signals pull the brake that is returned, however often this is asked for.
 pub fn watch() -> anyhow::Result<&'static Brake> {
+    // A second handler would take the first signal for the second.
+    if WATCHED.swap(true, Ordering::SeqCst) {
+        return Ok(&BRAKE);
+    }
     for signal in [SIGINT, SIGTERM] {
         // In this order: the flag that the first signal sets is what the second one finds.
         flag::register_conditional_shutdown(signal, i32::from(status_of(signal)), &BRAKE.asked)

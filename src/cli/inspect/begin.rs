@@ -110,6 +110,7 @@ impl<'a> Suggestion<'a> {
         attempt.write_all(text.as_bytes()).with_context(|| format!("{}: cannot be written", file.display()))?;
         let plan = copies.over(&config::load(attempt.path(), &[])?);
         let control = Control { progress: &Silent, brake: signals::watch()? };
+        control.brake.removes(attempt.path());
         let small = self.inspection.rows.saturating_mul(self.dims() * size_of::<f32>() as u64) <= CALIBRATED_BYTES;
         let tried = pipeline::explain(&plan, &control).and_then(|explanation| {
             let calibration = small.then(|| pipeline::calibrate(&plan, &control)).transpose()?;
