@@ -166,3 +166,7 @@ fn margins(spec: &Spec, ask: &Ask) -> Result<(), Complaint> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "guards_tests.rs"]
+mod tests;

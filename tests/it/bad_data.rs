@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{ArrayRef, AsArray, Float32Builder, ListBuilder, StringArray};
 use serde::Deserialize;
 
-use crate::support::{Ran, Room, batches, copy, root, triplets, unmined};
+use crate::support::{Ran, Room, batches, copy, root, sample, triplets, unmined, write_table};
 
 #[derive(Deserialize)]
 struct Cases {
@@ -161,5 +162,45 @@ fn odd_but_good_stores_all_give_the_same_triplets() {
     let patterns = ["several/part-*.parquet", "several/part-[012].parquet", "*/label=*/*.parquet"];
     for (index, store) in all.iter().map(String::as_str).chain(patterns).enumerate() {
         assert_eq!(mine(store, &format!("out-{index}")), reference, "{store}");
+    }
+}
+
+/// A first row that is wrong does not make all others so.
+#[test]
+fn a_store_most_of_whose_rows_have_another_width_than_the_first_is_refused_though_bad_rows_may_be_left_out() {
+    let room = Room::new();
+    let (mut vectors, mut labels) = (ListBuilder::new(Float32Builder::new()), Vec::new());
+    for row in 0..40_u8 {
+        let values = (0..if row < 6 { 3 } else { 8 }).map(|at| Some(f32::from(row) + f32::from(at as u8)));
+        vectors.append_value(values);
+        labels.push(format!("c{}", row % 2));
+    }
+    let columns: Vec<(&str, ArrayRef)> =
+        vec![("label", Arc::new(StringArray::from(labels))), ("embedding", Arc::new(vectors.finish()))];
+    write_table(&room.path("store.parquet"), columns);
+    let text = "[store]\npath = 'store.parquet'\nembedding = 'embedding'\nlabel = 'label'\nbad_rows = 'skip'\n\
+        [mine]\nbands = { any = 1 }\n[output]\npath = 'out'\n";
+    room.write("p.toml", text);
+    let told = room.miner(&["run", "p.toml", "--quiet"]).exits(3).stderr;
+    assert!(told.contains("store.parquet: the first vector has 3 values, and so have 6 of 40 in all"), "{told}");
+    assert!(told.contains("where = \"array_length(embedding) = N\""), "{told}");
+    room.miner(&["run", "p.toml", "--quiet", "--set", "store.where='array_length(embedding) = 8'"]).exits(0);
+    room.miner(&["verify", "out", "--full"]).exits(0);
+}
+
+#[test]
+fn more_files_than_names_have_room_for_are_refused() {
+    let room = Room::new();
+    let text = format!(
+        "[store]\npath = '{}'\nembedding = 'embedding'\nlabel = 'label'\n[mine]\nbands = {{ any = 60 }}\n[output]\npath = 'out'\n\
+         rows_per_file = 1\n",
+        sample("digits.parquet")
+    );
+    room.write("p.toml", &text);
+    for command in ["run", "plan"] {
+        let told = room.miner(&[command, "p.toml"]).exits(2).stderr;
+        let expected = "p.toml:9:17: output.rows_per_file = 1: 107,820 rows may come out, in 107,820 files, and at most 100,000 are \
+            written; give 2 or more";
+        assert!(told.contains(expected), "{told}");
     }
 }

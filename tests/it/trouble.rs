@@ -288,6 +288,28 @@ fn a_file_that_comes_under_a_run_is_seen() {
     assert!(told.contains("1 file at first, 2 now, or others"), "{told}");
 }
 
+/// The folder of a run may hold another output, where a process was killed as one had taken the other's place.
+#[test]
+fn parts_of_another_output_are_not_sealed_with_those_of_a_run() {
+    let room = Room::new();
+    prepare(&room, "output.rows_per_file = 40000\n");
+    let mut first = start(&room);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let scratch = fs::read_dir(room.path(".out.miner")).unwrap().map(|entry| entry.unwrap().path());
+    let run = scratch.filter(|path| path.is_dir()).find(|path| path.join("partitions").is_dir()).unwrap();
+    let triplets = run.join("output/triplets");
+    fs::create_dir_all(triplets.join("nested")).unwrap();
+    for name in ["part-00000.parquet", "part-00017.parquet", "part-00000.csv"] {
+        fs::write(triplets.join(name), "of another").unwrap();
+    }
+    room.miner(&["run", "p.toml", "--quiet"]).exits(0);
+    room.miner(&["verify", "out"]).exits(0);
+    let mut names: Vec<_> = tree(&room.path("out/triplets")).into_keys().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
+}
+
 #[test]
 fn a_second_run_is_told_who_the_first_is() {
     let room = Room::new();

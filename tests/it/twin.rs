@@ -97,7 +97,8 @@ impl Asked {
             pick,
             fallback,
             positive_pick,
-            per_anchor: 1 + draw.below(3) as usize,
+            // Of one positive nothing else than that is measured from.
+            per_anchor: usize::from(guards.reference != "each") + 1 + draw.below(3) as usize,
             min_distance: maybe(draw, low.min(high)),
             max_distance: maybe(draw, low.max(high)),
             teams: [team(draw), team(draw)],
