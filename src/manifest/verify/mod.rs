@@ -6,6 +6,7 @@
 
 mod balance;
 mod batches;
+mod batches_again;
 mod completeness;
 mod files;
 mod finding;
@@ -34,7 +35,7 @@ pub(super) use table::Table;
 
 use batches::Entries;
 use completeness::Again;
-use files::Intact;
+use files::{Files, Intact};
 use finding::{Findings, Told};
 use whole::Run;
 
@@ -102,10 +103,11 @@ fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, course: &mut Course) {
         check_rows(out, sealed, asked, &sheet, &intact, course);
     }
     let Course { findings, told, .. } = course;
-    if asked.store.fitted().is_some() {
-        let before = findings.total();
-        transform::check(out, sealed, asked, &intact, findings);
-        told.proved(findings, before, "the transform of the vectors: learned again, the same");
+    let before = findings.total();
+    match transform::check(out, sealed, asked, &intact, findings) {
+        Some(true) => told.proved(findings, before, "the transform of the vectors: learned again, the same"),
+        Some(false) => told.unchecked("the transform of the vectors: transform.parquet is not what was sealed"),
+        None => {}
     }
 }
 
@@ -118,14 +120,18 @@ fn check_rows(
     intact: &Intact,
     Course { findings, checked, told }: &mut Course,
 ) {
+    let files = Files { out, sealed, intact };
     let again = Again::mine(asked, sheet, sealed, findings, checked);
     let again = again.as_ref();
     let sure = again.filter(|again| again.is_sure());
     let before = findings.total();
     let near = again.map_or(&[][..], |again| &again.suspects);
-    sides::check_suspects(out, sealed, asked, near, intact, findings, checked);
-    let suspects = counted(checked.suspects, "suspect");
-    told.proved(findings, before, format_args!("{suspects}: such pairs, and every copy is among them"));
+    if sides::check_suspects(out, sealed, asked, near, intact, findings, checked) {
+        let suspects = counted(checked.suspects, "suspect");
+        told.proved(findings, before, format_args!("{suspects}: such pairs, and every copy is among them"));
+    } else {
+        told.unchecked("suspects: suspects.parquet is not what was sealed");
+    }
     let before = findings.total();
     let found = if sheet.names_rows() {
         let found = triplets::check(out, sealed, asked, sheet, intact, findings, checked);
@@ -134,7 +140,6 @@ fn check_rows(
             found
         })
     } else {
-        let files = texts::Files { out, sealed, intact };
         let found = texts::check(&files, asked, sheet, again, findings, checked, told);
         found.inspect(|found| order::check_gaps(found, sealed, asked, findings))
     };
@@ -142,11 +147,6 @@ fn check_rows(
         return told.unchecked("rows, counts and unmined rows: not every part is what was sealed");
     };
     let entries = Entries::of(asked, sheet, sealed, &found);
-    if !entries.all_known() && !sheet.names_rows() {
-        told.unchecked(
-            "false negatives in batches, but for anchors that were mined again: the rows name no rows of the store",
-        );
-    }
     let run = Run::new(asked, sheet, found.lines, sure);
     checked.triplets = run.triplets().unwrap_or(0);
     balance::check(sealed, &run, findings, told);
@@ -184,14 +184,11 @@ fn check_rows(
     }
     recall::check(sealed, &run, sheet, listed.as_deref(), findings, told);
     if let Some(unmined) = &listed {
-        let before = findings.total();
         let subject = batches::Subject { asked, entries: &entries, unmined };
-        batches::check(out, sealed, &subject, intact, findings, checked);
-        if asked.mine.batches.is_some() {
-            let batches = counted(checked.batches, "batch");
-            let full = format_args!("{batches}: full, without false negatives, nothing left out");
-            told.proved(findings, before, full);
-        }
+        let hardness = || batches_again::hardness(&run, sheet, sure);
+        batches::check(&files, &subject, hardness, findings, checked, told);
+    } else if asked.mine.batches.is_some() {
+        told.unchecked(batches::UNREAD);
     }
 }
 

@@ -258,7 +258,7 @@ fn has_positive(run: &Run<'_>, row: Row) -> bool {
 }
 
 /// Checks `suspects.parquet`: distances, labels, that no pair stands twice, that every copy across classes is there, and what those
-/// anchors find near them that were mined again.
+/// anchors find near them that were mined again. Says whether the file could be read.
 pub(super) fn check_suspects(
     out: &Path,
     sealed: &Sealed,
@@ -267,10 +267,10 @@ pub(super) fn check_suspects(
     intact: &Intact,
     findings: &mut Findings,
     checked: &mut Checked,
-) {
+) -> bool {
     let store = asked.store;
     let Some(listed) = sealed.files.iter().find(|listed| listed.path == SUSPECTS && intact.contains(SUSPECTS)) else {
-        return;
+        return false;
     };
     let missing = again.iter().map(|near| (near.a, near.b)).collect();
     let mut suspects = Suspects { missing, ..Suspects::default() };
@@ -288,7 +288,8 @@ pub(super) fn check_suspects(
         Ok(())
     };
     if let Err(error) = read() {
-        return findings.file(SUSPECTS, error, format_args!("{} rows", listed.rows));
+        findings.file(SUSPECTS, error, format_args!("{} rows", listed.rows));
+        return false;
     }
     let place = |row: Row| store.source_rows()[row.index()];
     for Suspect { a, b, .. } in mine::copies(store) {
@@ -301,6 +302,7 @@ pub(super) fn check_suspects(
         let pair = format!("rows {} and {}: within duplicate_distance, two labels", place(a), place(b));
         findings.file(SUSPECTS, "no such pair", pair);
     }
+    true
 }
 
 /// The positions of both rows of each suspect: the last two columns.
