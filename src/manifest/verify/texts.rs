@@ -34,7 +34,6 @@ pub(super) fn check(
     let again = again.filter(|again| again.is_sure());
     let lines = again.map(|again| sheet.lines(&again.triplets)).unwrap_or_default();
     let mut order: Vec<usize> = (0..lines.len()).collect();
-    // Stable: what has no place in an order stays as it was mined.
     order.sort_by_key(|&index| rank(&lines.get(index), sheet, asked));
     let mut search = match Search::new(asked.store, sheet, asked, lines.select(&order)) {
         Ok(search) => search,
