@@ -39,9 +39,9 @@ use files::{Files, Intact};
 use finding::{Findings, Told};
 use whole::Run;
 
-use super::Params;
 use super::layout::Sheet;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
+use super::{Layout, Params};
 use crate::mine::{self, Quotas};
 use crate::store::Prepared;
 use crate::words::{counted, thousands};
@@ -153,8 +153,22 @@ fn check_rows(
     run.check_groups(findings);
     let (rows, distances) = (counted(checked.rows, "row"), thousands(checked.distances));
     if sheet.names_rows() {
-        let made = "distances, bands, classes, guards and order, made anew from the store";
-        told.proved(findings, before, format_args!("{rows}: {distances} {made}"));
+        let ranked = asked.mine.negatives.guards.ranks() > 0 && !sure.is_some_and(|again| again.all);
+        let made = match sheet.layout() {
+            // What its negatives were is not told.
+            Layout::Pair => "distances, classes and order",
+            _ if ranked => "distances, bands, classes and order",
+            _ => "distances, bands, classes, guards and order",
+        };
+        told.proved(findings, before, format_args!("{rows}: {distances} {made}, made anew from the store"));
+        if ranked {
+            told.unchecked(match again {
+                Some(_) => {
+                    "the ranks that skip_nearest and window count, but for anchors that were mined again; see --full"
+                }
+                None => "the ranks that skip_nearest and window count: graphs are not built again without --full",
+            });
+        }
     } else if sure.is_some() {
         told.proved(findings, before, format_args!("{rows}: those of anchors that were mined again, in their order"));
     }
