@@ -12,7 +12,7 @@ use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Ran, Room, batches, copy, manifest, sample};
+use crate::support::{Draw, Ran, Room, Rows, STORE, batches, copy, manifest, sample};
 
 /// A finished output in JSON Lines, which is easy to forge; each test changes a copy of it.
 struct Sealed {
@@ -425,6 +425,36 @@ fn write(out: &Path, name: &str, batch: &RecordBatch) {
     writer.write(batch).unwrap();
     writer.close().unwrap();
     reseal(out, name, batch.num_rows());
+}
+
+#[test]
+fn a_pair_that_mining_does_not_list_is_no_suspect_however_true() {
+    let (room, mut draw) = (Room::new(), Draw(8));
+    let mut rows = Rows {
+        vectors: (0..150).map(|_| (0..6).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..150).map(|_| Some(format!("class-{}", draw.below(9)))).collect(),
+        teams: vec![None; 150],
+    };
+    // Of a copy one pair is listed: with the first row.
+    for (row, label) in ["a", "a", "b"].into_iter().enumerate() {
+        (rows.vectors[row], rows.labels[row]) = (rows.vectors[0].clone(), Some(label.to_owned()));
+    }
+    rows.write(&room.path("store.parquet"));
+    let out = room.run("out", &format!("{STORE}mine.bands = {{ any = 1 }}\n"));
+    let honest = room.miner(&["verify", "out"]).exits(0).stdout;
+    assert!(honest.contains("proved: 1 suspect: every copy, and the near-duplicates of every anchor"), "{honest}");
+    rewrite(&out, "suspects.parquet", |batch| {
+        let twice = concat_batches(&batch.schema(), [&batch, &batch]).unwrap();
+        let mut columns = twice.columns().to_vec();
+        for name in ["a_id", "a_row"] {
+            let at = batch.schema().index_of(name).unwrap();
+            columns[at] = cast(&UInt64Array::from(vec![0, 1]), columns[at].data_type()).unwrap();
+        }
+        RecordBatch::try_new(twice.schema(), columns).unwrap()
+    });
+    let verdict = room.miner(&["verify", "out"]).exits(3).stdout;
+    let told = "NOT SOUND: 1 finding\n  suspects.parquet, row 1, a_row, b_row: found 1, 2, expected one of the pairs";
+    assert!(verdict.contains(told), "{verdict}");
 }
 
 #[test]

@@ -125,10 +125,15 @@ fn check_rows(
     let again = again.as_ref();
     let sure = again.filter(|again| again.is_sure());
     let before = findings.total();
-    let near = again.map_or(&[][..], |again| &again.suspects);
+    let near = again.map_or((&[][..], false), |again| (&again.suspects, again.all));
     if sides::check_suspects(out, sealed, asked, near, intact, findings, checked) {
         let suspects = counted(checked.suspects, "suspect");
-        told.proved(findings, before, format_args!("{suspects}: such pairs, and every copy is among them"));
+        let which = match again {
+            Some(again) if again.all => "every copy, and the near-duplicates of every anchor",
+            Some(_) => "such pairs, with every copy, and the near-duplicates of anchors that were mined again",
+            None => "such pairs, with every copy",
+        };
+        told.proved(findings, before, format_args!("{suspects}: {which}"));
     } else {
         told.unchecked("suspects: suspects.parquet is not what was sealed");
     }

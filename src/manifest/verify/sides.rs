@@ -258,12 +258,13 @@ fn has_positive(run: &Run<'_>, row: Row) -> bool {
 }
 
 /// Checks `suspects.parquet`: distances, labels, that no pair stands twice, that every copy across classes is there, and what those
-/// anchors find near them that were mined again. Says whether the file could be read.
+/// anchors find near them that were mined again; with `whole`, where these are all, that nothing else is there. Says whether the
+/// file could be read.
 pub(super) fn check_suspects(
     out: &Path,
     sealed: &Sealed,
     asked: &super::Asked<'_>,
-    again: &[Suspect],
+    (again, whole): (&[Suspect], bool),
     intact: &Intact,
     findings: &mut Findings,
     checked: &mut Checked,
@@ -272,8 +273,10 @@ pub(super) fn check_suspects(
     let Some(listed) = sealed.files.iter().find(|listed| listed.path == SUSPECTS && intact.contains(SUSPECTS)) else {
         return false;
     };
+    let copies = mine::copies(store);
     let missing = again.iter().map(|near| (near.a, near.b)).collect();
-    let mut suspects = Suspects { missing, ..Suspects::default() };
+    let all = whole.then(|| again.iter().chain(&copies).map(|suspect| (suspect.a, suspect.b)).collect());
+    let mut suspects = Suspects { missing, all, ..Suspects::default() };
     // Batch by batch: as many rows as a forger likes fit into few bytes.
     let mut read = || -> Result<(), String> {
         for batch in Table::open(out, listed, Format::Parquet, &sides::suspects_schema(store))? {
@@ -292,7 +295,7 @@ pub(super) fn check_suspects(
         return false;
     }
     let place = |row: Row| store.source_rows()[row.index()];
-    for Suspect { a, b, .. } in mine::copies(store) {
+    for Suspect { a, b, .. } in copies {
         if !suspects.copies.contains(&(a, b)) {
             let pair = format!("rows {} and {}: one vector, two labels", place(a), place(b));
             findings.file(SUSPECTS, "no such pair", pair);
@@ -316,6 +319,8 @@ struct Suspects {
     previous: Option<Suspect>,
     /// Pairs with one vector.
     copies: HashSet<(Row, Row)>,
+    /// All that there are, where that is known: of each anchor mining lists the nearest alone, and of each copy one pair.
+    all: Option<HashSet<(Row, Row)>>,
     /// Of the pairs that were mined again, those that were not met yet, in their order.
     missing: BTreeSet<(Row, Row)>,
 }
@@ -344,11 +349,17 @@ impl Suspects {
             }
             self.missing.remove(&(a, b));
             let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
-            if store.vector(a) == store.vector(b) {
+            let copies = store.vector(a) == store.vector(b);
+            if copies {
                 self.copies.insert((a, b));
-            } else if !near {
+            }
+            if !copies && !near {
                 let expected = "copies, or rows within duplicate_distance";
                 findings.value(place.file, row, "distance", distance.get(), expected);
+            } else if self.all.as_ref().is_some_and(|all| !all.contains(&(a, b))) {
+                let [found_a, found_b] = [a, b].map(|row| store.source_rows()[row.index()]);
+                let found = format_args!("{found_a}, {found_b}");
+                findings.value(place.file, row, "a_row, b_row", found, "one of the pairs that mining lists");
             }
             let rank = |s: &Suspect| (s.distance, s.a, s.b);
             let mixed = !store.has_queries() && a >= b;
