@@ -13,6 +13,7 @@ mod finding;
 mod order;
 mod origin;
 mod recall;
+mod renamed;
 mod rules;
 mod search;
 mod sides;
