@@ -207,7 +207,7 @@ fn negatives_that_name_no_positive_are_held_against_all_of_the_anchor() {
         for more in [
             "mine.negatives = { max_score = 0.5, min_score = 0.1, relative_margin = 0.05, max_per_class = 1 }\n",
             "mine.negatives = { near_positive = 0.3, absolute_margin = 0.05, reference = 'mean' }\nbalance.max_uses = 3\n",
-            "mine.negatives = { relative_margin = 0.05, reference = 'farthest' }\nmine.positives.pick = 'all'\n",
+            "mine.negatives = { relative_margin = 0.05, reference = 'farthest' }\nmine.positives.per_anchor = 9\n",
         ] {
             let asked = instead(&format!("{asked}output.layout = '{layout}'\n"), more);
             room.run("honest", &format!("{asked}output.overwrite = true"));
