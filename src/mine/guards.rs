@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::band::last;
-use super::{Params, Quotas, Triplet, positives};
+use super::{Band, Params, Quotas, Triplet, positives};
 use crate::kernel::{Distance, Metric};
 use crate::search::Away;
 use crate::store::{Prepared, Row};
@@ -208,6 +208,63 @@ pub fn refusing(triplet: &Triplet, store: &Prepared, params: &Params, quotas: &Q
         _ => guards.keeps(guard, params.metric, triplet.d_an, reference),
     };
     guards.set().filter(|&guard| !keeps(guard)).collect()
+}
+
+/// The positives that were chosen for an anchor, for a negative that does not say which of them it was mined for.
+pub struct Chosen {
+    anchor: Row,
+    rows: Vec<Row>,
+    /// The distance of each, and the score that the margin guards are measured from.
+    measures: Vec<(Distance, f64)>,
+}
+
+impl Chosen {
+    /// None at all for what is no anchor.
+    pub fn of(anchor: Row, store: &Prepared, params: &Params, quotas: &Quotas) -> Self {
+        let chosen = positives::choose(anchor, store, params, quotas.of(anchor)).unwrap_or_default();
+        let (rows, distances): (Vec<Row>, Vec<Distance>) = chosen.into_iter().unzip();
+        let guards = &params.negatives.guards;
+        let reference = |pair| guards.reference(params.metric, pair, &distances);
+        let measures = match guards.reference {
+            Reference::Each => distances.iter().map(|&d_ap| (d_ap, reference(d_ap))).collect(),
+            // One for all of them.
+            _ => {
+                let common = distances.first().map(|&d_ap| reference(d_ap));
+                distances.iter().zip(common.into_iter().cycle()).map(|(&d_ap, common)| (d_ap, common)).collect()
+            }
+        };
+        Self { anchor, rows, measures }
+    }
+
+    pub fn anchor(&self) -> Row {
+        self.anchor
+    }
+
+    /// The guards that a negative does not keep, whichever of them it was mined for; but for those that count ranks.
+    pub fn refusing(&self, negative: Row, d_an: Distance, store: &Prepared, params: &Params) -> Vec<Guard> {
+        let guards = &params.negatives.guards;
+        let keeps = |guard| match guard {
+            Guard::NearPositive => guards.away(&self.rows).is_none_or(|away| away.holds(store, negative)),
+            Guard::AbsoluteMargin | Guard::RelativeMargin | Guard::ScoreGap => true,
+            Guard::Exclude => guards.keeps_new(store, self.anchor, negative),
+            _ => guards.keeps(guard, params.metric, d_an, f64::NAN),
+        };
+        guards.set().filter(|&guard| !keeps(guard)).collect()
+    }
+
+    /// Whether a negative can have been mined for one of them: whether it lies in a band that is asked for, or to fall back on, and
+    /// the guards that look at the positive keep it.
+    pub fn admit(&self, negative: Row, d_an: Distance, store: &Prepared, params: &Params) -> bool {
+        let guards = &params.negatives.guards;
+        let scored = || store.score(self.anchor, negative);
+        self.rows.iter().zip(&self.measures).any(|(&positive, &(d_ap, reference))| {
+            let band = Band::of(d_ap, d_an, params.margin);
+            let margins = [Guard::AbsoluteMargin, Guard::RelativeMargin];
+            (params.ask.wants(band) || params.fallback.contains(&band))
+                && margins.into_iter().all(|guard| guards.keeps(guard, params.metric, d_an, reference))
+                && (guards.score_gap.is_none() || guards.keeps_scores(store.score(self.anchor, positive), scored()))
+        })
+    }
 }
 
 #[cfg(test)]

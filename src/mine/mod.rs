@@ -30,7 +30,7 @@ pub use figures::{
     ClassShare, Classes, Confused, Confusion, Evenness, Example, Figures, Histogram, Hub, Hubs, Ledger, Series,
     SuspectPair,
 };
-pub use guards::{Guard, Guards, Reference, refusing};
+pub use guards::{Chosen, Guard, Guards, Reference, refusing};
 pub use harvest::{Harvest, Reason, Suspect, Tally, Triplet};
 pub use nearest::{NEAREST_VECTORS, NearestAccuracy, nearest_accuracy};
 pub use params::{Ask, NegativePick, Negatives, Params, PositivePick, Positives};

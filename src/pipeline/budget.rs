@@ -200,7 +200,8 @@ impl Budget {
         Err(TooLittleMemory { file: file.into(), given, needed: needed.div_ceil(1 << 20), stage, why, threads })
     }
 
-    /// What checking an output holds: reading the inputs, then all rows of the output as lines, made anew and compared.
+    /// What checking an output holds: reading the inputs, then all rows of the output as lines, made anew and compared, and their
+    /// batches.
     fn of_check(job: &Job, output: &Output) -> u64 {
         let small = small(job);
         let reading = reading(job);
@@ -213,7 +214,8 @@ impl Budget {
         let graphs = if output.opens { graphs(job) } else { 0 };
         let mining = job.threads.saturating_mul(partition(job)).saturating_add(tables(job) + graphs);
         let reading = if output.opens { reading.max(tables(job) + graphs + indexing(job)) } else { reading };
-        reading.max(lines.saturating_add(mining).saturating_add(job.rows * LISTED_ROW)).saturating_add(small)
+        let checking = lines.saturating_add(mining).saturating_add(job.rows * LISTED_ROW).saturating_add(batches(job));
+        reading.max(checking).saturating_add(small)
     }
 
     /// Whether an output can be checked in `memory`, or in what the machine gives.

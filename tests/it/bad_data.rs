@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float32Builder, ListBuilder, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float32Builder, ListBuilder, RecordBatch, StringArray};
 use serde::Deserialize;
 
-use crate::support::{Ran, Room, batches, copy, root, sample, triplets, unmined, write_table};
+use crate::support::{Draw, Ran, Room, Rows, STORE, batches, copy, root, sample, triplets, unmined, write_table};
+use crate::tamper::rewrite;
 
 #[derive(Deserialize)]
 struct Cases {
@@ -122,6 +123,75 @@ fn bad_rows_can_be_skipped_and_are_listed() {
             room.miner(&["verify", "out", "--store", "renamed.parquet"]).exits(0);
         }
     }
+}
+
+#[test]
+fn files_of_a_folder_may_be_renamed_and_not_be_taken_for_each_other() {
+    let (room, mut draw) = (Room::new(), Draw(7));
+    let mut file = |name: &str, ids: Vec<u64>| {
+        let mut rows = Rows {
+            vectors: (0..80).map(|_| (0..6).map(|_| draw.unit()).collect()).collect(),
+            labels: (0..80).map(|_| Some(format!("class-{}", draw.below(9)))).collect(),
+            teams: vec![None; 80],
+        };
+        [3, 30].iter().for_each(|&row: &usize| rows.vectors[row].fill(0.0));
+        fs::create_dir_all(room.path("store")).unwrap();
+        rows.write_with_ids(&room.path(&format!("store/{name}")), ids.into_iter());
+    };
+    file("one.parquet", (0..80).collect());
+    // Its first row has the id of row 5 of the other.
+    file("two.parquet", [5].into_iter().chain(81..160).collect());
+    let asked = STORE.replace("store.parquet", "store") + "store.bad_rows = 'skip'\n";
+    room.run("folder", &asked);
+    room.run("pattern", &asked.replace("'store'", "'store/*.parquet'"));
+    let sound = |options: &[&str]| {
+        for out in ["folder", "pattern"] {
+            room.miner(&[&["verify", out], options].concat()).exits(0);
+        }
+    };
+    let forged = |from: &str, to: &str| {
+        for out in ["folder", "pattern"] {
+            copy(&room.path(out), &room.path("forged"));
+            let mut changed = 0;
+            rewrite(&room.path("forged"), "unmined.parquet", |batch| {
+                let at = batch.schema().index_of("detail").unwrap();
+                let mut forge = |text: &str| {
+                    changed += u32::from(text == from);
+                    if text == from { to.to_owned() } else { text.to_owned() }
+                };
+                let details = batch.column(at).as_string::<i32>().iter();
+                let details: StringArray = details.map(|text| text.map(&mut forge)).collect();
+                let mut columns = batch.columns().to_vec();
+                columns[at] = Arc::new(details);
+                RecordBatch::try_new(batch.schema(), columns).unwrap()
+            });
+            assert_eq!(changed, 1, "{from}");
+            let verdict = room.miner(&["verify", "forged"]).exits(3).stdout;
+            let told =
+                verdict.starts_with("NOT SOUND: 1 finding\n  unmined.parquet, row ") && verdict.contains("detail");
+            assert!(told, "{from} as {to}:\n{verdict}");
+        }
+    };
+    let zero = "the vector is zero, and has no direction for cosine";
+    let none_is_taken_for_another = || {
+        forged(&format!("two.parquet, row 30: {zero}"), &format!("one.parquet, row 30: {zero}"));
+        forged(&format!("two.parquet, row 30: {zero}"), &format!("else.parquet, row 30: {zero}"));
+        forged(&format!("two.parquet, row 30: {zero}"), &format!("two.parquet, row 31: {zero}"));
+        let same = "two.parquet, row 0: the id is that of one.parquet, row 5";
+        forged(same, "two.parquet, row 0: the id is that of two.parquet, row 5");
+        forged(same, "two.parquet, row 0: the id is that of one.parquet, row 6");
+    };
+    sound(&[]);
+    none_is_taken_for_another();
+    // Each has a name that the other had, or that says as much as a detail does.
+    fs::rename(room.path("store/two.parquet"), room.path("store/two.parquet, row 0: the id.parquet")).unwrap();
+    fs::rename(room.path("store/one.parquet"), room.path("store/a.parquet")).unwrap();
+    sound(&[]);
+    none_is_taken_for_another();
+    fs::rename(room.path("store/two.parquet, row 0: the id.parquet"), room.path("store/one.parquet")).unwrap();
+    sound(&["--full"]);
+    fs::rename(room.path("store"), room.path("moved")).unwrap();
+    sound(&["--store", "moved"]);
 }
 
 /// The first part of the path of each file below a folder.

@@ -210,3 +210,40 @@ fn nearly_all_triplets_of_the_sample_find_a_batch() {
     assert_eq!(all.len() * 16 + remainder.len(), triplets);
     assert!(remainder.len() * 20 < triplets, "{} of {triplets} in no batch", remainder.len());
 }
+
+#[test]
+fn what_is_told_of_batches_is_what_the_rows_let_know() {
+    let room = Room::new();
+    let store = format!(
+        "store.path = '{}'\nstore.id = 'id'\nstore.embedding = 'embedding'\nstore.label = 'label'\nstore.carry = ['text']\n\
+         search.index = 'exact'\n",
+        sample("glosses.parquet")
+    );
+    let proved = "batches: full, without false negatives, made again, the same";
+    let triplets = "batches = { kind = 'triplets', size = 4 }\n";
+    let pk = "batches = { kind = 'pk', classes = 4, per_class = 3 }\n";
+    for (name, asked, proved_at_once, unchecked) in [
+        ("triplets", triplets.to_owned(), proved, None),
+        ("pk", pk.to_owned(), proved, None),
+        (
+            "texts",
+            format!("{triplets}output.columns = 'text'\n"),
+            "batches: full, nothing lost between them and the remainder",
+            Some("which batches, and false negatives in them, but for anchors that were mined again"),
+        ),
+        (
+            "tuples",
+            format!("{pk}output.layout = 'n-tuple'\nmine.bands = {{ hard = 2, semi-hard = 1 }}\n"),
+            "batches: full, without false negatives, nothing lost between them and the remainder",
+            Some("which batches, and what else could be in one"),
+        ),
+    ] {
+        room.run(name, &format!("{store}{asked}"));
+        let verdict = room.miner(&["verify", name]).exits(0).stdout;
+        assert!(verdict.contains(proved_at_once), "{name}:\n{verdict}");
+        assert_eq!(verdict.contains("not checked: which batches"), unchecked.is_some(), "{name}:\n{verdict}");
+        assert!(unchecked.is_none_or(|unchecked| verdict.contains(unchecked)), "{name}:\n{verdict}");
+        let verdict = room.miner(&["verify", name, "--full"]).exits(0).stdout;
+        assert!(verdict.contains(proved) && !verdict.contains("not checked: which batches"), "{name}:\n{verdict}");
+    }
+}

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use triplet_miner::mine::{Quotas, Reason};
 use triplet_miner::search::{Exact, Fill, Found, Quest, Search};
 use triplet_miner::store::{Prepared, Row};
 use triplet_miner::{config, mine, store};
 
-use crate::support::{Draw, Line, Room, Rows, STORE, manifest, sample, triplets, unmined};
+use crate::support::{Draw, Line, Room, Rows, STORE, copy, instead, manifest, sample, triplets, unmined};
+use crate::tamper::edit_manifest;
 
 /// Fewer anchors than a sample takes, so that figures of the sample are those of the run.
 fn room(seed: u64) -> Room {
@@ -23,7 +24,7 @@ fn room(seed: u64) -> Room {
     room
 }
 
-fn json(room: &Room, args: &[&str]) -> Value {
+fn said(room: &Room, args: &[&str]) -> Value {
     serde_json::from_str(&room.miner(args).exits(0).stdout).unwrap()
 }
 
@@ -34,7 +35,7 @@ fn calibration_foretells_how_full_bands_are() {
         let room = room(seed);
         let asked = format!("{STORE}mine.bands = {{ semi-hard = 30 }}\nmine.pick = 'nearest'\n{guard}\n");
         let out = room.run("out", &asked);
-        let told = json(&room, &["plan", "out.toml", "--calibrate", "--json"]);
+        let told = said(&room, &["plan", "out.toml", "--calibrate", "--json"]);
         let share = triplets(&out).len() as f64 / (30 * told["census"]["anchors"].as_u64().unwrap()) as f64;
         let expected = match guard.split_once(" = ") {
             None => {
@@ -63,7 +64,7 @@ fn the_audit_counts_what_guards_take_from_a_run() {
     let guards = "mine.negatives = { skip_nearest = 5, max_score = 0.3, relative_margin = 0.05, near_positive = 0.4 }";
     let out = room.run("guarded", &format!("{asked}{guards}\n"));
     let kept = triplets(&out).len() as u64;
-    let report = json(&room, &["report", "guarded", "--json"]);
+    let report = said(&room, &["report", "guarded", "--json"]);
     let audit = &report["guards"];
     assert_eq!(audit["candidates"].as_u64(), Some(free));
     assert_eq!(audit["kept"].as_u64(), Some(kept));
@@ -104,7 +105,7 @@ fn the_audit_takes_all_positives_and_the_corpus_alone() {
         assert!(looked.values().any(|positives| positives.len() > 4), "{side}: four are all, which proves nothing");
         let looked = |line: &Line| looked[&line.anchor].iter().take(4).any(|&positive| positive == line.positive);
         let count = |out: &Path| triplets(out).iter().filter(|line| looked(line)).count() as u64;
-        let audit = &json(&room, &["report", &format!("{side}-guarded"), "--json"])["guards"];
+        let audit = &said(&room, &["report", &format!("{side}-guarded"), "--json"])["guards"];
         assert_eq!(audit["candidates"].as_u64(), Some(count(&free)), "{side}");
         assert_eq!(audit["kept"].as_u64(), Some(count(&guarded)), "{side}");
         assert!(count(&guarded) > 0 && count(&guarded) < count(&free), "{side}: proves nothing");
@@ -170,4 +171,65 @@ fn what_guards_took_of_a_settled_anchor_is_told() {
     let guarded = exactly.unmined.iter().filter(|(_, reason)| *reason == Reason::Guarded).count();
     assert!(guarded > 5 && exactly.unmined.len() > guarded, "{:?}", exactly.unmined);
     assert_eq!(blindly.unmined, exactly.unmined);
+}
+
+/// A run without guards, of which the manifest says that it had some: rows that no guard kept are found without mining again.
+#[test]
+fn negatives_that_name_no_positive_are_held_against_all_of_the_anchor() {
+    let room = Room::new();
+    let store = STORE.replace("store.parquet", &sample("glosses.parquet"));
+    let asked = format!(
+        "{store}search.index = 'exact'\nmine.bands = {{ semi-hard = 2 }}\nmine.fallback = ['easy']\n\
+         mine.positives.per_anchor = 2\n"
+    );
+    let guards = [
+        ("max_score", json!(0.3), "a negative that max_score keeps"),
+        ("min_score", json!(0.6), "a negative that min_score keeps"),
+        ("near_positive", json!(0.6), "a negative that near_positive keeps"),
+        ("absolute_margin", json!(0.15), "a negative that bands and guards admit for a positive of the anchor"),
+        ("relative_margin", json!(0.5), "a negative that bands and guards admit for a positive of the anchor"),
+        ("max_per_class", json!(1), "negatives of one class, expected at most 1"),
+    ];
+    for layout in ["labeled-pair", "candidates"] {
+        room.run(layout, &format!("{asked}output.layout = '{layout}'\n"));
+        let verdict = room.miner(&["verify", layout]).exits(0).stdout;
+        assert!(verdict.contains("distances, bands, classes, guards and order"), "{layout}:\n{verdict}");
+        let refused = |told: &str, change: &dyn Fn(&mut Value)| {
+            copy(&room.path(layout), &room.path("forged"));
+            edit_manifest(&room.path("forged"), |sealed| change(&mut sealed["pipeline"]["mine"]));
+            let verdict = room.miner(&["verify", "forged"]).exits(3).stdout;
+            assert!(verdict.contains(told), "{layout}: `{told}` is not told:\n{verdict}");
+        };
+        for (guard, value, told) in &guards {
+            refused(told, &|mine| mine["negatives"][*guard] = value.clone());
+        }
+        refused("a negative that bands and guards admit", &|mine| mine["fallback"] = json!(["hard"]));
+        for more in [
+            "mine.negatives = { max_score = 0.5, min_score = 0.1, relative_margin = 0.05, max_per_class = 1 }\n",
+            "mine.negatives = { near_positive = 0.3, absolute_margin = 0.05, reference = 'mean' }\nbalance.max_uses = 3\n",
+            "mine.negatives = { relative_margin = 0.05, reference = 'farthest' }\nmine.positives.per_anchor = 9\n",
+        ] {
+            let asked = instead(&format!("{asked}output.layout = '{layout}'\n"), more);
+            room.run("honest", &format!("{asked}output.overwrite = true"));
+            room.miner(&["verify", "honest"]).exits(0);
+            room.miner(&["verify", "honest", "--full"]).exits(0);
+        }
+    }
+}
+
+#[test]
+fn ranks_are_told_as_unchecked_where_anchors_were_not_mined_again() {
+    let room = Room::new();
+    let store = STORE.replace("store.parquet", &sample("glosses.parquet"));
+    for (index, guard, why) in [
+        ("exact", "skip_nearest = 2", "but for anchors that were mined again; see --full"),
+        ("cells", "window = 40", "but for anchors that were mined again; see --full"),
+        ("hnsw", "skip_nearest = 2", "graphs are not built again without --full"),
+    ] {
+        room.run(index, &format!("{store}search.index = '{index}'\nmine.negatives.{guard}\n"));
+        let some = room.miner(&["verify", index]).exits(0).stdout;
+        assert!(some.contains(why) && !some.contains("guards and order"), "{index}:\n{some}");
+        let all = room.miner(&["verify", index, "--full"]).exits(0).stdout;
+        assert!(!all.contains("not checked: the ranks") && all.contains("guards and order"), "{index}:\n{all}");
+    }
 }

@@ -289,6 +289,13 @@ fn verify_finds_other_scores_and_negatives_that_they_refuse() {
     let roles: Vec<Value> =
         manifest(&out)["inputs"].as_array().unwrap().iter().map(|input| input["role"].clone()).collect();
     assert_eq!(roles, ["store", "scores"]);
+    // A negative that names no positive is held against all of the anchor.
+    let pairs = "mine.negatives.score_gap = 0.5\noutput.format = 'jsonl'\noutput.layout = 'labeled-pair'";
+    let pairs = room.run("pairs", &asked(pairs));
+    room.miner(&["verify", "pairs"]).exits(0);
+    crate::tamper::edit_manifest(&pairs, |sealed| sealed["pipeline"]["mine"]["negatives"]["score_gap"] = 5.0.into());
+    let told = room.miner(&["verify", "pairs"]).exits(3).stdout;
+    assert!(told.contains("a negative that bands and guards admit for a positive of the anchor"), "{told}");
     fs::rename(room.path("scores.parquet"), room.path("moved.parquet")).unwrap();
     room.miner(&["verify", "out"]).exits(3);
     room.miner(&["verify", "out", "--scores", "moved.parquet"]).exits(0);

@@ -1,17 +1,18 @@
 //! `miner verify` refuses whatever was changed after the seal, and says what: by accident, or by a forger who makes the
 //! checksums again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
-use arrow::compute::{cast, concat_batches};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, UInt64Array};
+use arrow::compute::{cast, concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, UInt64Type};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Ran, Room, batches, copy, manifest, sample};
+use crate::support::{Draw, Ran, Room, Rows, STORE, batches, copy, manifest, sample};
 
 /// A finished output in JSON Lines, which is easy to forge; each test changes a copy of it.
 struct Sealed {
@@ -147,12 +148,28 @@ fn a_forged_value_is_found_in_its_row_and_column() {
 
 #[test]
 fn what_cannot_be_read_is_not_told_as_proved() {
-    let sealed = Sealed::new();
-    for (gone, told) in
-        [("unmined.parquet", "not checked: rows without a triplet"), (PART, "not checked: rows, counts")]
-    {
+    let sealed = Sealed::with("prepare.standardize = true\nbatches = { kind = 'triplets', size = 4 }\n");
+    for (gone, told, claim) in [
+        ("unmined.parquet", "not checked: rows without a triplet", "unmined rows, each"),
+        ("unmined.parquet", "not checked: batches", "batches: full"),
+        (PART, "not checked: rows, counts", "unmined rows, each"),
+        ("suspects.parquet", "not checked: suspects", "every copy"),
+        ("transform.parquet", "not checked: the transform", "learned again"),
+        ("batches.parquet", "not checked: batches", "batches: full"),
+        ("remainder.parquet", "not checked: batches", "batches: full"),
+    ] {
+        let honest = sealed.verify(&[], |_| ()).exits(0).stdout;
+        assert!(honest.contains(claim), "{gone}:\n{honest}");
         let verdict = sealed.verify(&[], |out| fs::remove_file(out.join(gone)).unwrap()).exits(3).stdout;
-        assert!(verdict.contains(told) && !verdict.contains("unmined rows, each"), "{gone}:\n{verdict}");
+        assert!(verdict.contains(told) && !verdict.contains(claim), "{gone}:\n{verdict}");
+        let verdict = sealed.verify(&[], |out| {
+            let mut bytes = fs::read(out.join(gone)).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(out.join(gone), bytes).unwrap();
+        });
+        let verdict = verdict.exits(3).stdout;
+        assert!(verdict.contains(told) && !verdict.contains(claim), "{gone}:\n{verdict}");
     }
 }
 
@@ -331,6 +348,66 @@ fn forged_batches_are_found() {
     refused(&triplets, "triplets in another order", &["of one class"], file, &|values| values[2].sort_unstable());
 }
 
+#[test]
+fn batches_that_could_be_and_are_not_those_of_the_run_are_found() {
+    // Leaves the first so many rows in batches, and lists everything that is in none then.
+    let thinned = |out: &Path, kept: usize, batches_left: u64| {
+        let whole = |name: &str, columns: &[usize]| {
+            let read = batches(&out.join(name));
+            let some = read.iter().map(|batch| batch.project(columns).unwrap()).collect::<Vec<_>>();
+            some.first().map(|first| concat_batches(&first.schema(), &some).unwrap())
+        };
+        let width = batches(&out.join("batches.parquet"))[0].num_columns();
+        let made = whole("batches.parquet", &(0..width).collect::<Vec<_>>()).unwrap();
+        let entries = whole("batches.parquet", &(2..width).collect::<Vec<_>>()).unwrap();
+        let rest = whole("remainder.parquet", &(0..width - 2).collect::<Vec<_>>());
+        let all = concat_batches(&entries.schema(), [&entries].into_iter().chain(&rest)).unwrap();
+        let numbers = as_numbers(all.column(width - 3));
+        let placed: BTreeSet<u64> = numbers[..kept].iter().copied().collect();
+        let left: BTreeMap<u64, u32> =
+            numbers.iter().copied().zip(0..).filter(|(entry, _)| !placed.contains(entry)).collect();
+        let remainder = take_record_batch(&all, &left.values().copied().collect::<UInt32Array>()).unwrap();
+        write(out, "batches.parquet", &made.slice(0, kept));
+        write(out, "remainder.parquet", &remainder);
+        edit_manifest(out, |sealed| {
+            sealed["batches"]["batches"] = json!(batches_left);
+            sealed["batches"]["entries"] = json!(kept);
+            sealed["batches"]["remainder"] = json!(remainder.num_rows());
+        });
+        fs::remove_file(out.join("report.json")).unwrap();
+    };
+    for batched in ["kind = 'pk', classes = 4, per_class = 3", "kind = 'triplets', size = 4"] {
+        let sealed = Sealed::with(&format!("batches = {{ {batched} }}\n"));
+        let count = manifest(&sealed.room.path("out"))["batches"]["batches"].as_u64().unwrap();
+        let last = |out: &Path| {
+            let read = batches(&out.join("batches.parquet"));
+            let numbers: Vec<u64> = read.iter().flat_map(|batch| as_numbers(batch.column(0))).collect();
+            numbers.partition_point(|&number| number + 1 < count)
+        };
+        for options in [&[][..], &["--full"]] {
+            let thin: [(&str, &dyn Fn(&Path)); 2] = [
+                ("none left", &|out| thinned(out, 0, 0)),
+                ("all but the last", &|out| thinned(out, last(out), count - 1)),
+            ];
+            for (what, thin) in thin {
+                let verdict = sealed.verify(options, thin).exits(3).stdout;
+                let told = verdict.contains("NOT SOUND: 1 finding\n  batches.parquet, row ");
+                assert!(told && !verdict.contains("batches: full"), "{batched}, {what}:\n{verdict}");
+            }
+        }
+    }
+    // Batches of the run, in another order.
+    let sealed = Sealed::with("batches = { kind = 'triplets', size = 4 }\n");
+    sealed.refused("regrouped", &["NOT SOUND: 1 finding\n  batches.parquet, row 0, batch, triplet: "], |out| {
+        rewrite(out, "batches.parquet", |batch| {
+            let rows = (4..8).chain(0..4).chain(8..batch.num_rows() as u32).collect::<UInt32Array>();
+            let mut columns = batch.columns().to_vec();
+            columns[2] = arrow::compute::take(&columns[2], &rows, None).unwrap();
+            RecordBatch::try_new(batch.schema(), columns).unwrap()
+        });
+    });
+}
+
 fn as_numbers(column: &ArrayRef) -> Vec<u64> {
     cast(column, &DataType::UInt64).unwrap().as_primitive::<UInt64Type>().values().to_vec()
 }
@@ -339,10 +416,45 @@ fn as_numbers(column: &ArrayRef) -> Vec<u64> {
 pub fn rewrite(out: &Path, name: &str, change: impl FnOnce(RecordBatch) -> RecordBatch) {
     let read = batches(&out.join(name));
     let batch = change(concat_batches(&read.first().expect("a file with rows").schema(), &read).unwrap());
+    write(out, name, &batch);
+}
+
+/// Writes a side file, and makes its checksum anew.
+fn write(out: &Path, name: &str, batch: &RecordBatch) {
     let mut writer = ArrowWriter::try_new(File::create(out.join(name)).unwrap(), batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
+    writer.write(batch).unwrap();
     writer.close().unwrap();
     reseal(out, name, batch.num_rows());
+}
+
+#[test]
+fn a_pair_that_mining_does_not_list_is_no_suspect_however_true() {
+    let (room, mut draw) = (Room::new(), Draw(8));
+    let mut rows = Rows {
+        vectors: (0..150).map(|_| (0..6).map(|_| draw.unit()).collect()).collect(),
+        labels: (0..150).map(|_| Some(format!("class-{}", draw.below(9)))).collect(),
+        teams: vec![None; 150],
+    };
+    // Of a copy one pair is listed: with the first row.
+    for (row, label) in ["a", "a", "b"].into_iter().enumerate() {
+        (rows.vectors[row], rows.labels[row]) = (rows.vectors[0].clone(), Some(label.to_owned()));
+    }
+    rows.write(&room.path("store.parquet"));
+    let out = room.run("out", &format!("{STORE}mine.bands = {{ any = 1 }}\n"));
+    let honest = room.miner(&["verify", "out"]).exits(0).stdout;
+    assert!(honest.contains("proved: 1 suspect: every copy, and the near-duplicates of every anchor"), "{honest}");
+    rewrite(&out, "suspects.parquet", |batch| {
+        let twice = concat_batches(&batch.schema(), [&batch, &batch]).unwrap();
+        let mut columns = twice.columns().to_vec();
+        for name in ["a_id", "a_row"] {
+            let at = batch.schema().index_of(name).unwrap();
+            columns[at] = cast(&UInt64Array::from(vec![0, 1]), columns[at].data_type()).unwrap();
+        }
+        RecordBatch::try_new(twice.schema(), columns).unwrap()
+    });
+    let verdict = room.miner(&["verify", "out"]).exits(3).stdout;
+    let told = "NOT SOUND: 1 finding\n  suspects.parquet, row 1, a_row, b_row: found 1, 2, expected one of the pairs";
+    assert!(verdict.contains(told), "{verdict}");
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Batches: of the size asked for, without a false negative, and every anchor or triplet in one or named as in none.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{UInt32Type, UInt64Type};
 
 use super::Asked;
-use super::files::Intact;
-use super::finding::{Checked, Findings};
+use super::batches_again;
+use super::files::Files;
+use super::finding::{Checked, Findings, Told};
 use super::table::{Place, Table, compare, row_at};
 use super::triplets::Found;
 use crate::manifest::Format;
@@ -16,8 +16,9 @@ use crate::manifest::batches::{BATCHES, Kind, REMAINDER};
 use crate::manifest::gather::GatherError;
 use crate::manifest::layout::Sheet;
 use crate::manifest::sealed::Sealed;
-use crate::mine::{self, Batched, Batches, Pk, Reason};
+use crate::mine::{self, Batched, Batches, Hardness, Pk, Reason};
 use crate::store::{Code, Prepared, Row};
+use crate::words::counted;
 
 /// What batches are held against.
 pub(super) struct Subject<'a> {
@@ -63,26 +64,68 @@ impl Entries {
         self.known.len() == self.at.len()
     }
 
+    /// Those that are known; their places are rows only where all are.
+    pub(super) fn known(&self) -> &mine::Entries {
+        &self.known
+    }
+
     fn get(&self, entry: u64) -> Option<(Row, &[Row])> {
         let at = self.at.get(entry as usize).filter(|&&at| at != UNKNOWN)?;
         Some((self.known.anchor(u64::from(*at)), self.known.rows(u64::from(*at))))
     }
 }
 
+/// Checks batches, where they were asked for, and whether these are the ones that making them again gives. `hardness`: see
+/// [`batches_again::hardness`].
 pub(super) fn check(
-    out: &Path,
-    sealed: &Sealed,
+    files: &Files<'_>,
     subject: &Subject<'_>,
-    intact: &Intact,
+    hardness: impl FnOnce() -> Option<Hardness>,
     findings: &mut Findings,
     checked: &mut Checked,
+    told: &mut Told,
 ) {
     let Some(batches) = subject.asked.mine.batches else {
-        if sealed.batches.is_some() {
+        if files.sealed.batches.is_some() {
             findings.key("batches", "there", "absent: none were asked for");
         }
         return;
     };
+    let before = findings.total();
+    if check_each(files, subject, batches, findings, checked).is_none() {
+        return told.unchecked(UNREAD);
+    }
+    let known = subject.entries.all_known();
+    let hardness = match batches {
+        Batches::Pk(_) => hardness(),
+        Batches::Triplets { .. } => known.then(Hardness::default),
+    };
+    match &hardness {
+        Some(hardness) if findings.total() == before => batches_again::check(files, subject, hardness, findings),
+        Some(_) => {}
+        None if known => told.unchecked(
+            "which batches, and what else could be in one: the rows do not tell all triplets, and not all anchors were mined again",
+        ),
+        None => told.unchecked(
+            "which batches, and false negatives in them, but for anchors that were mined again: the rows name no rows of the store",
+        ),
+    }
+    let batches = counted(checked.batches, "batch");
+    let clean = if known { ", without false negatives" } else { "" };
+    let rest = if hardness.is_some() { "made again, the same" } else { "nothing lost between them and the remainder" };
+    told.proved(findings, before, format_args!("{batches}: full{clean}, {rest}"));
+}
+
+pub(super) const UNREAD: &str = "batches: not every file that they are held against is what was sealed";
+
+/// Checks each batch by itself, and that nothing is lost. None where not both files could be read.
+fn check_each(
+    files: &Files<'_>,
+    subject: &Subject<'_>,
+    batches: Batches,
+    findings: &mut Findings,
+    checked: &mut Checked,
+) -> Option<()> {
     let entries = match batches {
         Batches::Pk(_) => subject.asked.store.rows() as usize,
         Batches::Triplets { .. } => subject.entries.len(),
@@ -91,22 +134,17 @@ pub(super) fn check(
     let placed = vec![false; entries];
     let mut reader = Reader { subject, batches, kind, placed, batch: Vec::new(), length: 0, number: None, begun: 0 };
     let mut left = vec![false; entries];
-    let Some(in_batches) = each(out, sealed, BATCHES, kind, intact, findings, &mut |place, table, findings| {
-        reader.read(place, table, findings)
-    }) else {
-        return;
-    };
+    let in_batches =
+        each(files, BATCHES, kind, findings, &mut |place, table, findings| reader.read(place, table, findings))?;
     reader.end_batch(findings);
     let Reader { placed, begun, .. } = reader;
-    let Some(remainder) = each(out, sealed, REMAINDER, kind, intact, findings, &mut |place, table, findings| {
+    let remainder = each(files, REMAINDER, kind, findings, &mut |place, table, findings| {
         read_remainder(place, table, subject, kind, &mut left, findings)
-    }) else {
-        return;
-    };
+    })?;
     checked.batches = begun;
     let found = Batched { kind: batches.name().to_owned(), batches: begun, entries: in_batches, remainder };
-    if sealed.batches.as_ref() != Some(&found) {
-        findings.key("batches", format_args!("{:?}", sealed.batches), format_args!("{found:?}"));
+    if files.sealed.batches.as_ref() != Some(&found) {
+        findings.key("batches", format_args!("{:?}", files.sealed.batches), format_args!("{found:?}"));
     }
     let must = |entry: usize| match batches {
         Batches::Triplets { .. } => true,
@@ -125,11 +163,12 @@ pub(super) fn check(
             findings.file(BATCHES, format_args!("nothing of {}", name()), "a batch with it, or the remainder");
         }
     }
+    Some(())
 }
 
 impl Subject<'_> {
     /// Whether a row is an anchor of the run.
-    fn is_searched(&self, row: usize) -> bool {
+    pub(super) fn is_searched(&self, row: usize) -> bool {
         match self.unmined.get(row).copied().flatten() {
             None => true,
             Some(Reason::BalancedAway) => mine::is_anchor(Row(row as u32), self.asked.store, self.asked.mine),
@@ -140,14 +179,13 @@ impl Subject<'_> {
 
 /// Shows each batch of rows of a file; gives how many rows there were, if all could be read.
 fn each(
-    out: &Path,
-    sealed: &Sealed,
+    files: &Files<'_>,
     name: &str,
     kind: Kind<'_>,
-    intact: &Intact,
     findings: &mut Findings,
     see: &mut dyn FnMut(Place<'_>, &RecordBatch, &mut Findings) -> Result<(), GatherError>,
 ) -> Option<u64> {
+    let Files { out, sealed, intact } = *files;
     let listed = sealed.files.iter().find(|listed| listed.path == name && intact.contains(name))?;
     let schema = if name == BATCHES { kind.schema() } else { kind.remainder_schema() };
     let mut read = || {

@@ -49,6 +49,8 @@ pub(super) struct Again {
     /// Those that the layout keeps, by anchor and positive; where not all anchors were mined again and balance chooses among them,
     /// all that it may have chosen from.
     pub(super) triplets: Vec<Triplet>,
+    /// Where the layout left out some of all those that there are: all, these among them.
+    pub(super) chosen: Option<Vec<Triplet>>,
     /// Whether balance chose among them, unknown how.
     bounds: bool,
     unmined: Vec<(Row, Reason)>,
@@ -78,7 +80,7 @@ impl Again {
         let all = sample.len() == asked.store.anchors().len();
         let selects = asked.mine.balance.selects();
         if selects && !all {
-            return Some(Self { sample, all, triplets, bounds: true, unmined, suspects });
+            return Some(Self { sample, all, triplets, chosen: None, bounds: true, unmined, suspects });
         }
         let candidates = triplets.clone();
         if selects {
@@ -103,7 +105,8 @@ impl Again {
             };
             unmined.push((anchor[0].anchor, reason));
         }
-        Some(Self { sample, all, triplets: kept, bounds: false, unmined, suspects })
+        let chosen = (all && kept.len() < triplets.len()).then_some(triplets);
+        Some(Self { sample, all, triplets: kept, chosen, bounds: false, unmined, suspects })
     }
 
     /// Whether what it yields is what the run yields, and not only what balance chose among.

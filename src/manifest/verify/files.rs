@@ -20,6 +20,13 @@ use crate::manifest::transform::TRANSFORM;
 /// The listed files that are what the manifest says, by path. No other file is decoded.
 pub(super) type Intact = HashSet<String>;
 
+/// The files of an output.
+pub(super) struct Files<'a> {
+    pub(super) out: &'a Path,
+    pub(super) sealed: &'a Sealed,
+    pub(super) intact: &'a Intact,
+}
+
 pub(super) fn check(
     out: &Path,
     sealed: &Sealed,

@@ -6,12 +6,14 @@
 
 mod balance;
 mod batches;
+mod batches_again;
 mod completeness;
 mod files;
 mod finding;
 mod order;
 mod origin;
 mod recall;
+mod renamed;
 mod rules;
 mod search;
 mod sides;
@@ -34,13 +36,13 @@ pub(super) use table::Table;
 
 use batches::Entries;
 use completeness::Again;
-use files::Intact;
+use files::{Files, Intact};
 use finding::{Findings, Told};
 use whole::Run;
 
-use super::Params;
 use super::layout::Sheet;
 use super::sealed::{Column, Input, MANIFEST, Sealed};
+use super::{Layout, Params};
 use crate::mine::{self, Quotas};
 use crate::store::Prepared;
 use crate::words::{counted, thousands};
@@ -102,10 +104,11 @@ fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, course: &mut Course) {
         check_rows(out, sealed, asked, &sheet, &intact, course);
     }
     let Course { findings, told, .. } = course;
-    if asked.store.fitted().is_some() {
-        let before = findings.total();
-        transform::check(out, sealed, asked, &intact, findings);
-        told.proved(findings, before, "the transform of the vectors: learned again, the same");
+    let before = findings.total();
+    match transform::check(out, sealed, asked, &intact, findings) {
+        Some(true) => told.proved(findings, before, "the transform of the vectors: learned again, the same"),
+        Some(false) => told.unchecked("the transform of the vectors: transform.parquet is not what was sealed"),
+        None => {}
     }
 }
 
@@ -118,14 +121,23 @@ fn check_rows(
     intact: &Intact,
     Course { findings, checked, told }: &mut Course,
 ) {
+    let files = Files { out, sealed, intact };
     let again = Again::mine(asked, sheet, sealed, findings, checked);
     let again = again.as_ref();
     let sure = again.filter(|again| again.is_sure());
     let before = findings.total();
-    let near = again.map_or(&[][..], |again| &again.suspects);
-    sides::check_suspects(out, sealed, asked, near, intact, findings, checked);
-    let suspects = counted(checked.suspects, "suspect");
-    told.proved(findings, before, format_args!("{suspects}: such pairs, and every copy is among them"));
+    let near = again.map_or((&[][..], false), |again| (&again.suspects, again.all));
+    if sides::check_suspects(out, sealed, asked, near, intact, findings, checked) {
+        let suspects = counted(checked.suspects, "suspect");
+        let which = match again {
+            Some(again) if again.all => "every copy, and the near-duplicates of every anchor",
+            Some(_) => "such pairs, with every copy, and the near-duplicates of anchors that were mined again",
+            None => "such pairs, with every copy",
+        };
+        told.proved(findings, before, format_args!("{suspects}: {which}"));
+    } else {
+        told.unchecked("suspects: suspects.parquet is not what was sealed");
+    }
     let before = findings.total();
     let found = if sheet.names_rows() {
         let found = triplets::check(out, sealed, asked, sheet, intact, findings, checked);
@@ -134,7 +146,6 @@ fn check_rows(
             found
         })
     } else {
-        let files = texts::Files { out, sealed, intact };
         let found = texts::check(&files, asked, sheet, again, findings, checked, told);
         found.inspect(|found| order::check_gaps(found, sealed, asked, findings))
     };
@@ -142,19 +153,28 @@ fn check_rows(
         return told.unchecked("rows, counts and unmined rows: not every part is what was sealed");
     };
     let entries = Entries::of(asked, sheet, sealed, &found);
-    if !entries.all_known() && !sheet.names_rows() {
-        told.unchecked(
-            "false negatives in batches, but for anchors that were mined again: the rows name no rows of the store",
-        );
-    }
     let run = Run::new(asked, sheet, found.lines, sure);
     checked.triplets = run.triplets().unwrap_or(0);
     balance::check(sealed, &run, findings, told);
     run.check_groups(findings);
     let (rows, distances) = (counted(checked.rows, "row"), thousands(checked.distances));
     if sheet.names_rows() {
-        let made = "distances, bands, classes, guards and order, made anew from the store";
-        told.proved(findings, before, format_args!("{rows}: {distances} {made}"));
+        let ranked = asked.mine.negatives.guards.ranks() > 0 && !sure.is_some_and(|again| again.all);
+        let made = match sheet.layout() {
+            // What its negatives were is not told.
+            Layout::Pair => "distances, classes and order",
+            _ if ranked => "distances, bands, classes and order",
+            _ => "distances, bands, classes, guards and order",
+        };
+        told.proved(findings, before, format_args!("{rows}: {distances} {made}, made anew from the store"));
+        if ranked {
+            told.unchecked(match again {
+                Some(_) => {
+                    "the ranks that skip_nearest and window count, but for anchors that were mined again; see --full"
+                }
+                None => "the ranks that skip_nearest and window count: graphs are not built again without --full",
+            });
+        }
     } else if sure.is_some() {
         told.proved(findings, before, format_args!("{rows}: those of anchors that were mined again, in their order"));
     }
@@ -184,14 +204,11 @@ fn check_rows(
     }
     recall::check(sealed, &run, sheet, listed.as_deref(), findings, told);
     if let Some(unmined) = &listed {
-        let before = findings.total();
         let subject = batches::Subject { asked, entries: &entries, unmined };
-        batches::check(out, sealed, &subject, intact, findings, checked);
-        if asked.mine.batches.is_some() {
-            let batches = counted(checked.batches, "batch");
-            let full = format_args!("{batches}: full, without false negatives, nothing left out");
-            told.proved(findings, before, full);
-        }
+        let hardness = || batches_again::hardness(&run, sheet, sure);
+        batches::check(&files, &subject, hardness, findings, checked, told);
+    } else if asked.mine.batches.is_some() {
+        told.unchecked(batches::UNREAD);
     }
 }
 

@@ -6,14 +6,36 @@ use super::Asked;
 use super::completeness::Again;
 use super::finding::{Findings, Told};
 use super::triplets::Found;
-use crate::manifest::layout::{Grain, Line, Role, Sheet, gap, gap_of};
+use crate::kernel::Distance;
+use crate::manifest::layout::{Grain, Line, Member, Role, Sheet, gap, gap_of};
 use crate::manifest::order::Key;
 use crate::manifest::sealed::{Gaps, Listed, Sealed};
 use crate::manifest::{Layout, Order, Split};
+use crate::mine::{self, Ask};
 use crate::store::Row;
 
-/// A line's place in the order asked for; in the order of the anchors their triplets have none.
-pub(super) type Rank = (u64, Row, u64, u64);
+/// A line's place in the order asked for: by its key, its anchor, its positive or place, its window, and its negative.
+pub(super) type Rank = (u64, Row, u64, Window, u64);
+
+/// The order of a pair's triplets as they are mined: bands as they are asked for, then those to fall back on, and in each the nearest
+/// first.
+type Window = (bool, usize, Distance);
+
+/// That of what is sorted by its rows alone.
+const NONE: Window = (false, 0, Distance::MIN);
+
+fn window(line: &Line<'_>, params: &mine::Params) -> Window {
+    let Some(Member { distance, role: Role::Negative { band, fallback }, .. }) = line.members.get(1) else {
+        return NONE;
+    };
+    let place = match &params.ask {
+        _ if *fallback => params.fallback.iter().position(|other| other == band),
+        Ask::Bands(bands) => bands.iter().position(|(other, _)| other == band),
+        Ask::Any(_) => Some(0),
+    };
+    // A band that nobody asked for is a finding of its own.
+    (*fallback, place.unwrap_or(usize::MAX), *distance)
+}
 
 /// The gap of a pair that was not mined again.
 const UNKNOWN: f64 = f64::INFINITY;
@@ -26,10 +48,10 @@ pub(super) fn rank(line: &Line<'_>, sheet: &Sheet, asked: &Asked<'_>) -> Rank {
     let named = sheet.grain().named(&rows).iter().map(|row| asked.store.keys()[row.index()]);
     let value = key.map_or(0, |key| key.value(named, line.gap));
     match sheet.grain() {
-        Grain::Triplet if key.is_none() => (value, line.anchor, 0, 0),
-        Grain::Triplet => (value, line.anchor, number(0), number(1)),
-        Grain::Pair => (value, line.anchor, number(0), 0),
-        Grain::Anchor => (value, line.anchor, u64::from(line.place), 0),
+        Grain::Triplet if key.is_none() => (value, line.anchor, number(0), window(line, asked.mine), number(1)),
+        Grain::Triplet => (value, line.anchor, number(0), NONE, number(1)),
+        Grain::Pair => (value, line.anchor, number(0), NONE, 0),
+        Grain::Anchor => (value, line.anchor, u64::from(line.place), NONE, 0),
     }
 }
 

@@ -4,7 +4,7 @@ use super::Asked;
 use crate::kernel::Distance;
 use crate::manifest::Layout;
 use crate::manifest::layout::{Member, Role};
-use crate::mine::{self, Band, Guard, Triplet};
+use crate::mine::{self, Band, Chosen, Guard, Triplet};
 use crate::store::{Prepared, Row};
 
 /// The columns in which findings about a member are told.
@@ -30,12 +30,13 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Checks a line; `names` are those of its members.
+/// Checks a line; `names` are those of its members, `chosen` those of the last anchor that was asked about.
 pub(super) fn check_line(
     anchor: Row,
     members: &[Member],
     names: &[Names<'_>],
     asked: &Asked<'_>,
+    chosen: &mut Option<Chosen>,
     mut report: impl FnMut(&str, String, String),
 ) {
     if asked.output.layout.tells_triplets() {
@@ -55,7 +56,12 @@ pub(super) fn check_line(
         let Member { row, distance, role } = *member;
         match role {
             Role::Positive => check_positive(anchor, row, distance, names, asked, &mut report),
-            Role::Other => check_negative(anchor, row, distance, names, asked, &mut report),
+            Role::Other => {
+                check_negative(anchor, row, distance, names, asked, &mut report);
+                let known = chosen.take().filter(|chosen| chosen.anchor() == anchor);
+                let known = known.unwrap_or_else(|| Chosen::of(anchor, asked.store, asked.mine, asked.quotas));
+                check_other(chosen.insert(known), member, names, asked, &mut report);
+            }
             Role::Negative { band, fallback } => {
                 check_negative(anchor, row, distance, names, asked, &mut report);
                 let Some(positive) = members.first() else { continue };
@@ -140,10 +146,7 @@ fn check_negative(
 /// What takes all three rows to tell; the guards that two tell are in [`check_negative`].
 fn check_triplet(triplet: &Triplet, names: &Names<'_>, asked: &Asked<'_>, report: Report<'_>) {
     let (params, band) = (asked.mine, triplet.band);
-    for guard in mine::refusing(triplet, asked.store, params, asked.quotas)
-        .into_iter()
-        .filter(|&guard| !matches!(guard, Guard::DuplicateDistance | Guard::Exclude))
-    {
+    for guard in mine::refusing(triplet, asked.store, params, asked.quotas).into_iter().filter(is_of_three) {
         let expected = format!("a negative that {} keeps", guard.name());
         if guard == Guard::ScoreGap {
             let score =
@@ -165,6 +168,23 @@ fn check_triplet(triplet: &Triplet, names: &Names<'_>, asked: &Asked<'_>, report
             if triplet.fallback { (names.fallback, "bands to fall back on") } else { (names.band, "bands asked for") };
         report(column, band.name().to_owned(), format!("one of the {kind}: {}", among.join(", ")));
     }
+}
+
+/// What the positive of a negative's triplet would tell, where that is one of those chosen for the anchor.
+fn check_other(chosen: &Chosen, negative: &Member, names: &Names<'_>, asked: &Asked<'_>, report: Report<'_>) {
+    let &Member { row, distance, .. } = negative;
+    for guard in chosen.refusing(row, distance, asked.store, asked.mine).into_iter().filter(is_of_three) {
+        report(names.distance, distance.get().to_string(), format!("a negative that {} keeps", guard.name()));
+    }
+    if !chosen.admit(row, distance, asked.store, asked.mine) {
+        let expected = "a negative that bands and guards admit for a positive of the anchor".to_owned();
+        report(names.distance, distance.get().to_string(), expected);
+    }
+}
+
+/// Whether [`check_negative`] leaves a guard to others.
+fn is_of_three(guard: &Guard) -> bool {
+    !matches!(guard, Guard::DuplicateDistance | Guard::Exclude)
 }
 
 /// The first group on which two rows do not stand as they must.

@@ -4,18 +4,18 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{Array, AsArray, RecordBatch, UInt64Array};
 use arrow::datatypes::{SchemaRef, UInt64Type};
-use arrow::error::ArrowError;
 
 use super::files::Intact;
 use super::finding::{Checked, Findings};
+use super::renamed::Names;
 use super::rules::broken_rule;
 use super::table::{Place, Table, compare, row_at};
 use super::whole::Run;
 use crate::manifest::Format;
 use crate::manifest::gather::GatherError;
-use crate::manifest::sealed::{Input, Sealed};
+use crate::manifest::sealed::Sealed;
 use crate::manifest::sides::{self, SUSPECTS, UNMINED, Unmined};
 use crate::mine::{self, Reason, Suspect};
 use crate::search::Index;
@@ -70,8 +70,8 @@ pub(super) fn check_unmined(
             return None;
         }
     };
-    let renamed = renamed(sealed, run.asked.inputs);
-    let mut listing = Listing { rejected, renamed, reasons: vec![None; store.rows() as usize], previous: None };
+    let names = Names::new(sealed, run.asked.inputs);
+    let mut listing = Listing { rejected, names, reasons: vec![None; store.rows() as usize], previous: None };
     for (first, batch) in &batches {
         let place = Place { file: UNMINED, format: Format::Parquet, first: *first };
         if let Err(error) = listing.check(place, batch, run, sealed.search.index, findings) {
@@ -96,9 +96,9 @@ pub(super) fn check_unmined(
 const DETAIL: usize = 3;
 
 /// `unmined.parquet` while it is read.
-struct Listing<'a> {
+struct Listing {
     rejected: Rejected,
-    renamed: Vec<Renamed<'a>>,
+    names: Names,
     /// The reason listed for each row of the store.
     reasons: Vec<Option<Reason>>,
     /// Where the last row that was read belongs: see [`Rejected::rank`].
@@ -132,22 +132,7 @@ impl Rejected {
     }
 }
 
-/// The file name of an input, as it is now and as it was.
-struct Renamed<'a> {
-    now: &'a str,
-    then: &'a str,
-}
-
-fn renamed<'a>(sealed: &'a Sealed, inputs: &'a [Input]) -> Vec<Renamed<'a>> {
-    let name = |input: &'a Input| input.path.rsplit('/').next().unwrap_or_default();
-    let names = inputs.iter().filter_map(|now| {
-        let then = sealed.inputs.iter().find(|then| then.role == now.role)?;
-        Some(Renamed { now: name(now), then: name(then) })
-    });
-    names.filter(|Renamed { now, then }| now != then).collect()
-}
-
-impl Listing<'_> {
+impl Listing {
     fn check(
         &mut self,
         place: Place<'_>,
@@ -189,29 +174,29 @@ impl Listing<'_> {
             }
             known.push(i);
         }
-        let expected = self.as_named_then(batch, &known, sides::unmined_batch(store, &entries)?)?;
+        let expected = self.as_named_then(store, batch, &known, &entries)?;
         Ok(compare(place, batch, &known, &expected, findings)?)
     }
 
     /// What is expected, where details name files as they were called when they were found wanting.
     fn as_named_then(
-        &self,
+        &mut self,
+        store: &Prepared,
         batch: &RecordBatch,
         known: &[u32],
-        expected: RecordBatch,
-    ) -> Result<RecordBatch, ArrowError> {
-        if self.renamed.is_empty() {
-            return Ok(expected);
-        }
-        let (found, told) = (batch.column(DETAIL).as_string::<i32>(), expected.column(DETAIL).as_string::<i32>());
-        let details = told.iter().zip(known).map(|(told, &row)| {
-            let then = self.renamed.iter().fold(told?.to_owned(), |told, names| told.replace(names.now, names.then));
-            Some(if found.value(row as usize) == then { then } else { told?.to_owned() })
+        entries: &[Unmined],
+    ) -> Result<RecordBatch, GatherError> {
+        let expected = sides::unmined_batch(store, entries)?;
+        let rejected = entries.iter().map(|entry| match entry {
+            Unmined::Kept(..) => None,
+            Unmined::Rejected(index) => Some(*index),
         });
-        let details: StringArray = details.collect();
+        let found = batch.column(DETAIL).as_string::<i32>();
+        let found = known.iter().map(|&row| found.is_valid(row as usize).then(|| found.value(row as usize)));
         let mut columns = expected.columns().to_vec();
-        columns[DETAIL] = Arc::new(details);
-        RecordBatch::try_new(expected.schema(), columns)
+        let told = columns[DETAIL].as_string::<i32>();
+        columns[DETAIL] = Arc::new(self.names.details(store, told, rejected, found));
+        Ok(RecordBatch::try_new(expected.schema(), columns)?)
     }
 }
 
@@ -258,22 +243,25 @@ fn has_positive(run: &Run<'_>, row: Row) -> bool {
 }
 
 /// Checks `suspects.parquet`: distances, labels, that no pair stands twice, that every copy across classes is there, and what those
-/// anchors find near them that were mined again.
+/// anchors find near them that were mined again; with `whole`, where these are all, that nothing else is there. Says whether the
+/// file could be read.
 pub(super) fn check_suspects(
     out: &Path,
     sealed: &Sealed,
     asked: &super::Asked<'_>,
-    again: &[Suspect],
+    (again, whole): (&[Suspect], bool),
     intact: &Intact,
     findings: &mut Findings,
     checked: &mut Checked,
-) {
+) -> bool {
     let store = asked.store;
     let Some(listed) = sealed.files.iter().find(|listed| listed.path == SUSPECTS && intact.contains(SUSPECTS)) else {
-        return;
+        return false;
     };
+    let copies = mine::copies(store);
     let missing = again.iter().map(|near| (near.a, near.b)).collect();
-    let mut suspects = Suspects { missing, ..Suspects::default() };
+    let all = whole.then(|| again.iter().chain(&copies).map(|suspect| (suspect.a, suspect.b)).collect());
+    let mut suspects = Suspects { missing, all, ..Suspects::default() };
     // Batch by batch: as many rows as a forger likes fit into few bytes.
     let mut read = || -> Result<(), String> {
         for batch in Table::open(out, listed, Format::Parquet, &sides::suspects_schema(store))? {
@@ -288,10 +276,11 @@ pub(super) fn check_suspects(
         Ok(())
     };
     if let Err(error) = read() {
-        return findings.file(SUSPECTS, error, format_args!("{} rows", listed.rows));
+        findings.file(SUSPECTS, error, format_args!("{} rows", listed.rows));
+        return false;
     }
     let place = |row: Row| store.source_rows()[row.index()];
-    for Suspect { a, b, .. } in mine::copies(store) {
+    for Suspect { a, b, .. } in copies {
         if !suspects.copies.contains(&(a, b)) {
             let pair = format!("rows {} and {}: one vector, two labels", place(a), place(b));
             findings.file(SUSPECTS, "no such pair", pair);
@@ -301,6 +290,7 @@ pub(super) fn check_suspects(
         let pair = format!("rows {} and {}: within duplicate_distance, two labels", place(a), place(b));
         findings.file(SUSPECTS, "no such pair", pair);
     }
+    true
 }
 
 /// The positions of both rows of each suspect: the last two columns.
@@ -314,6 +304,8 @@ struct Suspects {
     previous: Option<Suspect>,
     /// Pairs with one vector.
     copies: HashSet<(Row, Row)>,
+    /// All that there are, where that is known: of each anchor mining lists the nearest alone, and of each copy one pair.
+    all: Option<HashSet<(Row, Row)>>,
     /// Of the pairs that were mined again, those that were not met yet, in their order.
     missing: BTreeSet<(Row, Row)>,
 }
@@ -342,11 +334,17 @@ impl Suspects {
             }
             self.missing.remove(&(a, b));
             let near = asked.mine.negatives.guards.duplicate_distance.is_some_and(|near| distance.get() <= near);
-            if store.vector(a) == store.vector(b) {
+            let copies = store.vector(a) == store.vector(b);
+            if copies {
                 self.copies.insert((a, b));
-            } else if !near {
+            }
+            if !copies && !near {
                 let expected = "copies, or rows within duplicate_distance";
                 findings.value(place.file, row, "distance", distance.get(), expected);
+            } else if self.all.as_ref().is_some_and(|all| !all.contains(&(a, b))) {
+                let [found_a, found_b] = [a, b].map(|row| store.source_rows()[row.index()]);
+                let found = format_args!("{found_a}, {found_b}");
+                findings.value(place.file, row, "a_row, b_row", found, "one of the pairs that mining lists");
             }
             let rank = |s: &Suspect| (s.distance, s.a, s.b);
             let mixed = !store.has_queries() && a >= b;

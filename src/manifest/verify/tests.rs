@@ -267,6 +267,30 @@ fn rows_out_of_order_twice_or_missing() {
 }
 
 #[test]
+fn two_negatives_of_a_pair_exchanged() {
+    let mut scene = Scene::new(Format::Parquet, Order::Anchor);
+    let honest = scene.triplets();
+    let same = |name: &str, row: usize| honest[name].slice(row, 1).as_ref() == honest[name].slice(row + 1, 1).as_ref();
+    let of_pairs: Vec<usize> =
+        (0..honest.num_rows() - 1).filter(|&row| same("anchor_row", row) && same("positive_row", row)).collect();
+    let (mut of_a_band, mut of_two, mut by_fallback) = (0, 0, 0);
+    for row in of_pairs {
+        match (same("fallback", row), same("band", row)) {
+            (false, _) => by_fallback += 1,
+            (true, false) => of_two += 1,
+            (true, true) => of_a_band += 1,
+        }
+        let mut rows: Vec<u32> = (0..honest.num_rows() as u32).collect();
+        rows.swap(row, row + 1);
+        scene.put(&take_record_batch(&honest, &UInt32Array::from(rows)).unwrap());
+        let verdict = scene.verdict();
+        let told = verdict.findings.iter().any(|finding| finding.to_string().contains("belongs before"));
+        assert!(told && verdict.total == 1, "row {row}: {verdict}");
+    }
+    assert!(of_a_band > 0 && of_two > 0 && by_fallback > 0, "{of_a_band}, {of_two}, {by_fallback}");
+}
+
+#[test]
 fn a_negative_of_the_anchor_s_class() {
     let mut scene = Scene::new(Format::Parquet, Order::Random);
     let honest = scene.triplets();

@@ -1,33 +1,23 @@
 //! Parts that hold a carried column alone name no rows of the store. What the anchors that are mined again yield must stand in them,
 //! in this order; if those are all anchors, nothing else may.
 
-use std::path::Path;
-
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, SortField};
 
 use super::Asked;
 use super::completeness::Again;
-use super::files::Intact;
+use super::files::Files;
 use super::finding::{Checked, Findings, Told};
 use super::order::{locate, rank};
 use super::table::Table;
 use super::triplets::Found;
 use crate::manifest::gather::GatherError;
 use crate::manifest::layout::{Lines, Sheet};
-use crate::manifest::sealed::Sealed;
 use crate::store::Prepared;
 
 /// Lines that are made again at once.
 const PIECE: usize = 1 << 13;
-
-/// The files of an output.
-pub(super) struct Files<'a> {
-    pub(super) out: &'a Path,
-    pub(super) sealed: &'a Sealed,
-    pub(super) intact: &'a Intact,
-}
 
 /// The lines that were mined again, with the rows of those that were found; none if a part could not be read, or if none were mined.
 pub(super) fn check(
@@ -44,7 +34,6 @@ pub(super) fn check(
     let again = again.filter(|again| again.is_sure());
     let lines = again.map(|again| sheet.lines(&again.triplets)).unwrap_or_default();
     let mut order: Vec<usize> = (0..lines.len()).collect();
-    // Stable: what has no place in an order stays as it was mined.
     order.sort_by_key(|&index| rank(&lines.get(index), sheet, asked));
     let mut search = match Search::new(asked.store, sheet, asked, lines.select(&order)) {
         Ok(search) => search,

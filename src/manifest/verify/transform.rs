@@ -11,12 +11,19 @@ use crate::manifest::Format;
 use crate::manifest::sealed::Sealed;
 use crate::manifest::transform::{self, TRANSFORM};
 
-/// Checks `transform.parquet` against the transform that the store's vectors were made with just now.
-pub(super) fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, intact: &Intact, findings: &mut Findings) {
-    let Some(fitted) = asked.store.fitted() else { return };
+/// Checks `transform.parquet` against the transform that the store's vectors were made with just now, if there is one. Says whether
+/// the file could be read.
+pub(super) fn check(
+    out: &Path,
+    sealed: &Sealed,
+    asked: &Asked<'_>,
+    intact: &Intact,
+    findings: &mut Findings,
+) -> Option<bool> {
+    let fitted = asked.store.fitted()?;
     let rows = transform::rows(fitted);
     let batches = read(out, sealed, TRANSFORM, rows.len() as u64, &transform::schema(), intact, findings);
-    let Some(batches) = batches else { return };
+    let Some(batches) = batches else { return Some(false) };
     let mut seen = 0;
     for (first, batch) in &batches {
         let place = Place { file: TRANSFORM, format: Format::Parquet, first: *first };
@@ -32,4 +39,5 @@ pub(super) fn check(out: &Path, sealed: &Sealed, asked: &Asked<'_>, intact: &Int
     if seen < rows.len() {
         findings.file(TRANSFORM, format_args!("{seen} rows"), format_args!("{}, one for the mean", rows.len()));
     }
+    Some(true)
 }

@@ -157,6 +157,7 @@ fn check_batch(
     let store = asked.store;
     let mut outcome = Outcome { first: place.first, ..Outcome::default() };
     let Some(claims) = sheet.claims(batch) else { return Ok(outcome) };
+    let mut chosen = None;
     // Rows of the batch that name rows of the store.
     let mut known: Vec<u32> = Vec::with_capacity(batch.num_rows());
     for i in 0..batch.num_rows() as u32 {
@@ -175,7 +176,7 @@ fn check_batch(
         let rows = members.iter().filter_map(|claim| Some((at(claim, &corpus)?, claim.fallback)));
         let members_made = members_of(anchor, rows, asked);
         let names: Vec<Names<'_>> = members.iter().map(|claim| Names::new(sheet.layout(), claim.column)).collect();
-        rules::check_line(anchor, &members_made, &names, asked, |column, found, expected| {
+        rules::check_line(anchor, &members_made, &names, asked, &mut chosen, |column, found, expected| {
             outcome.findings.value(place.file, row, column, found, expected);
         });
         let of = |positive: bool| {

@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
                 self.check_pair(pair, findings);
             }
             for anchor in triplets.chunk_by(|x, y| x.anchor == y.anchor) {
-                self.check_classes(anchor, findings);
+                self.check_classes(anchor[0].anchor, anchor.iter().map(|t| t.negative), findings);
             }
         }
         let layout = self.asked.output.layout;
@@ -135,6 +135,8 @@ impl<'a> Run<'a> {
                 }
             }
             firsts.dedup_by_key(|&mut (row, _)| row);
+            let others = firsts.iter().filter(|(_, role)| *role == Role::Other).map(|&(row, _)| row);
+            self.check_classes(anchor, others, findings);
             let positives = firsts.iter().filter(|(_, role)| *role == Role::Positive).count() as u64;
             let others = firsts.len() as u64 - positives;
             let mut excess = |found: u64, most: u64, what: &str| {
@@ -149,14 +151,14 @@ impl<'a> Run<'a> {
     }
 
     /// No class gives an anchor more negatives than it may.
-    fn check_classes(&self, anchor: &[Triplet], findings: &mut Findings) {
+    fn check_classes(&self, anchor: Row, negatives: impl Iterator<Item = Row>, findings: &mut Findings) {
         let Some(most) = self.asked.mine.negatives.max_per_class else { return };
         let (store, mut labels) = (self.asked.store, BTreeMap::<Code, u32>::new());
-        for &label in anchor.iter().flat_map(|t| store.labels_in(&store.labels()[t.negative.index()])) {
+        for &label in negatives.flat_map(|row| store.labels_in(&store.labels()[row.index()])) {
             *labels.entry(label).or_default() += 1;
         }
         if let Some(count) = labels.into_values().find(|&count| count > most) {
-            let found = format!("anchor {} with {count} negatives of one class", self.name(anchor[0].anchor));
+            let found = format!("anchor {} with {count} negatives of one class", self.name(anchor));
             findings.file(TRIPLETS, found, format_args!("at most {most}"));
         }
     }

@@ -16,9 +16,9 @@ const SALT: u64 = 0x706b;
 pub struct Hardness(HashMap<(u32, u32), u64>);
 
 impl Hardness {
-    /// Counts a triplet; a negative without a label says nothing.
+    /// Counts a triplet; rows without a label say nothing.
     pub fn add(&mut self, anchor: Code, negative: Code) {
-        if !negative.is_null() {
+        if !anchor.is_null() && !negative.is_null() {
             *self.0.entry((anchor.0.min(negative.0), anchor.0.max(negative.0))).or_default() += 1;
         }
     }
