@@ -151,7 +151,7 @@ impl Claim {
                 _ if claim.lock == self.lock && holder.is_of_one_machine(&self.holder) => return Ok(Before::Own),
                 None => {
                     let told = format!("{}: {holder} has not said that it ended", remote.address());
-                    engine.progress().note(&format!("{told}; waited {} s for a sign of life", LEASE.as_secs()));
+                    engine.progress().note(&format!("{told}; it may give a sign of life for {} s", LEASE.as_secs()));
                     first = Some((claim, Instant::now()));
                 }
                 Some((first, _)) if *first != claim => {
