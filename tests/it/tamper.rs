@@ -396,6 +396,16 @@ fn batches_that_could_be_and_are_not_those_of_the_run_are_found() {
             }
         }
     }
+    // A size that no batch can have takes no memory.
+    for (batched, key) in
+        [("kind = 'pk', classes = 4, per_class = 3", "classes"), ("kind = 'triplets', size = 4", "size")]
+    {
+        let absurd = Sealed::with(&format!("batches = {{ {batched} }}\n"));
+        absurd.refused(key, &["NOT SOUND: 1 finding\n  manifest.json, fingerprint", "made again, the same"], |out| {
+            thinned(out, 0, 0);
+            edit_manifest(out, |sealed| sealed["pipeline"]["batches"][key] = json!(4_000_000_000u32));
+        });
+    }
     // Batches of the run, in another order.
     let sealed = Sealed::with("batches = { kind = 'triplets', size = 4 }\n");
     sealed.refused("regrouped", &["NOT SOUND: 1 finding\n  batches.parquet, row 0, batch, triplet: "], |out| {

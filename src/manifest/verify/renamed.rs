@@ -25,8 +25,8 @@ impl Names {
         for now in inputs {
             let Some(then) = sealed.inputs.iter().find(|then| then.role == now.role) else { continue };
             let (now_called, then_called) = (name(now), name(then));
-            // A folder or a pattern is no name of a file.
-            let is_file = kind(&then_called).is_some() && !then_called.contains(['*', '?', '[']);
+            // A folder or a pattern is no name of a file, nor is one that a URL writes in other characters.
+            let is_file = kind(&then_called).is_some() && !then_called.contains(['*', '?', '[', '%']);
             if is_file && kind(&now_called) == kind(&then_called) {
                 names.is_called(&now.role, &now_called, &then_called);
             }

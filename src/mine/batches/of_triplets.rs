@@ -54,7 +54,7 @@ pub fn without_false_negatives<E>(
         there: vec![NONE; tokens(store)],
         stamp: 0,
     };
-    let mut batch = Vec::with_capacity((size as usize).min(entries.len()));
+    let mut batch = Vec::with_capacity(size as usize);
     loop {
         let mut order = Vec::new();
         let full = filler.fill(&mut queues, &mut batch, &mut || {
