@@ -16,7 +16,6 @@ use serde_json::Value;
 
 use super::error::Complaint;
 use super::veil;
-use crate::remote::Address;
 
 /// The variables that a pipeline names, and their values.
 #[derive(Clone, Default)]
@@ -225,9 +224,6 @@ impl fmt::Debug for Environment {
 }
 
 fn proof(name: &str, value: &str, store: &str) -> Result<String, ProofError> {
-    // Behind another signature is the same file.
-    let of_a_web_server = Address::parse(value).and_then(Result::ok).filter(|address| !address.can_list());
-    let value = &of_a_web_server.map_or_else(|| value.to_owned(), |address| address.name());
     // No name of a variable has a NUL in it.
     let salt = blake3::derive_key(CONTEXT, [name, "\0", store].concat().as_bytes());
     let mut hash = [0; 8];

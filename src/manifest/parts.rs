@@ -3,6 +3,7 @@
 //! Each part is noted with its checksum when it is finished, so that a run that goes on writes only those that are missing. The
 //! triplets come in the same order every time, and rows of a finished part are passed over.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -128,13 +129,14 @@ impl<'a> Parts<'a> {
     /// is that of the older one.
     fn clear_others(&self) -> Result<(), FormatError> {
         let folder = self.staging.join(TRIPLETS);
+        let ours: HashSet<&str> = self.done.listed.iter().map(|part| part.path.as_str()).collect();
         let clear = || -> io::Result<()> {
             for entry in fs::read_dir(&folder)? {
                 let entry = entry?;
                 let name = format!("{TRIPLETS}/{}", entry.file_name().to_string_lossy());
                 match entry.file_type()?.is_dir() {
                     true => disk::remove_folder(&entry.path())?,
-                    false if self.done.listed.iter().any(|part| part.path == name) => {}
+                    false if ours.contains(name.as_str()) => {}
                     false => disk::remove_file(&entry.path())?,
                 }
             }

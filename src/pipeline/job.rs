@@ -220,6 +220,17 @@ impl Job {
         slots.min(self.balance.triplets.unwrap_or(u64::MAX).saturating_mul(a_row))
     }
 
+    /// Rows of the output, at most.
+    fn lines(&self) -> u64 {
+        let pairs = self.pairs_of(self.anchors);
+        let lines = match self.layout {
+            Layout::Triplet => self.triplets(),
+            Layout::NTuple | Layout::Pair | Layout::LabeledList => pairs,
+            Layout::LabeledPair | Layout::Candidates => self.triplets().saturating_add(pairs),
+        };
+        lines.min(self.balance.triplets.unwrap_or(u64::MAX))
+    }
+
     /// Rows of the store that a triplet puts beside each other in the output, at most.
     pub fn beside(&self) -> u64 {
         // Of (anchor, candidate) there are two to a triplet.
@@ -229,14 +240,14 @@ impl Job {
     /// # Errors
     /// When more files could come of it than names and the manifest have room for.
     pub fn check_files(&self, plan: &Plan) -> Result<(), ConfigError> {
-        let most = manifest::MOST_PARTS;
+        let (most, all) = (manifest::MOST_PARTS, self.lines());
         match plan.output.split {
-            Split::Rows(rows) if self.triplets().div_ceil(rows) > most => {
-                let (files, least) = (self.triplets().div_ceil(rows), self.triplets().div_ceil(most));
+            Split::Rows(rows) if all.div_ceil(rows) > most => {
+                let least = all.div_ceil(most);
                 let message = format!(
                     "{} rows may come out, in {} files, and at most {} are written; give {} or more",
-                    thousands(self.triplets()),
-                    thousands(files),
+                    thousands(all),
+                    thousands(all.div_ceil(rows)),
                     thousands(most),
                     thousands(least)
                 );

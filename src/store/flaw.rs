@@ -34,13 +34,15 @@ pub(super) enum Flaw {
 }
 
 impl Flaw {
+    pub const NULL: &'static str = "null vector";
+    pub const EMPTY: &'static str = "empty vector";
     pub const RAGGED: &'static str = "ragged vector";
 
     /// The kind, for counting: `3 null vectors`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::NullVector => "null vector",
-            Self::EmptyVector => "empty vector",
+            Self::NullVector => Self::NULL,
+            Self::EmptyVector => Self::EMPTY,
             Self::Ragged { .. } => Self::RAGGED,
             Self::NullElement { .. } => "null in a vector",
             Self::NotFinite { .. } => "NaN or infinity",

@@ -194,7 +194,7 @@ impl<'a> Preparation<'a> {
         let Side { params, rejects, kept, rows, judge, .. } = &self.side;
         refuse(rejects, *kept)?;
         usable::check_rows(params, survey.rows(), *kept, *rows)?;
-        Ok(usable::check_width(params, judge.dims(), rejects.ragged(), [*kept, *rows])?)
+        Ok(usable::check_width(params, judge.dims(), rejects.widths(), *kept)?)
     }
 
     /// Adds stretches in order, up to one after which there are more rows to be listed than can be.

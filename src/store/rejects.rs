@@ -161,9 +161,10 @@ impl Rejects {
         self.kinds.values().sum()
     }
 
-    /// Rows whose vector has another width than the first.
-    pub fn ragged(&self) -> u64 {
-        self.kinds.get(Flaw::RAGGED).copied().unwrap_or(0)
+    /// Rows whose vector has another width than the first, and those that have none.
+    pub fn widths(&self) -> (u64, u64) {
+        let of = |kind| self.kinds.get(kind).copied().unwrap_or(0);
+        (of(Flaw::RAGGED), of(Flaw::NULL) + of(Flaw::EMPTY))
     }
 
     /// A refusal, of so many rows looked at, where rows may not be left out, or more are left out than can be listed.

@@ -15,9 +15,9 @@ pub enum Useless {
     #[error(
         "{}: the first vector has {expected} values, and so have {} of {} in all; a store holds vectors of one width: keep those \
          with `where`, as in where = \"array_length({embedding}) = N\"",
-        .path.display(), thousands(*.passed), thousands(*.kept)
+        .path.display(), thousands(*.alike), thousands(*.kept)
     )]
-    MostlyRagged { path: PathBuf, embedding: String, expected: usize, passed: u64, kept: u64 },
+    MostlyRagged { path: PathBuf, embedding: String, expected: usize, alike: u64, kept: u64 },
     #[error("{}: label = {label:?} is null in {}{rejected}; without labels there are no classes", .path.display(), all(*.rows))]
     NoLabels { path: PathBuf, label: String, rows: u64, rejected: LeftOut },
     #[error(
@@ -92,13 +92,14 @@ pub(super) fn check_rows(params: &Params, read: u64, kept: u64, passed: u64) -> 
 pub(super) fn check_width(
     params: &Params,
     dims: Option<usize>,
-    ragged: u64,
-    [kept, passed]: [u64; 2],
+    (ragged, without): (u64, u64),
+    kept: u64,
 ) -> Result<(), Useless> {
+    let alike = kept.saturating_sub(ragged + without);
     match (&params.embedding, dims) {
-        (Embedding::Column(embedding), Some(expected)) if ragged > passed => {
+        (Embedding::Column(embedding), Some(expected)) if ragged > alike => {
             let (path, embedding) = (params.path.clone(), embedding.clone());
-            Err(Useless::MostlyRagged { path, embedding, expected, passed, kept })
+            Err(Useless::MostlyRagged { path, embedding, expected, alike, kept })
         }
         _ => Ok(()),
     }

@@ -264,6 +264,16 @@ fn of_two_runs_of_one_output_on_two_machines_the_second_is_sent_away() {
     // It is killed, and gives no more signs.
     let _executor = scene.executor(server);
     scene.run(server, 60).ends().exits(0);
+    // What it left is cleared away, though nothing else is to be done.
+    drives(3);
+    let folder = name.rsplit_once('/').unwrap().0;
+    scene.bucket.put(&format!("{folder}/run-0/store/vectors"), b"left");
+    let ran = Ran::of(&mut scene.on_pipeline(server, "run", 60)).exits(0);
+    assert!(ran.stdout.contains("already complete"), "{}", ran.stdout);
+    scene.is_as_local();
+    // What is nobody's sign stands in nobody's way.
+    scene.bucket.put(&name, b"{}");
+    scene.run(server, 60).ends().exits(0);
     scene.is_as_local();
 }
 

@@ -463,14 +463,6 @@ fn a_signature_opens_a_file_and_is_kept_nowhere() {
     assert_eq!(sealed["pipeline"]["store"]["path"], web.url("a.parquet"));
     assert!(sealed.get("environment").is_none(), "the signature is no part of the run");
 
-    // A variable that holds all of it tells as little.
-    room.write("whole.toml", &pipeline("${URL}"));
-    let whole = |more: &str| vec![("URL", format!("{}?{signed}{more}", web.url("a.parquet")))];
-    miner(&room, &whole(""), &["run", "whole.toml"]).exits(0);
-    let again = miner(&room, &whole("&again"), &["run", "whole.toml"]).exits(0);
-    assert!(again.stdout.contains("already complete"), "{}", again.stdout);
-    miner(&room, &whole("&again"), &["verify", "out/whole"]).exits(0);
-
     // Spelled out it is the same run: who signs makes no difference.
     room.write("p.toml", &pipeline(&format!("{}?{signed}", web.url("a.parquet"))));
     let again = miner(&room, &[], &["run", "p.toml"]).exits(0);

@@ -348,6 +348,9 @@ fn forged_batches_are_found() {
     refused(&triplets, "triplets in another order", &["of one class"], file, &|values| values[2].sort_unstable());
 }
 
+/// What is done to an output, and what it is called.
+type Forged<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn batches_that_could_be_and_are_not_those_of_the_run_are_found() {
     // Leaves the first so many rows in batches, and lists everything that is in none then.
@@ -385,7 +388,7 @@ fn batches_that_could_be_and_are_not_those_of_the_run_are_found() {
             numbers.partition_point(|&number| number + 1 < count)
         };
         for options in [&[][..], &["--full"]] {
-            let thin: [(&str, &dyn Fn(&Path)); 2] = [
+            let thin: [Forged; 2] = [
                 ("none left", &|out| thinned(out, 0, 0)),
                 ("all but the last", &|out| thinned(out, last(out), count - 1)),
             ];

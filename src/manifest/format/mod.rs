@@ -26,7 +26,7 @@ use super::sealed::Listed;
 use crate::disk::sync_folder;
 
 /// Rows a batch when a part is read.
-const READ_BATCH: usize = 1 << 15;
+const READ_BATCH: usize = 1 << 12;
 
 /// Why a file of the output could not be written.
 #[derive(Debug, Error)]

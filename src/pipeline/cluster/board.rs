@@ -13,6 +13,7 @@ use bytesize::ByteSize;
 
 use super::depot::Depot;
 use super::driver::Cluster;
+use super::lease::Lease;
 use super::order::{FILE, WorkOrder, inside};
 use super::sign::{self, Sign};
 use super::wire::may_pass;
@@ -27,6 +28,8 @@ pub struct Board<'a> {
     engine: &'a Engine<'a>,
     /// How long a store may be away.
     patience: Duration,
+    /// Leave to drive there.
+    lease: Option<&'a Lease>,
     order: &'a WorkOrder,
     /// Of the order, here.
     folder: PathBuf,
@@ -62,10 +65,10 @@ impl<'a> Board<'a> {
     /// # Errors
     /// A folder that cannot be used; a store that the environment does not tell how to reach.
     pub fn new(cluster: &Cluster<'a>, order: &'a WorkOrder, folder: &Path) -> anyhow::Result<Self> {
-        let Cluster { engine, patience, store, .. } = cluster;
+        let Cluster { engine, patience, store, lease, .. } = cluster;
         let folder = folder.canonicalize()?;
         let there = store.as_ref().map(|address| There::new(address, order, &folder)).transpose()?;
-        Ok(Self { engine, patience: *patience, order, folder, there })
+        Ok(Self { engine, patience: *patience, lease: *lease, order, folder, there })
     }
 
     /// What an item of the order is, for people.
@@ -86,6 +89,7 @@ impl<'a> Board<'a> {
     /// # Errors
     /// A folder that cannot be written; a store that refuses or does not answer.
     pub fn put_up(&self) -> anyhow::Result<()> {
+        self.lease.map_or(Ok(()), Lease::check)?;
         let Some(There { depot, place, .. }) = &self.there else {
             return self.order.write(&self.folder).with_context(|| self.folder.display().to_string());
         };
@@ -221,6 +225,7 @@ impl<'a> Board<'a> {
     /// # Errors
     /// A folder that cannot be made; a store that refuses or does not answer.
     pub fn begin(&self) -> anyhow::Result<()> {
+        self.lease.map_or(Ok(()), Lease::check)?;
         let signs = sign::signs(&self.folder);
         // Whoever is still at work for a run that was killed may be writing one.
         let _ = disk::remove_folder(&signs);
@@ -253,7 +258,9 @@ impl There {
 impl Drop for Board<'_> {
     fn drop(&mut self) {
         let _ = disk::remove_file(&self.folder.join(FILE));
-        if let Some(There { depot, place, .. }) = &self.there {
+        // Another's order may lie there now.
+        let is_ours = self.lease.is_none_or(|lease| lease.check().is_ok());
+        if let Some(There { depot, place, .. }) = self.there.as_ref().filter(|_| is_ours) {
             self.engine.part(PARTING, depot.delete(&format!("{place}/{FILE}")));
         }
     }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::wire::Wire;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::lock::Holder;
-use crate::pipeline::scratch::Scratch;
 use crate::remote::{Address, Remote, RemoteError};
 
 /// In the folder of all runs of an output.
@@ -24,7 +23,8 @@ const LEASE: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(300);
 /// Of several that take the place of one who is gone, the last one to write drives.
 const SETTLED: Duration = Duration::from_secs(2);
-/// What giving it back may take, when the process is about to end.
+/// What giving it back may take, when all is done, and when the process is about to end.
+const ORDERLY: Duration = Duration::from_secs(20);
 const PARTING: Duration = Duration::from_millis(600);
 /// Bytes of a sign, at most.
 const MOST: u64 = 1 << 14;
@@ -55,12 +55,12 @@ struct Claim {
 #[derive(Debug, thiserror::Error)]
 pub enum Driven {
     #[error("{place}: another run is working on this output: {holder}; wait for it, or stop it first")]
-    Already { place: Address, holder: Holder },
+    Already { place: String, holder: Box<Holder> },
     #[error(
         "{0}: another run has taken this output over, as this one gave no sign of life for a while; the same command goes on when \
          the other is over"
     )]
-    Since(Address),
+    Since(String),
 }
 
 /// Whoever was there before.
@@ -73,19 +73,14 @@ enum Before {
 }
 
 impl Lease {
-    /// Takes it for the runs in a folder of a store, from whoever is gone.
+    /// Takes it for the runs in a folder of a store, from whoever is gone; `lock` names what this run has locked on this machine.
     ///
     /// # Errors
     /// When somebody else drives; a store that refuses or does not answer.
-    pub fn take(place: &Address, scratch: &Scratch, engine: &Engine) -> anyhow::Result<Self> {
+    pub fn take(place: &Address, lock: String, engine: &Engine) -> anyhow::Result<Self> {
         let (remote, wire) = (Remote::open(place)?, Wire::new()?);
         let token = blake3::hash(format!("{:?} {:?}", Instant::now(), std::time::SystemTime::now()).as_bytes());
-        let mut claim = Claim {
-            holder: Holder::myself(),
-            lock: scratch.lock_id(),
-            token: token.to_hex()[..16].to_owned(),
-            beat: 0,
-        };
+        let mut claim = Claim { holder: Holder::myself(), lock, token: token.to_hex()[..16].to_owned(), beat: 0 };
         claim.take(&remote, engine)?;
         let taken = Arc::<AtomicBool>::default();
         let (stop, stopped) = mpsc::channel();
@@ -111,14 +106,26 @@ impl Lease {
     /// # Errors
     /// When somebody has: this process was stopped, or cut off from the store, for longer than others wait.
     pub fn check(&self) -> Result<(), Driven> {
-        if self.taken.load(Ordering::Relaxed) { Err(Driven::Since(self.place.clone())) } else { Ok(()) }
+        if self.taken.load(Ordering::Relaxed) { Err(Driven::Since(self.place.to_string())) } else { Ok(()) }
+    }
+}
+
+impl Lease {
+    /// Gives it back, and sees to it that it is.
+    pub fn give_back(mut self) {
+        self.part(ORDERLY);
+    }
+
+    fn part(&mut self, within: Duration) {
+        drop(self.stop.take());
+        // Who has ended already says nothing more.
+        let _ = self.ended.recv_timeout(within);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        drop(self.stop.take());
-        let _ = self.ended.recv_timeout(PARTING);
+        self.part(PARTING);
     }
 }
 
@@ -132,19 +139,26 @@ impl Claim {
                 Before::Gone => {
                     engine.wait(remote.write(NAME, self.bytes()))?;
                     sleep(SETTLED);
-                    engine.wait(found(remote))?.is_some_and(|claim| claim.token == self.token)
+                    engine.wait(found(remote))?.is_of(&self.token)
                 }
             };
             if won {
                 return Ok(());
             }
+            engine.go_on()?;
+            sleep(LOOK);
         }
     }
 
     /// Looks for a sign of life of whoever has said to drive, as long as it may take.
     fn outwait(&self, remote: &Remote, engine: &Engine) -> anyhow::Result<Before> {
         let mut first: Option<(Self, Instant)> = None;
-        while let Some(claim) = engine.wait(found(remote))? {
+        loop {
+            let claim = match engine.wait(found(remote))? {
+                Found::Claim(claim) => claim,
+                Found::Nothing => return Ok(Before::Nobody),
+                Found::Strange => return Ok(Before::Gone),
+            };
             let holder = &claim.holder;
             match &first {
                 // Its lock is held by this run now.
@@ -155,7 +169,7 @@ impl Claim {
                     first = Some((claim, Instant::now()));
                 }
                 Some((first, _)) if *first != claim => {
-                    let (place, holder) = (remote.address().clone(), holder.clone());
+                    let (place, holder) = (remote.address().to_string(), Box::new(holder.clone()));
                     return Err(Driven::Already { place, holder }.into());
                 }
                 Some((_, since)) if since.elapsed() >= LEASE => return Ok(Before::Gone),
@@ -164,22 +178,22 @@ impl Claim {
             engine.go_on()?;
             sleep(LOOK);
         }
-        Ok(Before::Nobody)
     }
 
     /// Gives a sign, and says whether it still stands.
     async fn renew(&self, remote: &Remote) -> Result<bool, RemoteError> {
-        let stands = found(remote).await?.is_none_or(|claim| claim.token == self.token);
-        if stands {
+        let stands = found(remote).await?;
+        let is_ours = !matches!(stands, Found::Claim(_)) || stands.is_of(&self.token);
+        if is_ours {
             remote.write(NAME, self.bytes()).await?;
         }
-        Ok(stands)
+        Ok(is_ours)
     }
 
     async fn give_back(&self, remote: &Remote) -> Result<(), RemoteError> {
         match found(remote).await? {
-            Some(claim) if claim.token != self.token => Ok(()),
-            _ => remote.delete(NAME).await,
+            stands if stands.is_of(&self.token) => remote.delete(NAME).await,
+            _ => Ok(()),
         }
     }
 
@@ -188,12 +202,35 @@ impl Claim {
     }
 }
 
-/// The claim that stands there. What is none of ours claims nothing.
-async fn found(remote: &Remote) -> Result<Option<Claim>, RemoteError> {
-    Ok(remote.read(NAME, MOST).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+/// What stands there.
+enum Found {
+    Nothing,
+    Claim(Claim),
+    /// Nobody's who drives.
+    Strange,
+}
+
+impl Found {
+    fn is_of(&self, token: &str) -> bool {
+        matches!(self, Self::Claim(claim) if claim.token == token)
+    }
+}
+
+async fn found(remote: &Remote) -> Result<Found, RemoteError> {
+    let Some(bytes) = remote.read(NAME, MOST).await? else { return Ok(Found::Nothing) };
+    Ok(serde_json::from_slice(&bytes).map_or(Found::Strange, Found::Claim))
 }
 
 /// Whether an object of that folder is only to tell who drives.
 pub fn is_sign(name: &str) -> bool {
     name == NAME
+}
+
+/// Whether somebody has said to drive, and has not taken that back.
+///
+/// # Errors
+/// A store that refuses or does not answer.
+pub fn is_told(place: &Address, engine: &Engine) -> anyhow::Result<bool> {
+    let remote = Remote::open(place)?;
+    Ok(!matches!(engine.wait(found(&remote))?, Found::Nothing))
 }

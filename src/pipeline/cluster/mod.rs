@@ -46,6 +46,7 @@ mod worker;
 pub use build::build_index;
 pub use driver::{Cluster, ClusterError};
 pub use executor::{ExecutorOptions, serve_executor};
+use lease::Driven;
 pub use lease::Lease;
 pub use mine::{Miners, crew};
 pub use roster::look;
@@ -99,7 +100,7 @@ pub fn reach(plan: &Plan, engine: &Engine) -> anyhow::Result<()> {
 /// When another machine is at work there; a store that refuses or does not answer.
 pub fn begin(plan: &Plan, scratch: &Scratch, key: &str, engine: &Engine) -> anyhow::Result<Option<Lease>> {
     let Some(place) = shared(plan) else { return Ok(None) };
-    let lease = Lease::take(&place, scratch, engine)?;
+    let lease = Lease::take(&place, scratch.lock_id(), engine)?;
     let own = scratch::run_name(key) + "/";
     clear(&place, engine, |objects| {
         let goes_on = !plan.run.fresh && objects.iter().any(|object| object.name.starts_with(&own));
@@ -109,17 +110,30 @@ pub fn begin(plan: &Plan, scratch: &Scratch, key: &str, engine: &Engine) -> anyh
     Ok(Some(lease))
 }
 
-/// Removes all of a run that is sealed, and gives the store back. Without a lease that holds, what others have left goes only where nobody
-/// has said to be at work.
+/// Removes all of a run that is sealed, and gives the store back. Without a lease, where somebody has said to drive and did not come to
+/// take that back, one is taken, unless that somebody gives signs of life.
 ///
 /// # Errors
 /// A store that refuses or does not answer.
 pub fn end(plan: &Plan, engine: &Engine, lease: Option<Lease>) -> Result<(), ScratchError> {
     let Some(place) = shared(plan) else { return Ok(()) };
-    let is_ours = lease.as_ref().is_some_and(|lease| lease.check().is_ok());
-    let is_in_use = |objects: &[Object]| !is_ours && objects.iter().any(|object| lease::is_sign(&object.name));
-    let goes = |objects: Vec<Object>| if is_in_use(&objects) { Vec::new() } else { objects };
-    clear(&place, engine, goes).map_err(ScratchError::Store)
+    let sweep = || -> anyhow::Result<()> {
+        let lease = match lease {
+            None if lease::is_told(&place, engine)? => match Lease::take(&place, String::new(), engine) {
+                Err(error) if error.is::<Driven>() => return Ok(()),
+                taken => Some(taken?),
+            },
+            lease => lease,
+        };
+        if lease.as_ref().is_none_or(|lease| lease.check().is_ok()) {
+            clear(&place, engine, |objects| objects)?;
+        }
+        if let Some(lease) = lease {
+            lease.give_back();
+        }
+        Ok(())
+    };
+    sweep().map_err(ScratchError::Store)
 }
 
 fn clear(address: &Address, engine: &Engine, goes: impl Fn(Vec<Object>) -> Vec<Object>) -> anyhow::Result<()> {

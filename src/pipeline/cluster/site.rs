@@ -11,6 +11,7 @@ use super::ground::Ground;
 use super::in_a_line;
 use super::mirror::{DEPTH, Mirror};
 use super::order::{FILE, OrderError, WorkOrder};
+use super::sign;
 use super::wire::Wire;
 use crate::config::Meeting;
 use crate::remote::{Address, Remote};
@@ -107,7 +108,7 @@ impl Site {
         let (Self::Folder(root), Place::Folder(folder)) = (self, place) else { return Ok(()) };
         // What is not there yet leads nowhere.
         let leads_out = |path: &PathBuf| folder.join(path).canonicalize().is_ok_and(|real| !real.starts_with(root));
-        match order.paths().find(leads_out) {
+        match order.paths().chain([PathBuf::from(sign::FOLDER)]).find(leads_out) {
             Some(path) => Err(OrderError::Astray { path }),
             None => Ok(()),
         }

@@ -73,7 +73,7 @@ fn serve(
     if !path.ends_with(name) {
         return answer("404 Not Found", "", b"", 0);
     }
-    if signature.is_some_and(|signature| !query.starts_with(signature)) {
+    if signature.is_some_and(|signature| query != signature) {
         return answer("403 Forbidden", "", b"", 0);
     }
     if request.header("if-match").is_some_and(|wanted| Some(wanted) != tag) {
