@@ -108,9 +108,7 @@ impl Lease {
     pub fn check(&self) -> Result<(), Driven> {
         if self.taken.load(Ordering::Relaxed) { Err(Driven::Since(self.place.to_string())) } else { Ok(()) }
     }
-}
 
-impl Lease {
     /// Gives it back, and sees to it that it is.
     pub fn give_back(mut self) {
         self.part(ORDERLY);
