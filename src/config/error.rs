@@ -81,13 +81,11 @@ impl Complaint {
     pub fn of_key(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self { part: Part::Key, ..Self::new(key, message) }
     }
-}
 
-impl Complaint {
     /// Where nobody has the text of the file.
-    pub(super) fn of_file(self, file: PathBuf) -> ConfigError {
+    pub(super) fn of_file(self, file: PathBuf) -> Box<KeyError> {
         let Self { key, message, .. } = self;
-        Box::new(KeyError { file, place: Place::default(), key, found: None, message, excerpt: None }).into()
+        Box::new(KeyError { file, place: Place::default(), key, found: None, message, excerpt: None })
     }
 }
 

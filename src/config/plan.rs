@@ -77,7 +77,7 @@ impl Plan {
         let complaint = Complaint::new(key, message);
         match &self.written {
             Some(written) => written.complain(complaint, &self.environment),
-            None => complaint.of_file(self.file.clone()),
+            None => complaint.of_file(self.file.clone()).into(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::environment::Environment;
-use super::error::{Complaint, KeyError, Place};
+use super::error::{Complaint, KeyError};
 use super::links::EXCLUDE;
 use super::load::wrong_type;
 use super::places::{Places, QUERY_VECTORS, TRANSFORM, VECTORS};
@@ -87,9 +87,9 @@ pub fn restore(sealed: &Sealed, moved: &Moved, out: &Path) -> Result<Plan, Resto
     let mut environment = Environment::recorded(&sealed.environment, store);
     let plan = over(&sealed.pipeline, &mut environment, out, |environment| places(sealed, moved, out, environment));
     environment.know_all_recorded();
-    let told = |Complaint { key, message, .. }| {
-        let (file, message) = (out.join(MANIFEST), environment.hide(&message).into_owned());
-        Box::new(KeyError { file, place: Place::default(), key, found: None, message, excerpt: None })
+    let told = |complaint: Complaint| {
+        let message = environment.hide(&complaint.message).into_owned();
+        Complaint { message, ..complaint }.of_file(out.join(MANIFEST))
     };
     match plan {
         Err(Fault::Pipeline(complaint)) => Err(RestoreError::Pipeline(told(complaint))),

@@ -86,7 +86,8 @@ impl Lock {
     #[cfg(feature = "cluster")]
     pub fn id(&self) -> String {
         let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        format!("{} {}", path.display(), inode(&self.file))
+        let (device, number) = self.file.metadata().map(|file| inode(&file)).unwrap_or_default();
+        format!("{} {device}:{number}", path.display())
     }
 
     /// The file that is locked.
@@ -139,20 +140,19 @@ impl Holder {
 
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let of = |found: &fs::Metadata| (found.dev(), found.ino());
-    matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(named)) if of(&locked) == of(&named))
+    matches!((file.metadata(), fs::metadata(path)), (Ok(locked), Ok(named)) if inode(&locked) == inode(&named))
 }
 
-#[cfg(all(unix, feature = "cluster"))]
-fn inode(file: &File) -> String {
+/// What tells files apart, whatever their names are.
+#[cfg(unix)]
+fn inode(file: &fs::Metadata) -> (u64, u64) {
     use std::os::unix::fs::MetadataExt;
-    file.metadata().map(|found| format!("{}:{}", found.dev(), found.ino())).unwrap_or_default()
+    (file.dev(), file.ino())
 }
 
 #[cfg(all(not(unix), feature = "cluster"))]
-fn inode(_: &File) -> String {
-    String::new()
+fn inode(_: &fs::Metadata) -> (u64, u64) {
+    (0, 0)
 }
 
 /// Elsewhere a file that is open keeps its name.

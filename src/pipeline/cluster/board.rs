@@ -13,7 +13,7 @@ use bytesize::ByteSize;
 
 use super::depot::Depot;
 use super::driver::Cluster;
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::order::{FILE, WorkOrder, inside};
 use super::sign::{self, Sign};
 use super::wire::may_pass;
@@ -89,7 +89,7 @@ impl<'a> Board<'a> {
     /// # Errors
     /// A folder that cannot be written; a store that refuses or does not answer.
     pub fn put_up(&self) -> anyhow::Result<()> {
-        self.lease.map_or(Ok(()), Lease::check)?;
+        lease::check(self.lease)?;
         let Some(There { depot, place, .. }) = &self.there else {
             return self.order.write(&self.folder).with_context(|| self.folder.display().to_string());
         };
@@ -225,7 +225,7 @@ impl<'a> Board<'a> {
     /// # Errors
     /// A folder that cannot be made; a store that refuses or does not answer.
     pub fn begin(&self) -> anyhow::Result<()> {
-        self.lease.map_or(Ok(()), Lease::check)?;
+        lease::check(self.lease)?;
         let signs = sign::signs(&self.folder);
         // Whoever is still at work for a run that was killed may be writing one.
         let _ = disk::remove_folder(&signs);
@@ -259,7 +259,7 @@ impl Drop for Board<'_> {
     fn drop(&mut self) {
         let _ = disk::remove_file(&self.folder.join(FILE));
         // Another's order may lie there now.
-        let is_ours = self.lease.is_none_or(|lease| lease.check().is_ok());
+        let is_ours = lease::check(self.lease).is_ok();
         if let Some(There { depot, place, .. }) = self.there.as_ref().filter(|_| is_ours) {
             self.engine.part(PARTING, depot.delete(&format!("{place}/{FILE}")));
         }

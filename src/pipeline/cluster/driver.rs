@@ -14,7 +14,7 @@ use super::client::{Client, State};
 use super::dial::DialError;
 use super::in_a_line;
 use super::items::Items;
-use super::lease::Lease;
+use super::lease::{self, Lease};
 use super::order::WorkOrder;
 use super::roster;
 use super::watch::{Ledger, Watch};
@@ -278,7 +278,7 @@ impl Cluster<'_> {
     /// A moment, which ends when the run is asked to stop.
     fn pause(&self, length: Duration) -> anyhow::Result<()> {
         let begun = Instant::now();
-        self.lease.map_or(Ok(()), Lease::check)?;
+        lease::check(self.lease)?;
         while begun.elapsed() < length {
             self.engine.go_on()?;
             sleep(TICK.min(length));

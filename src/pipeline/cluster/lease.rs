@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::order::token;
 use super::wire::Wire;
 use crate::pipeline::engine::Engine;
 use crate::pipeline::lock::Holder;
@@ -46,7 +47,7 @@ struct Claim {
     /// The file of that machine that its run has locked.
     lock: String,
     /// Tells runs apart.
-    token: String,
+    token: u64,
     /// Counts up. A clock would have to agree with those of others.
     beat: u64,
 }
@@ -79,8 +80,7 @@ impl Lease {
     /// When somebody else drives; a store that refuses or does not answer.
     pub fn take(place: &Address, lock: String, engine: &Engine) -> anyhow::Result<Self> {
         let (remote, wire) = (Remote::open(place)?, Wire::new()?);
-        let token = blake3::hash(format!("{:?} {:?}", Instant::now(), std::time::SystemTime::now()).as_bytes());
-        let mut claim = Claim { holder: Holder::myself(), lock, token: token.to_hex()[..16].to_owned(), beat: 0 };
+        let mut claim = Claim { holder: Holder::myself(), lock, token: token(), beat: 0 };
         claim.take(&remote, engine)?;
         let taken = Arc::<AtomicBool>::default();
         let (stop, stopped) = mpsc::channel();
@@ -137,7 +137,7 @@ impl Claim {
                 Before::Gone => {
                     engine.wait(remote.write(NAME, self.bytes()))?;
                     sleep(SETTLED);
-                    engine.wait(found(remote))?.is_of(&self.token)
+                    engine.wait(found(remote))?.is_of(self.token)
                 }
             };
             if won {
@@ -181,7 +181,7 @@ impl Claim {
     /// Gives a sign, and says whether it still stands.
     async fn renew(&self, remote: &Remote) -> Result<bool, RemoteError> {
         let stands = found(remote).await?;
-        let is_ours = !matches!(stands, Found::Claim(_)) || stands.is_of(&self.token);
+        let is_ours = !matches!(stands, Found::Claim(_)) || stands.is_of(self.token);
         if is_ours {
             remote.write(NAME, self.bytes()).await?;
         }
@@ -190,7 +190,7 @@ impl Claim {
 
     async fn give_back(&self, remote: &Remote) -> Result<(), RemoteError> {
         match found(remote).await? {
-            stands if stands.is_of(&self.token) => remote.delete(NAME).await,
+            stands if stands.is_of(self.token) => remote.delete(NAME).await,
             _ => Ok(()),
         }
     }
@@ -209,7 +209,7 @@ enum Found {
 }
 
 impl Found {
-    fn is_of(&self, token: &str) -> bool {
+    fn is_of(&self, token: u64) -> bool {
         matches!(self, Self::Claim(claim) if claim.token == token)
     }
 }
@@ -217,6 +217,14 @@ impl Found {
 async fn found(remote: &Remote) -> Result<Found, RemoteError> {
     let Some(bytes) = remote.read(NAME, MOST).await? else { return Ok(Found::Nothing) };
     Ok(serde_json::from_slice(&bytes).map_or(Found::Strange, Found::Claim))
+}
+
+/// Whether whoever needs leave to drive still has it; a folder that machines share needs none.
+///
+/// # Errors
+/// See [`Lease::check`].
+pub fn check(lease: Option<&Lease>) -> Result<(), Driven> {
+    lease.map_or(Ok(()), Lease::check)
 }
 
 /// Whether an object of that folder is only to tell who drives.

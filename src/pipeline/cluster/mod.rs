@@ -125,7 +125,7 @@ pub fn end(plan: &Plan, engine: &Engine, lease: Option<Lease>) -> Result<(), Scr
             },
             lease => lease,
         };
-        if lease.as_ref().is_none_or(|lease| lease.check().is_ok()) {
+        if lease::check(lease.as_ref()).is_ok() {
             clear(&place, engine, |objects| objects)?;
         }
         if let Some(lease) = lease {

@@ -153,6 +153,11 @@ pub enum OrderError {
     TooLittleMemory { needed: u64, memory: u64, slots: usize },
 }
 
+/// A number that nobody else has.
+pub fn token() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
 fn short(build: &str) -> &str {
     build.get(..12).unwrap_or(build)
 }
@@ -218,7 +223,7 @@ struct Head {
 impl WorkOrder {
     /// One of this program for a run whose scratch holds what is worked with.
     pub fn new(run: &Commission, needs: Needs, task: Task) -> Self {
-        let token = RandomState::new().hash_one(std::process::id());
+        let token = token();
         let (fingerprint, store) = (run.fingerprint.to_owned(), seen(RUN, &run.scratch.store()));
         Self { program: Program::this(), fingerprint, token, store, needs, task }
     }
